@@ -1,0 +1,206 @@
+/**
+ * The store: everything a node shares with its peers, behind one port. The embedded
+ * SQLite adapter is the first; SQL Server and PostgreSQL join it under the same
+ * contract suite (test/unit/store/contract.ts). All calls are asynchronous, names are
+ * unique and case-sensitive, times are ms since the epoch, lists come newest first.
+ *
+ * Secrets pass through as sealed bytes (vault-client): the store never sees one open.
+ */
+import type { Capability, Protocol } from '../policy/capability.ts';
+
+export const ROLES = ['requester', 'reviewer', 'auditor', 'administrator'] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface UserRow {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  /** PHC string (`$argon2id$…`), or undefined: no password log-on. */
+  readonly passwordHash: string | undefined;
+  /** OpenSSH public key lines. */
+  readonly sshKeys: readonly string[];
+  /** Sealed base32 TOTP secret. */
+  readonly totp: Uint8Array | undefined;
+  readonly disabled: boolean;
+}
+
+export interface SystemRow {
+  readonly id: string;
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly host: string;
+  readonly port: number;
+  /** OpenSSH key line, `trust-on-first-use`, or undefined (never connect: nothing is pinned). */
+  readonly hostKey: string | undefined;
+  /** What trust-on-first-use saw first. Cleared when `hostKey`, `host` or `port` changes. */
+  readonly pinnedHostKey: string | undefined;
+  /** RDP: `sha256:…` or `trust-on-first-use`. */
+  readonly certificate: string | undefined;
+  readonly legacyAlgorithms: boolean;
+}
+
+export interface AccountRow {
+  readonly id: string;
+  readonly name: string;
+  /** Name of the system it belongs to. */
+  readonly system: string;
+  /** Sealed JSON `{password?, privateKey?, passphrase?}`. */
+  readonly secret: Uint8Array;
+  /** Keyed fingerprint of the plaintext, so that apply can tell change from no change. */
+  readonly secretFingerprint: string;
+}
+
+/** Times of day and weekdays in which a policy holds, in the node's local time zone unless named. */
+export interface Schedule {
+  /** 0 Sunday … 6 Saturday; empty: every day. */
+  readonly days: readonly number[];
+  /** Minutes since midnight; `to` ≤ `from` runs past midnight. */
+  readonly from: number;
+  readonly to: number;
+  /** IANA name. */
+  readonly timeZone: string | undefined;
+}
+
+export interface PolicyRow {
+  readonly id: string;
+  readonly name: string;
+  /** Globs over user names. */
+  readonly users: readonly string[];
+  /** Globs over `account@system`. */
+  readonly accounts: readonly string[];
+  readonly allow: readonly Capability[];
+  readonly record: boolean;
+  readonly keystrokes: boolean;
+  readonly reasonRequired: boolean;
+  readonly maxSessions: number | undefined;
+  /** Milliseconds. */
+  readonly maxDuration: number | undefined;
+  readonly idleTimeout: number | undefined;
+  readonly schedule: readonly Schedule[];
+  /** Validity of the whole policy, ms since the epoch. */
+  readonly notBefore: number | undefined;
+  readonly notAfter: number | undefined;
+  readonly execLimit: number | 'full';
+}
+
+export const SESSION_STATES = ['opening', 'active', 'locked', 'ended'] as const;
+export type SessionState = (typeof SESSION_STATES)[number];
+
+export interface SessionRow {
+  readonly id: string;
+  readonly node: string;
+  readonly protocol: Protocol;
+  readonly user: string;
+  readonly account: string;
+  readonly system: string;
+  readonly policy: string;
+  readonly source: string;
+  readonly reason: string | undefined;
+  readonly state: SessionState;
+  readonly openedAt: number;
+  readonly startedAt: number | undefined;
+  readonly endedAt: number | undefined;
+  readonly endCode: string | undefined;
+  readonly endReason: string | undefined;
+  readonly bytesFromClient: number;
+  readonly bytesFromTarget: number;
+  /** Whether a recording exists (policy `record`), and what its seal said. */
+  readonly recorded: boolean;
+  readonly segments: number | undefined;
+  readonly recordedBytes: number | undefined;
+  readonly headHash: string | undefined;
+  readonly sealed: boolean;
+}
+
+/** A live-control order to the node that holds the session; any node or CLI may write one. */
+export interface CommandRow {
+  readonly id: string;
+  readonly node: string;
+  readonly sessionId: string;
+  readonly verb: 'lock' | 'unlock' | 'terminate';
+  readonly by: string;
+  readonly reason: string | undefined;
+  readonly createdAt: number;
+  readonly doneAt: number | undefined;
+  /** Undefined while open; `ok`, or what went wrong. */
+  readonly result: string | undefined;
+}
+
+export interface AuditRow {
+  readonly id: string;
+  readonly at: number;
+  readonly node: string;
+  /** Stable code of gateway/audit/events.ts, for example `session.started`. */
+  readonly code: string;
+  /** Who did it: a user name, or `system`. */
+  readonly actor: string;
+  readonly source: string | undefined;
+  readonly sessionId: string | undefined;
+  readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface KeystrokeRow {
+  readonly sessionId: string;
+  readonly channel: number;
+  readonly at: number;
+  readonly kind: 'keys' | 'command';
+  readonly text: string;
+}
+
+export interface Page {
+  readonly limit: number;
+  /** Rows older than this id (lists are newest first). */
+  readonly before?: string;
+}
+
+/** What is read and written inside one transaction; a rejection rolls everything back. */
+export interface StoreTransaction {
+  users(): Promise<readonly UserRow[]>;
+  user(name: string): Promise<UserRow | undefined>;
+  putUser(user: UserRow): Promise<void>;
+  systems(): Promise<readonly SystemRow[]>;
+  system(name: string): Promise<SystemRow | undefined>;
+  putSystem(system: SystemRow): Promise<void>;
+  accounts(): Promise<readonly AccountRow[]>;
+  account(name: string, system: string): Promise<AccountRow | undefined>;
+  putAccount(account: AccountRow): Promise<void>;
+  policies(): Promise<readonly PolicyRow[]>;
+  putPolicy(policy: PolicyRow): Promise<void>;
+
+  insertSession(session: SessionRow): Promise<void>;
+  /** Changes the given columns; false when no such session exists. */
+  updateSession(id: string, change: Partial<Omit<SessionRow, 'id'>>): Promise<boolean>;
+  session(id: string): Promise<SessionRow | undefined>;
+  sessions(
+    filter: { readonly state?: readonly SessionState[]; readonly node?: string; readonly recorded?: boolean },
+    page: Page,
+  ): Promise<readonly SessionRow[]>;
+  /** Sessions not ended, for limits: of this user under this policy, over all nodes. */
+  countOpenSessions(user: string, policy: string): Promise<number>;
+
+  insertCommand(command: CommandRow): Promise<void>;
+  command(id: string): Promise<CommandRow | undefined>;
+  openCommands(node: string): Promise<readonly CommandRow[]>;
+  finishCommand(id: string, doneAt: number, result: string): Promise<void>;
+
+  insertAudit(row: AuditRow): Promise<void>;
+  audit(
+    filter: { readonly code?: string; readonly actor?: string; readonly sessionId?: string; readonly since?: number },
+    page: Page,
+  ): Promise<readonly AuditRow[]>;
+
+  insertKeystrokes(rows: readonly KeystrokeRow[]): Promise<void>;
+  keystrokes(sessionId: string, kind?: 'keys' | 'command'): Promise<readonly KeystrokeRow[]>;
+  /** Full-text search over typed text and commands. */
+  searchKeystrokes(text: string, page: Page): Promise<readonly KeystrokeRow[]>;
+
+  /** Small named values of the cluster (schema-wide settings, node public keys). */
+  setting(name: string): Promise<string | undefined>;
+  putSetting(name: string, value: string): Promise<void>;
+}
+
+export interface Store extends StoreTransaction {
+  /** Runs `work` in one transaction, serialised against other writers. */
+  transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}

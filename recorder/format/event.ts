@@ -1,0 +1,104 @@
+/**
+ * What a recording is made of: timed events, one flat list for all channels of a
+ * session. SSH and RDP share the list; a kind says how its payload is read.
+ */
+
+/** Kinds marked (raw) carry bytes exactly as they went over the wire, the others a JSON object. */
+export const EventKind = {
+  /** A channel was opened: {@link ChannelOpened}. */
+  channelOpen: 1,
+  /** A channel is closed on both sides: {@link ChannelClosed}. */
+  channelClose: 2,
+  /** A terminal was allocated: {@link TerminalSize} with `term`. */
+  terminal: 3,
+  /** The terminal changed size: {@link TerminalSize}. */
+  resize: 4,
+  /** A program was started: {@link ProgramStarted}. */
+  start: 5,
+  /** (raw) What the target sent to the screen or standard output. */
+  output: 6,
+  /** (raw) What the target sent as extended data type 1 (standard error). */
+  errorOutput: 7,
+  /** (raw) What the person sent; on a terminal with unechoed text masked. */
+  input: 8,
+  /** The program ended: {@link ProgramExited}. */
+  exit: 9,
+  /** A file operation seen in SFTP or SCP: {@link FileOperation}. */
+  file: 10,
+  /** Byte counts and digest of a stream: {@link StreamDigest}. */
+  digest: 11,
+  /** Text that the gateway itself showed: {@link Notice}. */
+  notice: 12,
+  /** A request that policy refused: {@link Refusal}. */
+  refusal: 13,
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+
+/** One event of a recording. INVARIANT: `at` never decreases within a recording. */
+export interface RecordingEvent {
+  /** Microseconds since the recording's start. */
+  readonly at: number;
+  readonly kind: EventKind;
+  /** The recording's own channel number, from 0; 0xffffffff where an event belongs to no channel. */
+  readonly channel: number;
+  readonly payload: Uint8Array;
+}
+
+export interface ChannelOpened {
+  /** RFC 4254 channel type: `session`, `direct-tcpip`, `forwarded-tcpip`, `x11` … */
+  readonly type: string;
+  readonly openedBy: 'client' | 'target';
+  /** Where a forwarded connection goes and where it came from, `host:port` or a socket path. */
+  readonly destination?: string;
+  readonly originator?: string;
+}
+export interface ChannelClosed {
+  /** Payload bytes relayed in each direction. */
+  readonly fromClient: number;
+  readonly fromTarget: number;
+}
+export interface TerminalSize {
+  readonly term?: string;
+  readonly columns: number;
+  readonly rows: number;
+}
+export interface ProgramStarted {
+  readonly request: 'shell' | 'exec' | 'subsystem';
+  /** The command of `exec`, the name of `subsystem`. */
+  readonly command?: string;
+}
+export interface ProgramExited {
+  readonly status?: number;
+  /** Signal name without `SIG` (RFC 4254 §6.10). */
+  readonly signal?: string;
+  readonly coreDumped?: boolean;
+  readonly message?: string;
+}
+export interface FileOperation {
+  readonly protocol: 'sftp' | 'scp';
+  /** `open`, `read`, `write`, `remove`, `rename`, `mkdir`, `upload`, `download` … */
+  readonly operation: string;
+  readonly path: string;
+  /** New name of a rename, target of a link. */
+  readonly to?: string;
+  readonly bytes?: number;
+  /** Lower-case hex SHA-256 of the content, when it was transferred from start to end in order. */
+  readonly sha256?: string;
+  /** What the target answered, when it was not success. */
+  readonly error?: string;
+}
+export interface StreamDigest {
+  readonly stream: 'input' | 'output' | 'errorOutput';
+  /** All bytes of the stream, and how many of the first of them the recording holds. */
+  readonly bytes: number;
+  readonly recorded: number;
+  /** Lower-case hex SHA-256 over all bytes of the stream. */
+  readonly sha256: string;
+}
+export interface Notice {
+  readonly text: string;
+}
+export interface Refusal {
+  readonly request: string;
+  readonly reason: string;
+}

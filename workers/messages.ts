@@ -1,0 +1,176 @@
+/**
+ * Everything that the control plane (main thread) and the session workers say to
+ * each other, as one typed union. Values are structured-cloned: plain data only.
+ */
+import type { Capability, Protocol } from '../gateway/policy/capability.ts';
+
+/** One factor that a person presents. */
+export type Factor =
+  | { readonly kind: 'password'; readonly password: string }
+  /** `blob`: the key in SSH wire form. `proven`: its signature was verified by the front. */
+  | { readonly kind: 'publickey'; readonly blob: Uint8Array; readonly proven: boolean }
+  | { readonly kind: 'otp'; readonly code: string };
+
+/** What a person may try next, in RFC 4252 method names. */
+export type Method = 'password' | 'publickey' | 'keyboard-interactive';
+
+export type AuthenticationOutcome =
+  /** The person is who they say. `login` parsed: the target they named, if any. */
+  | { readonly outcome: 'accepted'; readonly user: string; readonly target: TargetName | undefined }
+  /** The factor was right; a second one is needed (RFC 4252 §5.1, partial success). */
+  | { readonly outcome: 'continue'; readonly methods: readonly Method[] }
+  | { readonly outcome: 'rejected'; readonly methods: readonly Method[] }
+  /** Too many failures from this source or for this name: the connection is ended. */
+  | { readonly outcome: 'blocked'; readonly message: string };
+
+export interface TargetName {
+  readonly account: string;
+  readonly system: string;
+}
+
+/** One line of the picker: a target that some policy lets this person open now. */
+export interface TargetChoice extends TargetName {
+  readonly protocol: Protocol;
+  readonly policy: string;
+  readonly reasonRequired: boolean;
+}
+
+/**
+ * Proof that policy allows one person one target: only the control plane makes it,
+ * and whatever dials a target takes it as a parameter.
+ */
+export interface TargetAuthorization {
+  readonly sessionId: string;
+  readonly user: string;
+  readonly account: string;
+  readonly system: {
+    readonly name: string;
+    readonly host: string;
+    readonly port: number;
+    /** OpenSSH public key line (`ssh-ed25519 AAAA…`) to pin, or undefined: pin what comes first. */
+    readonly hostKey: string | undefined;
+    /** Legacy algorithms may be offered to this target. */
+    readonly legacyAlgorithms: boolean;
+  };
+  readonly policy: string;
+  readonly allow: readonly Capability[];
+  readonly record: boolean;
+  readonly keystrokes: boolean;
+  /** Bytes of each exec channel's streams that the recording keeps; `full`: all. */
+  readonly execLimit: number | 'full';
+  /** Milliseconds; undefined: no limit. */
+  readonly maxDuration: number | undefined;
+  readonly idleTimeout: number | undefined;
+  /** End of the allowed schedule, ms since the epoch. */
+  readonly notAfter: number | undefined;
+}
+
+export type AuthorisationOutcome =
+  | { readonly granted: true; readonly authorization: TargetAuthorization }
+  /** `code`: stable; `message`: for the person, says which rule. */
+  | { readonly granted: false; readonly code: string; readonly message: string; readonly reasonRequired: boolean };
+
+/** A checked-out credential on its way to the worker that uses it. */
+export interface CheckedOutCredential {
+  readonly username: string;
+  readonly password: string | undefined;
+  readonly privateKey: string | undefined;
+  readonly passphrase: string | undefined;
+}
+
+export interface RecordingSummary {
+  readonly segments: number;
+  readonly bytes: number;
+  /** Lower-case hex hash of the last frame. */
+  readonly head: string;
+  readonly sealed: boolean;
+}
+
+/** Stable codes of why a session ended. */
+export type EndCode =
+  | 'client-closed'
+  | 'target-closed'
+  | 'target-unreachable'
+  | 'target-auth-failed'
+  | 'target-host-key'
+  | 'terminated'
+  | 'idle-timeout'
+  | 'max-duration'
+  | 'schedule-ended'
+  | 'archive-failed'
+  | 'protocol-error'
+  | 'node-stopping'
+  | 'worker-died';
+
+export interface SessionEnd {
+  readonly sessionId: string;
+  readonly code: EndCode;
+  readonly reason: string;
+  readonly bytesFromClient: number;
+  readonly bytesFromTarget: number;
+  readonly recording: RecordingSummary | undefined;
+}
+
+/** Audit facts that only the worker can see. The control plane adds user, node and time. */
+export interface WorkerAuditEvent {
+  readonly sessionId: string | undefined;
+  readonly connection: string | undefined;
+  readonly code: string;
+  readonly source: string | undefined;
+  readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface KeystrokeLine {
+  readonly sessionId: string;
+  readonly channel: number;
+  /** ms since the epoch */
+  readonly at: number;
+  /** `keys`: what was typed, masked; `command`: the line that Enter sent. */
+  readonly kind: 'keys' | 'command';
+  readonly text: string;
+}
+
+/** Requests of a worker, each answered; `connection` names a front connection, unique in its node. */
+export interface ControlRequests {
+  authenticate(request: {
+    readonly connection: string;
+    readonly protocol: Protocol;
+    readonly login: string;
+    readonly source: string;
+    readonly factor: Factor;
+  }): Promise<AuthenticationOutcome>;
+  /** Targets that the authenticated person of this connection may open now. */
+  targets(request: { readonly connection: string; readonly protocol: Protocol }): Promise<readonly TargetChoice[]>;
+  /** Decides, registers the session and its audit event. */
+  authorise(request: {
+    readonly connection: string;
+    readonly protocol: Protocol;
+    readonly target: TargetName;
+    readonly reason: string | undefined;
+  }): Promise<AuthorisationOutcome>;
+  checkOut(request: { readonly sessionId: string }): Promise<CheckedOutCredential>;
+  /** Trust on first use: the key that the target showed, as an OpenSSH line. */
+  pinHostKey(request: { readonly sessionId: string; readonly hostKey: string }): Promise<void>;
+  /** Both legs are up and the recording runs. */
+  sessionStarted(request: { readonly sessionId: string }): Promise<void>;
+  /** Checks the credential in and closes the session's row. */
+  sessionEnded(end: SessionEnd): Promise<void>;
+}
+
+/** Worker → main, unanswered. */
+export type WorkerNotice =
+  | { readonly type: 'listening'; readonly ssh: number }
+  | { readonly type: 'connection-closed'; readonly connection: string }
+  | { readonly type: 'audit'; readonly event: WorkerAuditEvent }
+  | { readonly type: 'keystrokes'; readonly lines: readonly KeystrokeLine[] }
+  | { readonly type: 'beat'; readonly sessions: number; readonly connections: number }
+  | { readonly type: 'drained' };
+
+/** Main → worker, unanswered. */
+export type ControlNotice =
+  | { readonly type: 'lock'; readonly sessionId: string; readonly message: string }
+  | { readonly type: 'unlock'; readonly sessionId: string; readonly message: string }
+  | { readonly type: 'terminate'; readonly sessionId: string; readonly reason: string }
+  /** Take no new connections; tell people; end what is left at `deadline` (ms since the epoch). */
+  | { readonly type: 'drain'; readonly deadline: number };
+
