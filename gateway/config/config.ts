@@ -1,0 +1,155 @@
+/** The configuration of one node, resolved: every key has its value, every path is absolute. */
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { type Endpoint, parseCidr, parseEndpoint } from './address.ts';
+import { ConfigurationError, explain, keysOf } from './problems.ts';
+import { type ConfigFile, configSchema, defaultWorkers } from './schema.ts';
+import { parseSize } from './units.ts';
+import { parseYaml } from './yaml.ts';
+
+export type { Endpoint } from './address.ts';
+export { ConfigurationError } from './problems.ts';
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** Where the master key is read from. */
+export type KeySource =
+  | { readonly from: 'file'; readonly path: string }
+  | { readonly from: 'env'; readonly name: string };
+
+export interface Config {
+  /** Absolute path of the file that was read; undefined: defaults only. */
+  readonly file: string | undefined;
+  readonly node: { readonly name: string; readonly dataDir: string };
+  readonly listen: {
+    readonly ssh: Endpoint;
+    readonly rdp: Endpoint;
+    readonly console: Endpoint;
+    readonly health: Endpoint;
+    readonly agentCheck: Endpoint;
+    /** `from`: canonical CIDRs (`10.0.0.0/8`, `fd00::/8`). */
+    readonly proxyProtocol: { readonly from: readonly string[] };
+  };
+  readonly workers: { readonly sessions: number };
+  readonly capacity: { readonly maxSessions: number };
+  /** `sqlite:` is followed by an absolute path. */
+  readonly store: { readonly url: string };
+  readonly vault: { readonly masterKey: KeySource };
+  readonly archive: {
+    /** `file:` is followed by an absolute path. */
+    readonly url: string;
+    readonly window: { readonly bytes: number; readonly ms: number };
+    readonly graceSeconds: number;
+    /** age recipients; empty: the recipient of the identity in keys/archive.identity. */
+    readonly recipients: readonly string[];
+  };
+  readonly ssh: {
+    readonly banner: string | undefined;
+    readonly loginGraceSeconds: number;
+    readonly connectTimeoutSeconds: number;
+    readonly maxChannels: number;
+  };
+  readonly log: { readonly level: LogLevel };
+}
+
+/** The file's name when `--config` does not give one, in the current folder. */
+export const DEFAULT_FILE = 'sallyport.yaml';
+
+/**
+ * Reads and resolves the configuration.
+ *
+ * @param options.file what `--config` names; without it `./sallyport.yaml` if it is there,
+ *   else the defaults
+ * @throws ConfigurationError naming the key, what was given and what is wanted
+ */
+export function loadConfig(options: { readonly file?: string | undefined } = {}): Config {
+  const file = resolve(options.file ?? DEFAULT_FILE);
+  if (options.file === undefined && !existsSync(file)) return parseConfig('', undefined);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const why =
+      code === 'ENOENT' ? 'no such file; give --config an existing one' : `cannot be read (${code})`;
+    throw new ConfigurationError(file, [why], { cause: error });
+  }
+  return parseConfig(text, file);
+}
+
+/** Resolves configuration text; relative paths start at `file`'s folder, or here without one. */
+export function parseConfig(text: string, file: string | undefined): Config {
+  const source = file ?? DEFAULT_FILE;
+  const data = parseYaml(text, source);
+  const checked = configSchema.safeParse(data);
+  if (!checked.success) {
+    throw new ConfigurationError(source, explain(checked.error.issues, data, keysOf(configJsonSchema())));
+  }
+  return resolved(checked.data, file);
+}
+
+/** JSON Schema (draft 2020-12) of `sallyport.yaml`, for editors. */
+export function configJsonSchema(): object {
+  return { title: 'sallyport.yaml', ...z.toJSONSchema(configSchema, { io: 'input' }) };
+}
+
+function resolved(given: ConfigFile, file: string | undefined): Config {
+  // An absent section has the defaults of its keys.
+  const shape = configSchema.shape;
+  const node = given.node ?? shape.node.unwrap().parse({});
+  const listen = given.listen ?? shape.listen.unwrap().parse({});
+  const archive = given.archive ?? shape.archive.unwrap().parse({});
+  const window = archive.window ?? shape.archive.unwrap().shape.window.unwrap().parse({});
+  const ssh = given.ssh ?? shape.ssh.unwrap().parse({});
+
+  const base = file === undefined ? process.cwd() : dirname(file);
+  const dataDir = resolve(base, node.dataDir);
+  return {
+    file,
+    node: { name: node.name ?? hostname(), dataDir },
+    listen: {
+      ssh: endpointOf(listen.ssh),
+      rdp: endpointOf(listen.rdp),
+      console: endpointOf(listen.console),
+      health: endpointOf(listen.health),
+      agentCheck: endpointOf(listen.agentCheck),
+      proxyProtocol: { from: (listen.proxyProtocol?.from ?? []).flatMap((range) => parseCidr(range) ?? []) },
+    },
+    workers: { sessions: given.workers?.sessions ?? defaultWorkers() },
+    capacity: given.capacity ?? shape.capacity.unwrap().parse({}),
+    store: { url: pathUrl('sqlite:', given.store?.url ?? `sqlite:${join(dataDir, 'sallyport.db')}`, base) },
+    vault: { masterKey: keySource(given.vault?.masterKey, base, dataDir) },
+    archive: {
+      url: pathUrl('file:', archive.url ?? `file:${join(dataDir, 'archive')}`, base),
+      window: { bytes: parseSize(window.bytes) ?? 0, ms: window.ms },
+      graceSeconds: archive.graceSeconds,
+      recipients: archive.recipients,
+    },
+    ssh: { ...ssh, banner: ssh.banner },
+    log: given.log ?? shape.log.unwrap().parse({}),
+  };
+}
+
+/** The schema has checked it. */
+function endpointOf(value: string | number): Endpoint {
+  const parsed = parseEndpoint(value);
+  if (parsed === undefined) throw new TypeError(`not an endpoint: ${value}`);
+  return parsed;
+}
+
+/** Makes the path behind `scheme` absolute; other URLs stay as they are. */
+function pathUrl(scheme: string, url: string, base: string): string {
+  if (!url.startsWith(scheme)) return url;
+  const rest = url.slice(scheme.length);
+  const path = rest.startsWith('///') ? fileURLToPath(`file:${rest}`) : rest;
+  return `${scheme}${resolve(base, path)}`;
+}
+
+function keySource(given: string | undefined, base: string, dataDir: string): KeySource {
+  if (given === undefined) return { from: 'file', path: join(dataDir, 'keys', 'master.key') };
+  if (given.startsWith('env:')) return { from: 'env', name: given.slice('env:'.length) };
+  return { from: 'file', path: resolve(base, given.slice('file:'.length)) };
+}

@@ -1,0 +1,140 @@
+/**
+ * Every key of `sallyport.yaml`. The schema only checks; `config.ts` resolves. It has no
+ * transforms, so that the JSON Schema made from it describes what people write.
+ */
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { parseCidr, parseEndpoint } from './address.ts';
+import { parseSize } from './units.ts';
+
+/** The message of whatever is wrong with a value; the caller appends what was given. */
+const wants = (text: string) => ({ error: `wants ${text}` });
+
+const text = (what: string) => z.string(wants(what)).min(1, wants(what));
+const count = (min: number, max: number, what = 'a whole number') =>
+  z
+    .int(wants(`${what} from ${min} to ${max}`))
+    .min(min, wants(`${what} from ${min} to ${max}`))
+    .max(max, wants(`${what} from ${min} to ${max}`));
+
+const ENDPOINT = '"host:port", "[ipv6]:port" or a port from 0 to 65535';
+const endpoint = z
+  .union([z.string(), z.number()], wants(ENDPOINT))
+  .refine((value) => parseEndpoint(value) !== undefined, wants(ENDPOINT));
+
+const CIDRS = 'an address range such as 10.0.0.0/8 or fd00::/8';
+const SIZE = 'a size such as 4194304 or "4MiB", from 64 KiB to 1 GiB';
+const ARCHIVE = '"file:FOLDER" or "s3://BUCKET/PREFIX?endpoint=URL"';
+const STORE = '"sqlite:FILE", "mssql://…" or "postgres://…"';
+const KEY = '"file:PATH" or "env:NAME"';
+const RECIPIENT = 'an age recipient ("age1…")';
+
+const section = <T extends z.core.$ZodLooseShape>(shape: T) =>
+  z.strictObject(shape, {
+    error: (issue) => (issue.code === 'invalid_type' ? 'wants a group of keys' : undefined),
+  });
+
+export const configSchema = section({
+  node: section({
+    name: text('a name of this node')
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, wants('letters, digits, dots and hyphens, at most 63'))
+      .optional()
+      .describe('Name of this node in sessions, audit and peers. Default: the host name'),
+    dataDir: text('a folder')
+      .default('./sallyport-data')
+      .describe('Folder for keys, and for the database and archive unless they are elsewhere'),
+  }).optional(),
+  listen: section({
+    ssh: endpoint.default('0.0.0.0:4422').describe('Where people connect with SSH'),
+    rdp: endpoint.default('0.0.0.0:4489').describe('Where people connect with RDP'),
+    console: endpoint.default('0.0.0.0:8443').describe('Web console and API, HTTPS'),
+    health: endpoint.default('0.0.0.0:8480').describe('Health and metrics, plain HTTP without secrets'),
+    agentCheck: endpoint.default('0.0.0.0:8481').describe('Load balancer agent check'),
+    proxyProtocol: section({
+      from: z
+        .array(
+          z.string(wants(CIDRS)).refine((value) => parseCidr(value) !== undefined, wants(CIDRS)),
+          {
+            error: `wants a list of address ranges`,
+          },
+        )
+        .default([])
+        .describe('Address ranges of load balancers whose PROXY protocol v1/v2 header is trusted'),
+    }).optional(),
+  }).optional(),
+  workers: section({
+    sessions: count(1, 256).optional().describe(`Session workers. Default: one per core (${'`nproc`'})`),
+  }).optional(),
+  capacity: section({
+    maxSessions: count(1, 100_000).default(600).describe('Sessions that this node takes at the same time'),
+  }).optional(),
+  store: section({
+    url: text(STORE)
+      .regex(/^(sqlite:.+|mssql:\/\/.+|postgres(ql)?:\/\/.+)$/, wants(STORE))
+      .optional()
+      .describe('Database of the cluster. Default: sqlite:<dataDir>/sallyport.db'),
+  }).optional(),
+  vault: section({
+    masterKey: text(KEY)
+      .regex(/^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/, wants(KEY))
+      .optional()
+      .describe('32-byte key that seals secrets in the database. Default: file:<dataDir>/keys/master.key'),
+  }).optional(),
+  archive: section({
+    url: text(ARCHIVE)
+      .regex(/^(file:.+|s3:\/\/[^/?]+.*)$/, wants(ARCHIVE))
+      .optional()
+      .describe('Where recordings go. Default: file:<dataDir>/archive'),
+    window: section({
+      bytes: z
+        .union([z.number(), z.string()], wants(SIZE))
+        .refine((value) => inRange(parseSize(value), 64 * 1024, 1024 ** 3), wants(SIZE))
+        .default('4MiB')
+        .describe('Bytes of one recording that the archive may not have acknowledged yet'),
+      ms: count(50, 60_000, 'milliseconds')
+        .default(1000)
+        .describe('Age in milliseconds of the oldest byte that the archive may not have acknowledged yet'),
+    }).optional(),
+    graceSeconds: count(0, 3600, 'seconds')
+      .default(30)
+      .describe('How long a session waits for the archive, paused, before it is ended'),
+    recipients: z
+      .array(z.string(wants(RECIPIENT)).regex(/^age1[02-9ac-hj-np-z]{20,}$/, wants(RECIPIENT)), {
+        error: 'wants a list of age recipients',
+      })
+      .default([])
+      .describe('age recipients that can read recordings. Default: the identity that first run makes'),
+  }).optional(),
+  ssh: section({
+    banner: z
+      .string(wants('text'))
+      .max(4096, wants('text of at most 4096 characters'))
+      .optional()
+      .describe('Text that SSH clients show before log-on (RFC 4252 §5.4)'),
+    loginGraceSeconds: count(1, 3600, 'seconds')
+      .default(30)
+      .describe('Time to authenticate before the connection is closed'),
+    connectTimeoutSeconds: count(1, 600, 'seconds')
+      .default(10)
+      .describe('Time for a target to accept the connection and the log-on'),
+    maxChannels: count(1, 65_536).default(512).describe('Open channels on one SSH connection'),
+  }).optional(),
+  log: section({
+    level: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
+        error: 'wants one of trace, debug, info, warn, error, silent',
+      })
+      .default('info')
+      .describe('Least severe log lines that are written'),
+  }).optional(),
+});
+
+/** The file as people write it, defaults filled in for the sections that are there. */
+export type ConfigFile = z.output<typeof configSchema>;
+
+/** Workers when the file does not say: one per core that this process may use. */
+export const defaultWorkers = (): number => availableParallelism();
+
+function inRange(value: number | undefined, min: number, max: number): boolean {
+  return value !== undefined && value >= min && value <= max;
+}
