@@ -185,7 +185,12 @@ export interface StoreTransaction {
 
   insertAudit(row: AuditRow): Promise<void>;
   audit(
-    filter: { readonly code?: string; readonly actor?: string; readonly sessionId?: string; readonly since?: number },
+    filter: {
+      readonly code?: string;
+      readonly actor?: string;
+      readonly sessionId?: string;
+      readonly since?: number;
+    },
     page: Page,
   ): Promise<readonly AuditRow[]>;
 

@@ -1,0 +1,134 @@
+/** The schema of the embedded store, as numbered steps that only go forward. */
+import { statSync } from 'node:fs';
+import { StoreError } from './errors.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
+
+/** "SALP": tells this program's files from others (PRAGMA application_id). */
+const APPLICATION_ID = 0x53414c50;
+// A full read of a larger file would delay every start; damage then shows at the first
+// statement that meets it.
+const CHECKED_BYTES = 64 * 1024 * 1024;
+
+// `seq` gives lists their order (newest first), whatever ids callers choose.
+// Audit and keystrokes have no foreign keys: nothing may make the store refuse them.
+const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
+  {
+    name: 'users, systems, accounts, policies, sessions, commands, audit, keystrokes, settings',
+    sql: `
+CREATE TABLE users (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL, password_hash TEXT, ssh_keys TEXT NOT NULL, totp BLOB, disabled INTEGER NOT NULL
+) STRICT;
+CREATE TABLE systems (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE,
+  protocol TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL, host_key TEXT,
+  pinned_host_key TEXT, certificate TEXT, legacy_algorithms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE accounts (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+  system TEXT NOT NULL REFERENCES systems (name) ON UPDATE CASCADE,
+  secret BLOB NOT NULL, secret_fingerprint TEXT NOT NULL, UNIQUE (name, system)
+) STRICT;
+CREATE INDEX accounts_by_system ON accounts (system);
+CREATE TABLE policies (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE,
+  users TEXT NOT NULL, accounts TEXT NOT NULL, allow TEXT NOT NULL, record INTEGER NOT NULL,
+  keystrokes INTEGER NOT NULL, reason_required INTEGER NOT NULL, max_sessions INTEGER,
+  max_duration INTEGER, idle_timeout INTEGER, schedule TEXT NOT NULL, not_before INTEGER,
+  not_after INTEGER, exec_limit TEXT NOT NULL
+) STRICT;
+CREATE TABLE sessions (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, node TEXT NOT NULL,
+  protocol TEXT NOT NULL, user TEXT NOT NULL, account TEXT NOT NULL, system TEXT NOT NULL,
+  policy TEXT NOT NULL, source TEXT NOT NULL, reason TEXT, state TEXT NOT NULL,
+  opened_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER, end_code TEXT, end_reason TEXT,
+  bytes_from_client INTEGER NOT NULL, bytes_from_target INTEGER NOT NULL, recorded INTEGER NOT NULL,
+  segments INTEGER, recorded_bytes INTEGER, head_hash TEXT, sealed INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sessions_open ON sessions (user, policy) WHERE state <> 'ended';
+CREATE INDEX sessions_by_state ON sessions (state);
+CREATE INDEX sessions_by_node ON sessions (node);
+CREATE TABLE commands (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, node TEXT NOT NULL,
+  session_id TEXT NOT NULL, verb TEXT NOT NULL, "by" TEXT NOT NULL, reason TEXT,
+  created_at INTEGER NOT NULL, done_at INTEGER, result TEXT
+) STRICT;
+CREATE INDEX commands_open ON commands (node) WHERE done_at IS NULL;
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,
+  node TEXT NOT NULL, code TEXT NOT NULL, actor TEXT NOT NULL, source TEXT, session_id TEXT,
+  detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_code ON audit (code);
+CREATE INDEX audit_by_actor ON audit (actor);
+CREATE INDEX audit_by_session ON audit (session_id) WHERE session_id IS NOT NULL;
+CREATE INDEX audit_by_time ON audit (at);
+CREATE TABLE keystrokes (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, channel INTEGER NOT NULL,
+  at INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL
+) STRICT;
+CREATE INDEX keystrokes_by_session ON keystrokes (session_id);
+CREATE VIRTUAL TABLE keystrokes_text USING fts5 (text, content = 'keystrokes', content_rowid = 'seq');
+CREATE TRIGGER keystrokes_indexed AFTER INSERT ON keystrokes BEGIN
+  INSERT INTO keystrokes_text (rowid, text) VALUES (new.seq, new.text);
+END;
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+`,
+  },
+];
+
+/**
+ * Makes an empty file ours, checks that a file with content is, and brings it up to date.
+ * Several processes may start at once: one migrates, the others wait and find it done.
+ *
+ * @throws StoreError `unusable` naming the file and what to do
+ */
+export function migrate(db: SqliteConnection): void {
+  const unusable = (why: string) => new StoreError('unusable', `database ${db.path}: ${why}`);
+  const id = pragma(db, 'application_id');
+  const tables = db.get("SELECT count(*) AS n FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")?.['n'];
+  if (id !== APPLICATION_ID && (id !== 0 || tables !== 0)) {
+    throw unusable("is another program's database; point store.url to another file");
+  }
+  if (statSync(db.path).size <= CHECKED_BYTES) {
+    const verdict = db.get('PRAGMA quick_check(1)')?.['quick_check'];
+    if (verdict !== 'ok') {
+      throw unusable('is damaged; stop every node that uses it and restore the file from a backup');
+    }
+  }
+  // WAL: readers never wait for a writer. NORMAL: a commit survives the death of the
+  // process, kill -9 included; only a power cut may take the last commits with it.
+  db.exec('PRAGMA journal_mode = WAL');
+  db.exec('PRAGMA synchronous = NORMAL');
+
+  // No lock for the commonest case, so that the CLI never waits for a busy node.
+  if (id === APPLICATION_ID && schemaOf(db) === MIGRATIONS.length) return;
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+    db.exec(
+      'CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL) STRICT',
+    );
+    const done = schemaOf(db);
+    if (done > MIGRATIONS.length) {
+      throw unusable(`is at schema ${done}, this version knows ${MIGRATIONS.length}; upgrade this node`);
+    }
+    for (const [index, { name, sql }] of MIGRATIONS.entries()) {
+      if (index < done) continue;
+      db.exec(sql);
+      db.run('INSERT INTO migrations (number, name, at) VALUES (?, ?, ?)', index + 1, name, Date.now());
+    }
+    db.exec('COMMIT');
+  } catch (error) {
+    if (db.inTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function schemaOf(db: SqliteConnection): number {
+  return Number(db.get('SELECT coalesce(max(number), 0) AS n FROM migrations')?.['n']);
+}
+
+function pragma(db: SqliteConnection, name: string): unknown {
+  return db.get(`PRAGMA ${name}`)?.[name];
+}

@@ -1,0 +1,287 @@
+/** The port's calls as SQL, over whatever runs the reads and writes of a caller. */
+import { CAPABILITIES, type Capability, PROTOCOLS } from '../policy/capability.ts';
+import {
+  type AccountRow,
+  type AuditRow,
+  type CommandRow,
+  type KeystrokeRow,
+  type Page,
+  type PolicyRow,
+  ROLES,
+  type Schedule,
+  SESSION_STATES,
+  type SessionRow,
+  type StoreTransaction,
+  type SystemRow,
+  type UserRow,
+} from './port.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
+import { bytes, flag, integer, json, oneOf, optional, Table, text } from './sqlite-rows.ts';
+
+/** Rows of one page at most, whatever the caller asks for. */
+const MAX_PAGE = 10_000;
+
+const isTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string');
+const isCapabilities = (value: unknown): value is readonly Capability[] =>
+  Array.isArray(value) && value.every((item) => CAPABILITIES.some((capability) => capability === item));
+const isSchedules = (value: unknown): value is readonly Schedule[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null && 'days' in item);
+const isDetail = (value: unknown): value is AuditRow['detail'] => typeof value === 'object' && value !== null;
+const isLimit = (value: unknown): value is number | 'full' => typeof value === 'number' || value === 'full';
+const KINDS = ['keys', 'command'] as const;
+
+const USERS = new Table<UserRow>('users', {
+  id: text,
+  name: text,
+  role: oneOf(ROLES),
+  passwordHash: optional(text),
+  sshKeys: json(isTexts),
+  totp: optional(bytes),
+  disabled: flag,
+});
+const SYSTEMS = new Table<SystemRow>('systems', {
+  id: text,
+  name: text,
+  protocol: oneOf(PROTOCOLS),
+  host: text,
+  port: integer,
+  hostKey: optional(text),
+  pinnedHostKey: optional(text),
+  certificate: optional(text),
+  legacyAlgorithms: flag,
+});
+const ACCOUNTS = new Table<AccountRow>('accounts', {
+  id: text,
+  name: text,
+  system: text,
+  secret: bytes,
+  secretFingerprint: text,
+});
+const POLICIES = new Table<PolicyRow>('policies', {
+  id: text,
+  name: text,
+  users: json(isTexts),
+  accounts: json(isTexts),
+  allow: json(isCapabilities),
+  record: flag,
+  keystrokes: flag,
+  reasonRequired: flag,
+  maxSessions: optional(integer),
+  maxDuration: optional(integer),
+  idleTimeout: optional(integer),
+  schedule: json(isSchedules),
+  notBefore: optional(integer),
+  notAfter: optional(integer),
+  execLimit: json(isLimit),
+});
+const SESSIONS = new Table<SessionRow>('sessions', {
+  id: text,
+  node: text,
+  protocol: oneOf(PROTOCOLS),
+  user: text,
+  account: text,
+  system: text,
+  policy: text,
+  source: text,
+  reason: optional(text),
+  state: oneOf(SESSION_STATES),
+  openedAt: integer,
+  startedAt: optional(integer),
+  endedAt: optional(integer),
+  endCode: optional(text),
+  endReason: optional(text),
+  bytesFromClient: integer,
+  bytesFromTarget: integer,
+  recorded: flag,
+  segments: optional(integer),
+  recordedBytes: optional(integer),
+  headHash: optional(text),
+  sealed: flag,
+});
+const COMMANDS = new Table<CommandRow>('commands', {
+  id: text,
+  node: text,
+  sessionId: text,
+  verb: oneOf(['lock', 'unlock', 'terminate']),
+  by: text,
+  reason: optional(text),
+  createdAt: integer,
+  doneAt: optional(integer),
+  result: optional(text),
+});
+const AUDIT = new Table<AuditRow>('audit', {
+  id: text,
+  at: integer,
+  node: text,
+  code: text,
+  actor: text,
+  source: optional(text),
+  sessionId: optional(text),
+  detail: json(isDetail),
+});
+const KEYSTROKES = new Table<KeystrokeRow>('keystrokes', {
+  sessionId: text,
+  channel: integer,
+  at: integer,
+  kind: oneOf(KINDS),
+  text,
+});
+
+/** Runs what a call does on a connection, now or in its turn. */
+export interface Access {
+  read<T>(run: (db: SqliteConnection) => T): Promise<T>;
+  write<T>(run: (db: SqliteConnection) => T): Promise<T>;
+}
+
+type Condition = readonly [sql: string, ...values: (string | number)[]];
+
+export class SqliteTables implements StoreTransaction {
+  readonly #access: Access;
+
+  constructor(access: Access) {
+    this.#access = access;
+  }
+
+  users = () => this.#list(USERS);
+  user = (name: string) => this.#one(USERS, ['name = ?', name]);
+  putUser = (user: UserRow) => this.#put(USERS, user);
+  systems = () => this.#list(SYSTEMS);
+  system = (name: string) => this.#one(SYSTEMS, ['name = ?', name]);
+  putSystem = (system: SystemRow) => this.#put(SYSTEMS, system);
+  accounts = () => this.#list(ACCOUNTS);
+  account = (name: string, system: string) => this.#one(ACCOUNTS, ['name = ? AND system = ?', name, system]);
+  putAccount = (account: AccountRow) => this.#put(ACCOUNTS, account);
+  policies = () => this.#list(POLICIES);
+  putPolicy = (policy: PolicyRow) => this.#put(POLICIES, policy);
+
+  insertSession = (session: SessionRow) => this.#insert(SESSIONS, [session]);
+  session = (id: string) => this.#one(SESSIONS, ['id = ?', id]);
+
+  updateSession(id: string, change: Partial<Omit<SessionRow, 'id'>>): Promise<boolean> {
+    return this.#access.write((db) => {
+      const set = SESSIONS.change(change);
+      if (set === undefined) return db.get('SELECT 1 FROM sessions WHERE id = ?', id) !== undefined;
+      return db.run(`UPDATE sessions SET ${set.set} WHERE id = ?`, ...set.values, id) > 0;
+    });
+  }
+
+  sessions: StoreTransaction['sessions'] = ({ state, node, recorded }, page) => {
+    const where: Condition[] = [];
+    if (state !== undefined) where.push([`state IN (${state.map(() => '?').join(', ')})`, ...state]);
+    if (node !== undefined) where.push(['node = ?', node]);
+    if (recorded !== undefined) where.push(['recorded = ?', recorded ? 1 : 0]);
+    return this.#page(SESSIONS, where, page);
+  };
+
+  countOpenSessions(user: string, policy: string): Promise<number> {
+    const sql = "SELECT count(*) AS n FROM sessions WHERE user = ? AND policy = ? AND state <> 'ended'";
+    return this.#access.read((db) => Number(db.get(sql, user, policy)?.['n']));
+  }
+
+  insertCommand = (command: CommandRow) => this.#insert(COMMANDS, [command]);
+  command = (id: string) => this.#one(COMMANDS, ['id = ?', id]);
+  openCommands = (node: string) => this.#list(COMMANDS, [['done_at IS NULL'], ['node = ?', node]]);
+
+  finishCommand(id: string, doneAt: number, result: string): Promise<void> {
+    return this.#access.write((db) => {
+      db.run('UPDATE commands SET done_at = ?, result = ? WHERE id = ?', doneAt, result, id);
+    });
+  }
+
+  insertAudit = (row: AuditRow) => this.#insert(AUDIT, [row]);
+  audit: StoreTransaction['audit'] = ({ code, actor, sessionId, since }, page) => {
+    const where: Condition[] = [];
+    if (code !== undefined) where.push(['code = ?', code]);
+    if (actor !== undefined) where.push(['actor = ?', actor]);
+    if (sessionId !== undefined) where.push(['session_id = ?', sessionId]);
+    if (since !== undefined) where.push(['at >= ?', since]);
+    return this.#page(AUDIT, where, page);
+  };
+
+  insertKeystrokes = (rows: readonly KeystrokeRow[]) => this.#insert(KEYSTROKES, rows);
+
+  keystrokes(sessionId: string, kind?: 'keys' | 'command'): Promise<readonly KeystrokeRow[]> {
+    const where: Condition[] = [['session_id = ?', sessionId]];
+    if (kind !== undefined) where.push(['kind = ?', kind]);
+    return this.#list(KEYSTROKES, where);
+  }
+
+  /** Every word of `text` must begin a word of the row. `page.before`: `at` of a row, ms, as text. */
+  searchKeystrokes(text: string, page: Page): Promise<readonly KeystrokeRow[]> {
+    const words = text.match(/[\p{L}\p{N}]+/gu) ?? [];
+    if (words.length === 0) return Promise.resolve([]);
+    const query = words.map((word) => `"${word}"*`).join(' ');
+    const before = page.before === undefined ? Number.MAX_SAFE_INTEGER : Number(page.before);
+    if (!Number.isSafeInteger(before)) return Promise.resolve([]);
+    const sql =
+      `SELECT ${KEYSTROKES.columns} FROM keystrokes WHERE at < ? AND seq IN ` +
+      '(SELECT rowid FROM keystrokes_text WHERE keystrokes_text MATCH ?) ORDER BY at DESC, seq DESC LIMIT ?';
+    return this.#access.read((db) =>
+      db.all(sql, before, query, limitOf(page)).map((raw) => KEYSTROKES.read(raw)),
+    );
+  }
+
+  setting(name: string): Promise<string | undefined> {
+    return this.#access.read((db) => {
+      const value = db.get('SELECT value FROM settings WHERE name = ?', name)?.['value'];
+      return typeof value === 'string' ? value : undefined;
+    });
+  }
+
+  putSetting(name: string, value: string): Promise<void> {
+    const sql =
+      'INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value';
+    return this.#access.write((db) => {
+      db.run(sql, name, value);
+    });
+  }
+
+  #one<Row extends object>(table: Table<Row>, [where, ...values]: Condition): Promise<Row | undefined> {
+    return this.#access.read((db) => {
+      const raw = db.get(`SELECT ${table.columns} FROM ${table.name} WHERE ${where}`, ...values);
+      return raw === undefined ? undefined : table.read(raw);
+    });
+  }
+
+  /** Newest first, all of them. */
+  #list<Row extends object>(table: Table<Row>, where: readonly Condition[] = []): Promise<readonly Row[]> {
+    const sql = `SELECT ${table.columns} FROM ${table.name}${clause(where)} ORDER BY seq DESC`;
+    const values = where.flatMap(([, ...bound]) => bound);
+    return this.#access.read((db) => db.all(sql, ...values).map((raw) => table.read(raw)));
+  }
+
+  /** Newest first, one page; a `before` that no row has gives an empty page. */
+  #page<Row extends object>(
+    table: Table<Row>,
+    given: readonly Condition[],
+    page: Page,
+  ): Promise<readonly Row[]> {
+    const where = [...given];
+    if (page.before !== undefined)
+      where.push([`seq < (SELECT seq FROM ${table.name} WHERE id = ?)`, page.before]);
+    const sql = `SELECT ${table.columns} FROM ${table.name}${clause(where)} ORDER BY seq DESC LIMIT ?`;
+    const values = where.flatMap(([, ...bound]) => bound);
+    return this.#access.read((db) => db.all(sql, ...values, limitOf(page)).map((raw) => table.read(raw)));
+  }
+
+  #put<Row extends object>(table: Table<Row>, row: Row): Promise<void> {
+    return this.#access.write((db) => {
+      db.run(table.upsertSql, ...table.values(row));
+    });
+  }
+
+  #insert<Row extends object>(table: Table<Row>, rows: readonly Row[]): Promise<void> {
+    return this.#access.write((db) => {
+      for (const row of rows) db.run(table.insertSql, ...table.values(row));
+    });
+  }
+}
+
+function clause(where: readonly Condition[]): string {
+  return where.length === 0 ? '' : ` WHERE ${where.map(([sql]) => `(${sql})`).join(' AND ')}`;
+}
+
+function limitOf(page: Page): number {
+  return Math.min(MAX_PAGE, Math.max(1, Math.trunc(page.limit)));
+}

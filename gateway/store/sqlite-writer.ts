@@ -1,0 +1,142 @@
+/**
+ * The one writer of a process. Small writes that arrive together share one transaction, so
+ * that hundreds of sessions a second cost few commits; whole transactions take their turn
+ * between the groups. Waiting for another process never blocks the thread.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StoreError } from './errors.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
+
+/** How long the write lock of another process is waited for: longer than any `apply` takes. */
+const BUSY_MS = 10_000;
+/** Pause between two tries for the lock. */
+const RETRY_MS = 5;
+/** Writes in one commit: about 10 ms of this thread. */
+const GROUP = 500;
+/** Writes that may wait: some 10 s of work. Beyond, the store is out of reach: refuse. */
+const MAX_WAITING = 100_000;
+
+interface Job {
+  readonly run: (db: SqliteConnection) => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class SqliteWriter {
+  readonly #db: SqliteConnection;
+  #waiting: Job[] = [];
+  #scheduled = false;
+  #closed = false;
+  /** Ends when the group or transaction that was asked for last has ended. Never rejects. */
+  #tail: Promise<void> = Promise.resolve();
+
+  /** @param db a connection of its own, with no busy timeout */
+  constructor(db: SqliteConnection) {
+    this.#db = db;
+  }
+
+  /** Runs `run` in the next group. The promise settles after the commit. */
+  write<T>(run: (db: SqliteConnection) => T): Promise<T> {
+    if (this.#closed) return Promise.reject(closed());
+    if (this.#waiting.length >= MAX_WAITING) {
+      return Promise.reject(
+        new StoreError('busy', `database ${this.#db.path}: ${MAX_WAITING} writes wait already`),
+      );
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#waiting.push({ run, resolve: (value) => resolve(value as T), reject });
+    this.#schedule();
+    return promise;
+  }
+
+  /** Runs `work` alone, in a transaction of its own. */
+  transaction<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(closed());
+    const result = this.#tail.then(async () => {
+      await this.#begin();
+      try {
+        const value = await work();
+        this.#db.exec('COMMIT');
+        return value;
+      } catch (error) {
+        this.#rollback();
+        throw error;
+      }
+    });
+    this.#tail = result.then(ignore, ignore);
+    return result;
+  }
+
+  /** Commits what waits, then closes the connection. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    while (this.#waiting.length > 0) {
+      this.#tail = this.#tail.then(() => this.#group());
+      await this.#tail;
+    }
+    await this.#tail;
+    this.#db.close();
+  }
+
+  /** One group per turn of the event loop: what arrives in the same turn shares it. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#tail = this.#tail.then(async () => {
+        this.#scheduled = false;
+        await this.#group();
+        if (this.#waiting.length > 0 && !this.#closed) this.#schedule();
+      });
+    });
+  }
+
+  async #group(): Promise<void> {
+    const jobs = this.#waiting.splice(0, GROUP);
+    if (jobs.length === 0) return;
+    const settle: (() => void)[] = [];
+    try {
+      await this.#begin();
+      for (const job of jobs) settle.push(this.#runOne(job));
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      this.#rollback();
+      for (const job of jobs) job.reject(error);
+      return;
+    }
+    for (const done of settle) done();
+  }
+
+  /** A refused row takes only itself out of the group; anything worse, the whole group. */
+  #runOne(job: Job): () => void {
+    try {
+      const value = job.run(this.#db);
+      return () => job.resolve(value);
+    } catch (error) {
+      if (!this.#db.inTransaction || (error instanceof StoreError && error.code !== 'conflict')) throw error;
+      return () => job.reject(error);
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const deadline = performance.now() + BUSY_MS;
+    for (;;) {
+      try {
+        this.#db.exec('BEGIN IMMEDIATE');
+        return;
+      } catch (error) {
+        const busy = error instanceof StoreError && error.code === 'busy';
+        if (!busy || performance.now() > deadline) throw error;
+      }
+      await sleep(RETRY_MS);
+    }
+  }
+
+  /** Some errors (disk full, I/O) have rolled back by themselves. */
+  #rollback(): void {
+    if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+  }
+}
+
+const closed = (): StoreError => new StoreError('closed', 'the store is closed');
+const ignore = (): void => {};
