@@ -35,7 +35,7 @@ export function openTerminal(
   options: TerminalOptions = {},
 ): Terminal {
   const size = [String(options.columns ?? 80), String(options.rows ?? 24)];
-  const child = spawn(PYTHON, [join(import.meta.dirname, 'pty.py'), ...size, command, ...args], {
+  const child = spawn(PYTHON, [join(import.meta.dirname, 'terminal.py'), ...size, command, ...args], {
     env: { ...process.env, TERM: 'xterm-256color', ...options.env },
     detached: true,
     stdio: ['pipe', 'pipe', 'inherit', 'pipe'],

@@ -1,4 +1,4 @@
-"""Runs a program on a terminal of its own: pty.py COLUMNS ROWS PROGRAM ARGUMENT...
+"""Runs a program on a terminal of its own: terminal.py COLUMNS ROWS PROGRAM ARGUMENT...
 
 Standard input goes to the terminal, what the terminal shows goes to standard output, byte for
 byte. Descriptor 3 takes lines "COLUMNS ROWS" that change the size. Ends with the program's code.
@@ -23,10 +23,14 @@ def main():
         os.close(3)
         resize(0, columns, rows)
         os.execvp(program[0], program)
+    os.set_blocking(master, False)
     watched = [0, 3, master]
     control = b""
+    typed = b""
     while True:
-        ready, _, _ = select.select(watched, [], [])
+        # Nothing more is taken from the keyboard while the terminal has no room for what it holds.
+        wanted = [fd for fd in watched if fd != 0 or not typed]
+        ready, room, _ = select.select(wanted, [master] if typed else [], [])
         if master in ready:
             try:
                 data = os.read(master, 65536)
@@ -38,11 +42,16 @@ def main():
             while view:
                 view = view[os.write(1, view):]
         if 0 in ready:
-            data = os.read(0, 4096)
-            if data:
-                os.write(master, data)
-            else:
+            typed = os.read(0, 4096)
+            if not typed:
                 watched.remove(0)
+        if room:
+            try:
+                typed = typed[os.write(master, typed):]
+            except BlockingIOError:
+                pass
+            except OSError:  # EIO: seen by the read above as well
+                typed = b""
         if 3 in ready:
             data = os.read(3, 4096)
             if not data:
