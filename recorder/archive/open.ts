@@ -1,0 +1,24 @@
+import { resolve } from 'node:path';
+import { FileArchive } from './file.ts';
+import { type Archive, ArchiveError } from './port.ts';
+
+/**
+ * The archive that `archive.url` names: `file:/absolute/path` or `file:relative/path`
+ * (to the working directory). Throws {@link ArchiveError} `archive-url` for anything
+ * else. Touches nothing: a missing folder shows when it is used.
+ */
+export function openArchive(url: string): Archive {
+  const [, scheme = '', rest = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/.exec(url) ?? [];
+  if (scheme.toLowerCase() !== 'file') {
+    throw new ArchiveError(
+      'archive-url',
+      `archive.url: ${scheme === '' ? 'no scheme is given' : `scheme ${scheme}: is not supported`}, use file:/path/to/folder`,
+    );
+  }
+  // file:///path is the long form of file:/path; a host between the slashes is none of ours.
+  const path = rest.startsWith('//') ? rest.slice(2) : rest;
+  if (path === '' || (rest.startsWith('//') && !path.startsWith('/'))) {
+    throw new ArchiveError('archive-url', 'archive.url: no path is given, use file:/path/to/folder');
+  }
+  return new FileArchive(resolve(path));
+}

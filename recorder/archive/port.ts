@@ -1,0 +1,74 @@
+/**
+ * The archive: where recordings go. A sink keeps one append-only stream of bytes per
+ * recording; an append is durable when it resolves. The first adapter is the `file:`
+ * sink; an object store fits too, one small object per append.
+ */
+
+/** Stable codes of what can be wrong with an archive. */
+export type ArchiveErrorCode =
+  | 'archive-url'
+  | 'archive-missing'
+  | 'archive-read-only'
+  | 'archive-forbidden'
+  | 'archive-full'
+  | 'archive-stale'
+  | 'archive-io'
+  /** The archive did not answer within the grace time. */
+  | 'archive-timeout'
+  /** `archive.recipients` holds no age recipient that keys can be wrapped to. */
+  | 'archive-recipient'
+  | 'recording-exists'
+  | 'recording-missing'
+  | 'recording-id';
+
+/** The archive cannot take or give a recording. The message is for a person. */
+export class ArchiveError extends Error {
+  override readonly name = 'ArchiveError';
+  readonly code: ArchiveErrorCode;
+
+  constructor(code: ArchiveErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? {} : { cause });
+    this.code = code;
+  }
+}
+
+/** The writing end of one recording; one call at a time. */
+export interface ArchiveAppender {
+  /**
+   * Resolves when `bytes` are durable behind everything appended before. After a
+   * rejection (always {@link ArchiveError}) the same bytes may be appended again:
+   * whatever part of them was written is gone first.
+   */
+  append(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The reading end of one recording, as long as it was when it was opened. */
+export interface ArchiveReader {
+  /** Bytes. */
+  readonly size: number;
+  /** `length` bytes from `offset`, fewer only at the end. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export interface ArchiveEntry {
+  readonly sessionId: string;
+  /** Length of the recording in bytes. */
+  readonly bytes: number;
+}
+
+export interface Archive {
+  /** For people: where this archive is, without secrets. */
+  readonly description: string;
+  /** Rejects when recordings could not be written now. */
+  check(): Promise<void>;
+  /**
+   * Creates a recording whose first bytes are `first`, durable when it resolves; a
+   * rejection leaves nothing behind. `startedAt`: ms since the epoch.
+   */
+  create(sessionId: string, startedAt: number, first: Uint8Array): Promise<ArchiveAppender>;
+  /** All recordings, newest first. */
+  list(): AsyncIterable<ArchiveEntry>;
+  open(sessionId: string): Promise<ArchiveReader>;
+}

@@ -1,0 +1,144 @@
+/** The writing side of a worker: opens recordings and gives them time. */
+import type { KeyObject } from 'node:crypto';
+import { type Archive, type ArchiveAppender, ArchiveError } from '../archive/port.ts';
+import type { RecordingHeader } from '../format/document.ts';
+import { FrameChain, type Signer } from './chain.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { KeyRing, keyIdOf } from './keys.ts';
+import { type DurabilityWindow, LiveRecording, type RecorderSignals, type Recording } from './recording.ts';
+import { ChunkPool } from './segment-buffer.ts';
+
+export interface RecordingInit {
+  readonly sessionId: string;
+  /** ms since the epoch */
+  readonly startedAt: number;
+  readonly protocol: 'ssh' | 'rdp';
+  readonly user: string;
+  readonly account: string;
+  readonly system: string;
+  readonly policy: string;
+}
+
+export interface RecorderOptions {
+  readonly archive: Archive;
+  /** age recipients; at least one. */
+  readonly recipients: readonly string[];
+  /** Name of this node. */
+  readonly node: string;
+  /** Ed25519, private. */
+  readonly signingKey: KeyObject;
+  readonly window: DurabilityWindow;
+  readonly clock?: Clock;
+}
+
+export const DEFAULT_WINDOW: DurabilityWindow = { bytes: 4 * 1024 * 1024, ms: 1000, graceSeconds: 30 };
+
+/** How exactly the 250 ms of a segment are kept; the timer runs only while bytes wait. */
+const TICK_MS = 25;
+
+export class Recorder {
+  readonly #archive: Archive;
+  readonly #node: string;
+  readonly #signer: Signer;
+  readonly #window: DurabilityWindow;
+  readonly #clock: Clock;
+  readonly #keys: KeyRing;
+  readonly #pool = new ChunkPool();
+  readonly #awake = new Set<LiveRecording>();
+  #stopTicking: (() => void) | undefined;
+
+  /** Throws when there is no recipient or the signing key is no private Ed25519 key. */
+  constructor(options: RecorderOptions) {
+    if (options.recipients.length === 0) {
+      throw new ArchiveError('archive-recipient', 'archive.recipients: at least one age recipient is needed');
+    }
+    if (options.signingKey.type !== 'private' || options.signingKey.asymmetricKeyType !== 'ed25519') {
+      throw new TypeError('signing key: it must be a private Ed25519 key');
+    }
+    this.#archive = options.archive;
+    this.#node = options.node;
+    this.#signer = { key: options.signingKey, keyId: keyIdOf(options.signingKey) };
+    this.#window = options.window;
+    this.#clock = options.clock ?? systemClock;
+    this.#keys = new KeyRing(options.recipients, () => this.#clock.now());
+  }
+
+  /**
+   * Starts a recording: its header is durable when this resolves. Rejects with
+   * {@link ArchiveError} when the archive cannot take it; the session is then refused.
+   */
+  async open(init: RecordingInit, signals: RecorderSignals): Promise<Recording> {
+    const { key, wrappedKey, salt } = await this.#keys.keyFor(init.sessionId);
+    const chain = new FrameChain(init.sessionId, key);
+    const { sessionId, startedAt, protocol, user, account, system, policy } = init;
+    const header: RecordingHeader = {
+      sessionId,
+      node: this.#node,
+      startedAt,
+      protocol,
+      user,
+      account,
+      system,
+      policy,
+      wrappedKey,
+      salt,
+    };
+    const frame = chain.header(header);
+    const appender = await this.#inGrace(this.#archive.create(sessionId, startedAt, frame));
+    return new LiveRecording({
+      chain,
+      appender,
+      window: this.#window,
+      signals,
+      signer: this.#signer,
+      clock: this.#clock,
+      pool: this.#pool,
+      wake: this.#wake,
+      headerBytes: frame.length,
+    });
+  }
+
+  /** A mount that hangs must not leave the person waiting without an answer. */
+  #inGrace(creation: Promise<ArchiveAppender>): Promise<ArchiveAppender> {
+    const { promise, resolve, reject } = Promise.withResolvers<ArchiveAppender>();
+    const seconds = this.#window.graceSeconds;
+    let late = false;
+    const cancel = this.#clock.after(seconds * 1000, () => {
+      late = true;
+      reject(
+        new ArchiveError(
+          'archive-timeout',
+          `the archive did not take the recording within ${seconds} seconds`,
+        ),
+      );
+    });
+    creation.then(
+      (appender) => {
+        cancel();
+        if (late) void appender.close().catch(() => {});
+        resolve(appender);
+      },
+      (error: unknown) => {
+        cancel();
+        reject(error);
+      },
+    );
+    return promise;
+  }
+
+  readonly #wake = (recording: LiveRecording): void => {
+    this.#awake.add(recording);
+    this.#stopTicking ??= this.#clock.every(TICK_MS, () => this.#tick());
+  };
+
+  #tick(): void {
+    const now = this.#clock.now();
+    for (const recording of this.#awake) {
+      if (!recording.tick(now)) this.#awake.delete(recording);
+    }
+    if (this.#awake.size === 0) {
+      this.#stopTicking?.();
+      this.#stopTicking = undefined;
+    }
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * One live recording: events in, durable frames out, and the durability window between.
+ *
+ *     write → open segment → (full or 250 ms old) cut: compress → encrypt, chain → append → acknowledged
+ *
+ * One append is in flight; what is cut meanwhile goes together into the next. Bytes taken
+ * and not yet acknowledged are bounded in size and age by telling the session to pause.
+ */
+import type { ArchiveAppender } from '../archive/port.ts';
+import { ArchiveError } from '../archive/port.ts';
+import type { EventKind } from '../format/event.ts';
+import type { FrameChain, Signer } from './chain.ts';
+import type { Clock } from './clock.ts';
+import { type Packed, pack } from './segment-body.ts';
+import { type ChunkPool, SegmentBuffer } from './segment-buffer.ts';
+
+/** Bound of what may be lost: bytes taken by `write` that the archive has not acknowledged. */
+export interface DurabilityWindow {
+  /** Encoded bytes. */
+  readonly bytes: number;
+  /** Age of the oldest of them. */
+  readonly ms: number;
+  /** How long a session may stay paused (or a seal take) before the recording fails. */
+  readonly graceSeconds: number;
+}
+
+/** What a recording tells its session. Called from `write` or from a timer; must not throw. */
+export interface RecorderSignals {
+  /** The window is full: take nothing more from either leg. */
+  pause(): void;
+  resume(): void;
+  /** The recording is over, at most once: the session must end. */
+  failed(error: ArchiveError): void;
+}
+
+export interface RecordingSummary {
+  readonly segments: number;
+  /** Bytes that the archive acknowledged. */
+  readonly bytes: number;
+  /** Lower-case hex hash of the last acknowledged frame. */
+  readonly head: string;
+  /** Whether the manifest is in the archive. */
+  readonly sealed: boolean;
+}
+
+export interface Recording {
+  /** Takes a copy of `payload`. Never throws and never blocks; ignored after seal or failure. */
+  write(kind: EventKind, channel: number, payload: Uint8Array): void;
+  /** The same with `value` as JSON. */
+  note(kind: EventKind, channel: number, value: object): void;
+  /** True between the signals pause and resume, and after a failure. */
+  readonly paused: boolean;
+  /** Flushes, writes the manifest and closes. Never rejects: `sealed` tells. A second call gives the same answer. */
+  seal(reason: string): Promise<RecordingSummary>;
+}
+
+export interface RecordingParts {
+  readonly chain: FrameChain;
+  readonly appender: ArchiveAppender;
+  readonly window: DurabilityWindow;
+  readonly signals: RecorderSignals;
+  readonly signer: Signer;
+  readonly clock: Clock;
+  readonly pool: ChunkPool;
+  /** Asks for {@link LiveRecording.tick} until it returns false. */
+  wake(recording: LiveRecording): void;
+  /** Length of the header frame, already durable. */
+  readonly headerBytes: number;
+}
+
+/** A segment is cut at this size or age, or sooner when the window is small. */
+const SEGMENT_BYTES = 256 * 1024;
+const SEGMENT_MS = 250;
+/** Longer payloads become several events, so that a segment stays far under the format's bound. */
+const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 2000;
+
+interface CutSegment {
+  readonly buffer: SegmentBuffer;
+  /** When its first byte was taken, by the clock. */
+  readonly openedAt: number;
+  readonly packed: Packed | Promise<Packed>;
+}
+
+export class LiveRecording implements Recording {
+  readonly #parts: RecordingParts;
+  readonly #origin: number;
+  #state: 'open' | 'sealing' | 'sealed' | 'failed' = 'open';
+
+  #segment: SegmentBuffer | undefined;
+  #segmentOpenedAt = 0;
+  /** Size of the segment before, to lend the next one enough at once. */
+  #sizeHint = 0;
+  #cut: CutSegment[] = [];
+  #lastAt = 0;
+
+  #unacknowledged = 0;
+  /** When the oldest byte of the append in flight was taken. */
+  #flightSince: number | undefined;
+  #pumping = false;
+  #appendError: ArchiveError | undefined;
+
+  #pausedSince: number | undefined;
+  #sealing: { readonly since: number; readonly reason: string } | undefined;
+  #sealed: PromiseWithResolvers<RecordingSummary> | undefined;
+  #acknowledged: RecordingSummary;
+
+  constructor(parts: RecordingParts) {
+    this.#parts = parts;
+    this.#origin = parts.clock.now();
+    this.#acknowledged = { segments: 0, bytes: parts.headerBytes, head: parts.chain.head, sealed: false };
+  }
+
+  get paused(): boolean {
+    return this.#pausedSince !== undefined || this.#state === 'failed';
+  }
+
+  write(kind: EventKind, channel: number, payload: Uint8Array): void {
+    if (this.#state !== 'open') return;
+    let rest = payload;
+    while (rest.length > MAX_PAYLOAD_BYTES) {
+      this.#take(kind, channel, rest.subarray(0, MAX_PAYLOAD_BYTES));
+      rest = rest.subarray(MAX_PAYLOAD_BYTES);
+    }
+    this.#take(kind, channel, rest);
+  }
+
+  note(kind: EventKind, channel: number, value: object): void {
+    this.write(kind, channel, Buffer.from(JSON.stringify(value)));
+  }
+
+  seal(reason: string): Promise<RecordingSummary> {
+    if (this.#state === 'failed') return Promise.resolve(this.#acknowledged);
+    if (this.#sealed === undefined) {
+      this.#sealed = Promise.withResolvers();
+      this.#sealing = { since: this.#parts.clock.now(), reason };
+      this.#state = 'sealing';
+      this.#cutSegment();
+      this.#parts.wake(this);
+      this.#startPump();
+    }
+    return this.#sealed.promise;
+  }
+
+  /** Acts on the time gone by; `now` by the clock. Returns whether anything is left to watch. */
+  tick(now: number): boolean {
+    const { window } = this.#parts;
+    if (this.#segment !== undefined && now - this.#segmentOpenedAt >= Math.min(SEGMENT_MS, window.ms / 4)) {
+      this.#cutSegment();
+    }
+    const oldest = this.#oldest();
+    if (oldest !== undefined && now - oldest >= window.ms) this.#pause(now);
+    const stalledSince = this.#pausedSince ?? this.#sealing?.since;
+    if (stalledSince !== undefined && now - stalledSince >= window.graceSeconds * 1000) {
+      this.#fail(
+        this.#appendError ??
+          new ArchiveError(
+            'archive-timeout',
+            `the archive acknowledged nothing for ${window.graceSeconds} seconds`,
+          ),
+      );
+    }
+    return (this.#state === 'open' && this.#unacknowledged > 0) || this.#state === 'sealing';
+  }
+
+  #take(kind: EventKind, channel: number, payload: Uint8Array): void {
+    const { clock, pool, window, wake } = this.#parts;
+    const now = clock.now();
+    const at = Math.max(this.#lastAt, Math.floor((now - this.#origin) * 1000));
+    this.#lastAt = at;
+    if (this.#segment === undefined) {
+      this.#segment = new SegmentBuffer(pool, at, this.#sizeHint);
+      this.#segmentOpenedAt = now;
+      if (this.#unacknowledged === 0) wake(this);
+    }
+    this.#unacknowledged += this.#segment.add(at, kind, channel, payload);
+    // A window smaller than a few segments would otherwise wait for the clock each time.
+    if (this.#segment.length >= Math.min(SEGMENT_BYTES, window.bytes / 4)) this.#cutSegment();
+    if (this.#unacknowledged >= window.bytes) this.#pause(now);
+  }
+
+  #cutSegment(): void {
+    const buffer = this.#segment;
+    if (buffer === undefined) return;
+    this.#segment = undefined;
+    this.#sizeHint = buffer.length;
+    this.#cut.push({ buffer, openedAt: this.#segmentOpenedAt, packed: pack(buffer.bytes) });
+    this.#startPump();
+  }
+
+  #oldest(): number | undefined {
+    return (
+      this.#flightSince ??
+      this.#cut[0]?.openedAt ??
+      (this.#segment === undefined ? undefined : this.#segmentOpenedAt)
+    );
+  }
+
+  #pause(now: number): void {
+    if (this.#pausedSince !== undefined) return;
+    this.#pausedSince = now;
+    if (this.#state === 'open') this.#parts.signals.pause();
+  }
+
+  #resumeIfRoom(): void {
+    if (this.#pausedSince === undefined) return;
+    const { clock, window, signals } = this.#parts;
+    const oldest = this.#oldest();
+    if (this.#unacknowledged * 2 > window.bytes) return;
+    if (oldest !== undefined && (clock.now() - oldest) * 2 > window.ms) return;
+    this.#pausedSince = undefined;
+    if (this.#state === 'open') signals.resume();
+  }
+
+  #startPump(): void {
+    if (this.#pumping || this.#state === 'failed') return;
+    this.#pumping = true;
+    void this.#pump();
+  }
+
+  /** Appends until nothing is cut, then the manifest when the recording is to be sealed. Never rejects. */
+  async #pump(): Promise<void> {
+    while (this.#cut.length > 0 && this.#state !== 'failed') {
+      const batch = await this.#nextBatch();
+      if (!(await this.#append(batch.bytes))) break;
+      this.#acknowledge(batch);
+    }
+    if (this.#state === 'sealing' && this.#sealing !== undefined) await this.#finish(this.#sealing.reason);
+    this.#pumping = false;
+    if (this.#state === 'failed') await this.#close();
+  }
+
+  async #nextBatch(): Promise<Batch> {
+    this.#flightSince = this.#cut[0]?.openedAt;
+    const { chain } = this.#parts;
+    const frames: Uint8Array[] = [];
+    let plain = 0;
+    while (plain < MAX_BATCH_BYTES) {
+      const segment = this.#cut.shift();
+      if (segment === undefined) break;
+      const { buffer } = segment;
+      const packed = await segment.packed;
+      frames.push(
+        chain.segment({ packed, firstAt: buffer.firstAt, lastAt: buffer.lastAt, events: buffer.events }),
+      );
+      plain += buffer.length;
+      buffer.release();
+    }
+    const bytes = frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames);
+    return { bytes, plain, segments: chain.segments, head: chain.head };
+  }
+
+  /** Tries until the archive has taken `bytes` (true) or the recording has failed (false). */
+  async #append(bytes: Uint8Array): Promise<boolean> {
+    const { appender, clock } = this.#parts;
+    for (let delay = FIRST_RETRY_MS; ; delay = Math.min(delay * 2, MAX_RETRY_MS)) {
+      if (this.#state === 'failed') return false;
+      try {
+        await appender.append(bytes);
+        this.#appendError = undefined;
+        return !this.#hasFailed();
+      } catch (error) {
+        this.#appendError =
+          error instanceof ArchiveError
+            ? error
+            : new ArchiveError('archive-io', 'the archive refused an append for an unknown reason', error);
+        await new Promise<void>((resolve) => void clock.after(delay, resolve));
+      }
+    }
+  }
+
+  /** A method, because the state changes while an append is awaited. */
+  #hasFailed(): boolean {
+    return this.#state === 'failed';
+  }
+
+  #acknowledge(batch: Batch): void {
+    this.#flightSince = undefined;
+    this.#unacknowledged -= batch.plain;
+    const bytes = this.#acknowledged.bytes + batch.bytes.length;
+    this.#acknowledged = { segments: batch.segments, bytes, head: batch.head, sealed: false };
+    this.#resumeIfRoom();
+  }
+
+  async #finish(reason: string): Promise<void> {
+    const { chain, signer } = this.#parts;
+    const { segments } = chain;
+    const frame = chain.manifest(reason, Date.now(), signer);
+    if (!(await this.#append(frame))) return;
+    this.#state = 'sealed';
+    const bytes = this.#acknowledged.bytes + frame.length;
+    this.#acknowledged = { segments, bytes, head: chain.head, sealed: true };
+    await this.#close();
+    this.#sealed?.resolve(this.#acknowledged);
+  }
+
+  #fail(error: ArchiveError): void {
+    if (this.#state !== 'open' && this.#state !== 'sealing') return;
+    this.#state = 'failed';
+    this.#segment?.release();
+    this.#segment = undefined;
+    this.#cut = [];
+    this.#unacknowledged = 0;
+    this.#parts.signals.failed(error);
+    this.#sealed?.resolve(this.#acknowledged);
+    // A running pump closes when its append is settled, which may be never.
+    if (!this.#pumping) void this.#close();
+  }
+
+  /** Everything that matters is durable or given up by now: an error of closing changes nothing. */
+  async #close(): Promise<void> {
+    await this.#parts.appender.close().catch(() => {});
+  }
+}
+
+interface Batch {
+  /** Frames. */
+  readonly bytes: Uint8Array;
+  /** How many encoded bytes they hold. */
+  readonly plain: number;
+  /** Segments and head of the chain with them. */
+  readonly segments: number;
+  readonly head: string;
+}

@@ -1,0 +1,99 @@
+/**
+ * A segment's body: the encoded events, compressed when that makes them smaller, then
+ * AES-256-GCM with the frame header as associated data, the tag at the end. The nonce is
+ * the sequence number: a key belongs to one recording and a sequence number to one
+ * plaintext of it.
+ */
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { promisify } from 'node:util';
+import { constants, zstdCompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { ContainerError } from '../format/error.ts';
+import { FRAME_HEADER_BYTES, type FrameHeader, MAX_BODY_BYTES } from '../format/frame.ts';
+
+const TAG_BYTES = 16;
+const NONCE_BYTES = 12;
+/** Below this zstd's own frame eats what it saves. */
+const MIN_COMPRESSED_BYTES = 64;
+/** Up to this compressing takes less time than handing it to another thread. */
+const MAX_SYNC_BYTES = 16_384;
+const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+
+const compressAside = promisify(zstdCompress);
+
+export interface Packed {
+  readonly bytes: Uint8Array;
+  readonly compressed: boolean;
+}
+
+/** `plain` must stay as it is until the promise is settled, and while a result that is not compressed is in use. */
+export function pack(plain: Uint8Array): Packed | Promise<Packed> {
+  if (plain.length < MIN_COMPRESSED_BYTES) return { bytes: plain, compressed: false };
+  if (plain.length <= MAX_SYNC_BYTES) return smaller(plain, zstdCompressSync(plain, ZSTD));
+  return compressAside(plain, ZSTD).then((compressed) => smaller(plain, compressed));
+}
+
+function smaller(plain: Uint8Array, compressed: Uint8Array): Packed {
+  return compressed.length < plain.length
+    ? { bytes: compressed, compressed: true }
+    : { bytes: plain, compressed: false };
+}
+
+/** Bytes of the body for so many packed bytes. */
+export function sealedLength(packedLength: number): number {
+  return packedLength + TAG_BYTES;
+}
+
+/** Encrypts `packed` behind the frame header that already stands at the start of `frame`. */
+export function encryptBody(key: Uint8Array, sequence: number, packed: Uint8Array, frame: Uint8Array): void {
+  const cipher = createCipheriv('aes-256-gcm', key, nonce(sequence));
+  cipher.setAAD(frame.subarray(0, FRAME_HEADER_BYTES));
+  frame.set(cipher.update(packed), FRAME_HEADER_BYTES);
+  cipher.final();
+  frame.set(cipher.getAuthTag(), FRAME_HEADER_BYTES + packed.length);
+}
+
+/**
+ * The encoded events of a whole segment frame; `offset`: where it stands in the
+ * recording, for the error. Throws {@link ContainerError} `bad-body`.
+ */
+export function openBody(
+  key: Uint8Array,
+  header: FrameHeader,
+  frame: Uint8Array,
+  offset: number,
+): Uint8Array {
+  const body = frame.subarray(FRAME_HEADER_BYTES);
+  if (body.length < TAG_BYTES) {
+    throw new ContainerError(
+      'bad-body',
+      `segment ${header.sequence}: its body is shorter than a tag`,
+      offset,
+    );
+  }
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce(header.sequence));
+  decipher.setAAD(frame.subarray(0, FRAME_HEADER_BYTES));
+  decipher.setAuthTag(body.subarray(body.length - TAG_BYTES));
+  const packed = decipher.update(body.subarray(0, body.length - TAG_BYTES));
+  try {
+    decipher.final();
+  } catch (cause) {
+    throw new ContainerError(
+      'bad-body',
+      `segment ${header.sequence}: it was altered, or belongs to another place or recording`,
+      offset,
+      cause,
+    );
+  }
+  if (!header.compressed) return packed;
+  try {
+    return zstdDecompressSync(packed, { maxOutputLength: MAX_BODY_BYTES });
+  } catch (cause) {
+    throw new ContainerError('bad-body', `segment ${header.sequence}: it does not decompress`, offset, cause);
+  }
+}
+
+function nonce(sequence: number): Buffer {
+  const bytes = Buffer.alloc(NONCE_BYTES);
+  bytes.writeUInt32BE(sequence, NONCE_BYTES - 4);
+  return bytes;
+}

@@ -1,0 +1,81 @@
+/** Collects the encoded events of the segment that is open, in memory lent by a pool. */
+import type { EventKind } from '../format/event.ts';
+import { encodeEventHead, MAX_EVENT_OVERHEAD } from '../format/event-codec.ts';
+
+/** A keystroke's echo fits the first size, a full segment with its last 32 KiB event the last. */
+const CHUNK_BYTES = [4096, 16_384, 65_536, 320 * 1024] as const;
+/** Spare bytes kept per size: about one burst of a worker's sessions. */
+const MAX_SPARE_BYTES = 4 * 1024 * 1024;
+
+/** Lends chunks of memory, so that an idle recording holds none and a busy one makes no garbage. */
+export class ChunkPool {
+  readonly #spare = new Map<number, Buffer[]>(CHUNK_BYTES.map((size) => [size, []]));
+
+  /** At least `length` bytes, contents undefined. */
+  take(length: number): Buffer {
+    const size = CHUNK_BYTES.find((bytes) => bytes >= length) ?? length;
+    return this.#spare.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
+  }
+
+  give(chunk: Buffer): void {
+    const spare = this.#spare.get(chunk.length);
+    if (spare !== undefined && spare.length * chunk.length < MAX_SPARE_BYTES) spare.push(chunk);
+  }
+}
+
+export class SegmentBuffer {
+  readonly #pool: ChunkPool;
+  #chunk: Buffer;
+  #length = 0;
+  #events = 0;
+  #lastAt: number;
+  /** µs since the recording's start. */
+  readonly firstAt: number;
+
+  /** `hint`: bytes that will probably come. */
+  constructor(pool: ChunkPool, firstAt: number, hint: number) {
+    this.#pool = pool;
+    this.#chunk = pool.take(hint);
+    this.firstAt = firstAt;
+    this.#lastAt = firstAt;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+  get events(): number {
+    return this.#events;
+  }
+  get lastAt(): number {
+    return this.#lastAt;
+  }
+  /** Valid until {@link release}. */
+  get bytes(): Uint8Array {
+    return this.#chunk.subarray(0, this.#length);
+  }
+
+  /** Copies one event in; `at` not before the last one's. Returns how many bytes it took. */
+  add(at: number, kind: EventKind, channel: number, payload: Uint8Array): number {
+    const before = this.#length;
+    this.#reserve(before + MAX_EVENT_OVERHEAD + payload.length);
+    const next = encodeEventHead(this.#chunk, before, at - this.#lastAt, kind, channel, payload.length);
+    this.#chunk.set(payload, next);
+    this.#length = next + payload.length;
+    this.#lastAt = at;
+    this.#events += 1;
+    return this.#length - before;
+  }
+
+  /** Gives the memory back. */
+  release(): void {
+    this.#pool.give(this.#chunk);
+  }
+
+  #reserve(length: number): void {
+    if (length <= this.#chunk.length) return;
+    const larger = this.#pool.take(length);
+    larger.set(this.bytes);
+    this.#pool.give(this.#chunk);
+    this.#chunk = larger;
+  }
+}
