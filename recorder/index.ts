@@ -18,6 +18,7 @@ export {
   parseIdentities,
 } from './container/identity.ts';
 export { keyIdOf } from './container/keys.ts';
+export { openRecording, type RecordingReader } from './container/reader.ts';
 export { DEFAULT_WINDOW, Recorder, type RecorderOptions, type RecordingInit } from './container/recorder.ts';
 export type {
   DurabilityWindow,
@@ -25,6 +26,17 @@ export type {
   Recording,
   RecordingSummary,
 } from './container/recording.ts';
+export {
+  type VerifyCode,
+  type VerifyOptions,
+  type VerifyReport,
+  verifyRecording,
+} from './container/verify.ts';
 export type { IndexEntry, RecordingHeader, RecordingManifest } from './format/document.ts';
 export { ContainerError, type ContainerErrorCode } from './format/error.ts';
 export * from './format/event.ts';
+export { exportCast } from './replay/cast.ts';
+export type { ReplayOptions } from './replay/channel.ts';
+export { exportJsonLines } from './replay/json-lines.ts';
+export { type PlayOptions, play } from './replay/play.ts';
+export { exportText } from './replay/text.ts';

@@ -12,6 +12,8 @@ import { ContainerError } from './error.ts';
 import { FRAME_HEADER_BYTES } from './frame.ts';
 
 const count = z.int().min(0);
+/** End of the year 9999: what a date can print. */
+const MAX_TIME_MS = 253_402_300_799_999;
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
 const headerSchema = z.object({
@@ -19,7 +21,7 @@ const headerSchema = z.object({
   /** Name of the node that recorded. */
   node: z.string(),
   /** ms since the epoch; event times count from here. */
-  startedAt: count,
+  startedAt: z.int().min(0).max(MAX_TIME_MS),
   protocol: z.enum(['ssh', 'rdp']),
   user: z.string(),
   account: z.string(),

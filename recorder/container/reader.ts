@@ -1,0 +1,239 @@
+/** Reads a recording back as events, a segment at a time. */
+import { hash } from 'node:crypto';
+import type { Archive, ArchiveReader } from '../archive/port.ts';
+import {
+  decodeHeader,
+  decodeManifest,
+  type RecordingHeader,
+  type RecordingManifest,
+} from '../format/document.ts';
+import { ContainerError } from '../format/error.ts';
+import type { RecordingEvent } from '../format/event.ts';
+import { decodeEvents } from '../format/event-codec.ts';
+import { FRAME_HEADER_BYTES, type FrameHeader, FrameType } from '../format/frame.ts';
+import { endOf, type Frame, FrameSource } from './frame-source.ts';
+import { unwrapKey } from './keys.ts';
+import { openBody } from './segment-body.ts';
+
+export interface RecordingReader {
+  header(): RecordingHeader;
+  /** Undefined: never sealed. Its signature is for {@link verifyRecording} to check. */
+  manifest(): RecordingManifest | undefined;
+  /** Number of the last whole segment of a recording that has no manifest; undefined when it has one. */
+  readonly truncatedAt: number | undefined;
+  /**
+   * Events at or after `from` (µs since the start), in order; ends where a truncated
+   * recording ends. Throws {@link ContainerError} at the first segment that was altered.
+   */
+  events(from?: number): AsyncGenerator<RecordingEvent, void, void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the recording of a session. Header and manifest can be read without
+ * `identities` (age identity texts); events need one that opens it. Rejects with
+ * {@link ArchiveError} or {@link ContainerError}.
+ */
+export async function openRecording(
+  archive: Archive,
+  sessionId: string,
+  identities: readonly string[],
+): Promise<RecordingReader> {
+  const bytes = await archive.open(sessionId);
+  try {
+    const source = new FrameSource(bytes);
+    const first = await source.frame(0);
+    if (first === undefined)
+      throw new ContainerError('torn', 'the recording is empty: not even its header is there', 0);
+    const header = readHeader(first, sessionId);
+    const closing = await source.closingManifest();
+    const ending =
+      closing === undefined
+        ? await findEnding(source)
+        : { manifest: closing.manifest, truncatedAt: undefined };
+    return new ContainerReader({ bytes, first, header, identities, ...ending });
+  } catch (error) {
+    await bytes.close();
+    throw error;
+  }
+}
+
+/** The header document of a recording's first frame. Throws {@link ContainerError} when it is none of this session. */
+export function readHeader(first: Frame, sessionId: string): RecordingHeader {
+  if (first.header.type !== FrameType.header || first.header.sequence !== 0) {
+    throw new ContainerError('out-of-sequence', 'the recording does not begin with its header', 0);
+  }
+  const header = decodeHeader(first.bytes.subarray(FRAME_HEADER_BYTES));
+  if (header.sessionId !== sessionId) {
+    throw new ContainerError('wrong-recording', `this is the recording of session ${header.sessionId}`, 0);
+  }
+  return header;
+}
+
+/** The events of a segment's frame. Throws {@link ContainerError}. */
+export function* readSegment(key: Uint8Array, frame: Frame): Generator<RecordingEvent, void, void> {
+  const { header, bytes, offset } = frame;
+  const plain = openBody(key, header, bytes, offset);
+  let last = header.firstAt;
+  for (const event of decodeEvents(plain, header.firstAt)) {
+    last = event.at;
+    yield event;
+  }
+  if (last !== header.lastAt) {
+    throw new ContainerError(
+      'bad-event',
+      `segment ${header.sequence}: its times are not those of its events`,
+      offset,
+    );
+  }
+}
+
+interface Ending {
+  readonly manifest: RecordingManifest | undefined;
+  readonly truncatedAt: number | undefined;
+}
+
+/** Walks a recording that does not end with a manifest to its last whole frame. */
+async function findEnding(source: FrameSource): Promise<Ending> {
+  let segments = 0;
+  try {
+    for (let offset = 0; ; ) {
+      const header = await source.header(offset);
+      if (header === undefined) break;
+      const end = endOf(offset, header);
+      if (end > source.size) break;
+      if (header.type === FrameType.manifest) {
+        const frame = await source.frame(offset);
+        if (frame === undefined) break;
+        return {
+          manifest: decodeManifest(frame.bytes.subarray(FRAME_HEADER_BYTES)).manifest,
+          truncatedAt: undefined,
+        };
+      }
+      if (header.type === FrameType.segment) segments = header.sequence;
+      offset = end;
+    }
+  } catch (error) {
+    // What comes here is no frame: the recording ends before it.
+    if (!(error instanceof ContainerError)) throw error;
+  }
+  return { manifest: undefined, truncatedAt: segments };
+}
+
+interface ReaderParts extends Ending {
+  readonly bytes: ArchiveReader;
+  readonly first: Frame;
+  readonly header: RecordingHeader;
+  readonly identities: readonly string[];
+}
+
+class ContainerReader implements RecordingReader {
+  readonly #parts: ReaderParts;
+  #key: Promise<Buffer> | undefined;
+
+  constructor(parts: ReaderParts) {
+    this.#parts = parts;
+  }
+
+  get truncatedAt(): number | undefined {
+    return this.#parts.truncatedAt;
+  }
+
+  header(): RecordingHeader {
+    return this.#parts.header;
+  }
+
+  manifest(): RecordingManifest | undefined {
+    return this.#parts.manifest;
+  }
+
+  async *events(from = 0): AsyncGenerator<RecordingEvent, void, void> {
+    this.#key ??= unwrapKey(this.#parts.header, this.#parts.identities);
+    const key = await this.#key;
+    for await (const frame of this.#segments(from)) {
+      for (const event of readSegment(key, frame)) {
+        if (event.at >= from) yield event;
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.bytes.close();
+  }
+
+  /** Frames of segments that end at or after `from`, their order and chain checked. */
+  async *#segments(from: number): AsyncGenerator<Frame, void, void> {
+    const source = new FrameSource(this.#parts.bytes);
+    let { offset, sequence } = this.#seek(from);
+    let previous = sequence === 1 ? this.#parts.first : undefined;
+    for (;;) {
+      const header = await this.#headerAt(source, offset);
+      if (header === undefined || header.type === FrameType.manifest) {
+        this.#requireAll(header, sequence, offset);
+        return;
+      }
+      if (header.type !== FrameType.segment || header.sequence !== sequence) {
+        throw new ContainerError(
+          'out-of-sequence',
+          `segment ${sequence}: another frame stands in its place`,
+          offset,
+        );
+      }
+      const end = endOf(offset, header);
+      // A torn tail ends a recording that was never sealed; in a sealed one nothing may be missing.
+      if (end > source.size && this.#parts.manifest === undefined) return;
+      if (header.lastAt >= from) {
+        const frame = await source.frame(offset);
+        if (frame === undefined) return;
+        if (previous !== undefined && !isChained(previous, frame)) {
+          throw new ContainerError(
+            'broken-chain',
+            `segment ${sequence}: it or the frame before it was altered`,
+            offset,
+          );
+        }
+        previous = frame;
+        yield frame;
+      }
+      offset = end;
+      sequence += 1;
+    }
+  }
+
+  async #headerAt(source: FrameSource, offset: number): Promise<FrameHeader | undefined> {
+    try {
+      return await source.header(offset);
+    } catch (error) {
+      const torn = error instanceof ContainerError && error.code === 'torn';
+      if (torn && this.#parts.manifest === undefined) return undefined;
+      throw error;
+    }
+  }
+
+  #requireAll(end: FrameHeader | undefined, sequence: number, offset: number): void {
+    const { manifest } = this.#parts;
+    if (
+      manifest !== undefined &&
+      (end === undefined || end.sequence !== sequence || manifest.segments !== sequence - 1)
+    ) {
+      throw new ContainerError('out-of-sequence', `segment ${sequence}: it is missing`, offset);
+    }
+  }
+
+  /** Where to start reading for events from `from` on: the last listed segment that begins before it. */
+  #seek(from: number): { offset: number; sequence: number } {
+    let start = { offset: endOf(0, this.#parts.first.header), sequence: 1 };
+    if (from <= 0) return start;
+    for (const [sequence, offset, firstAt] of this.#parts.manifest?.index ?? []) {
+      // Equal times may be spread over two segments: begin before them.
+      if (firstAt >= from) break;
+      start = { offset, sequence };
+    }
+    return start;
+  }
+}
+
+/** Whether `frame` names `previous` as the frame before it. */
+function isChained(previous: Frame, frame: Frame): boolean {
+  return hash('sha256', previous.bytes, 'buffer').equals(frame.header.previousHash);
+}

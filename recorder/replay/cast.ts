@@ -1,0 +1,88 @@
+/**
+ * asciicast v2 (https://docs.asciinema.org/manual/asciicast/v2/): a JSON header line,
+ * then one line per event: `[seconds, "o" | "i" | "r", data]`.
+ */
+import type { RecordingReader } from '../container/reader.ts';
+import { EventKind, type RecordingEvent } from '../format/event.ts';
+import { chooseChannel, type ReplayOptions, shownBytes, terminalSize } from './channel.ts';
+
+/** Size of the screen of a program that was run without a terminal. */
+const DEFAULT_SIZE = { columns: 80, rows: 24 };
+
+/** The recording of one channel as lines of asciicast v2, each with its line end. */
+export async function* exportCast(
+  reader: RecordingReader,
+  options: ReplayOptions = {},
+): AsyncGenerator<string, void, void> {
+  const channel = await chooseChannel(reader, options);
+  const lines = new CastLines(reader);
+  if (channel !== undefined) {
+    for await (const event of reader.events()) yield* lines.event(event, channel);
+  }
+  yield* lines.end();
+}
+
+type Code = 'o' | 'i' | 'r';
+
+class CastLines {
+  readonly #reader: RecordingReader;
+  /** A character may be split over events: each stream keeps its unfinished bytes. */
+  readonly #streams = new Map<EventKind, { readonly decoder: TextDecoder; readonly code: Code }>();
+  #begun = false;
+  #lastAt = 0;
+
+  constructor(reader: RecordingReader) {
+    this.#reader = reader;
+  }
+
+  *event(event: RecordingEvent, channel: number): Generator<string, void, void> {
+    if (event.kind === EventKind.terminal && event.channel === channel) {
+      if (!this.#begun) yield this.#header(event);
+    } else if (event.kind === EventKind.resize && event.channel === channel) {
+      const size = terminalSize(event);
+      if (size !== undefined) yield* this.#line(event.at, 'r', `${size.columns}x${size.rows}`);
+    } else if (event.kind === EventKind.input && event.channel === channel) {
+      yield* this.#text(event, 'i', event.payload);
+    } else {
+      const shown = shownBytes(event, channel);
+      if (shown !== undefined) yield* this.#text(event, 'o', shown);
+    }
+  }
+
+  /** Characters that never were finished, and the header if nothing came. */
+  *end(): Generator<string, void, void> {
+    if (!this.#begun) yield this.#header(undefined);
+    for (const { decoder, code } of this.#streams.values())
+      yield* this.#line(this.#lastAt, code, decoder.decode());
+  }
+
+  *#text(event: RecordingEvent, code: Code, bytes: Uint8Array): Generator<string, void, void> {
+    let stream = this.#streams.get(event.kind);
+    if (stream === undefined) {
+      stream = { decoder: new TextDecoder('utf-8', { ignoreBOM: true }), code };
+      this.#streams.set(event.kind, stream);
+    }
+    yield* this.#line(event.at, code, stream.decoder.decode(bytes, { stream: true }));
+  }
+
+  *#line(at: number, code: Code, data: string): Generator<string, void, void> {
+    if (!this.#begun) yield this.#header(undefined);
+    this.#lastAt = at;
+    if (data !== '') yield `${JSON.stringify([at / 1_000_000, code, data])}\n`;
+  }
+
+  #header(terminal: RecordingEvent | undefined): string {
+    this.#begun = true;
+    const { startedAt, account, system } = this.#reader.header();
+    const size = terminal === undefined ? undefined : terminalSize(terminal);
+    const { columns, rows } = size ?? DEFAULT_SIZE;
+    return `${JSON.stringify({
+      version: 2,
+      width: columns,
+      height: rows,
+      timestamp: Math.floor(startedAt / 1000),
+      title: `${account}@${system}`,
+      ...(size?.term === undefined ? {} : { env: { TERM: size.term } }),
+    })}\n`;
+  }
+}
