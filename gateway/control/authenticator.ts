@@ -1,0 +1,287 @@
+/**
+ * Who is on the other end of a front connection. The state of every connection lives here
+ * and only here: whatever a front believes, a connection opens sessions only after this
+ * file accepted it.
+ *
+ * Unknown, disabled and known users get the same answers, the same methods and the same
+ * work until they have proved a first factor.
+ */
+import type { Logger } from 'pino';
+import type { MasterKey } from '../../vault-client/index.ts';
+import type { AuthenticationOutcome, ControlRequests, Factor, Method } from '../../workers/messages.ts';
+import type { Protocol } from '../policy/capability.ts';
+import { type LoginName, LoginNameError, parseLogin } from '../policy/target-name.ts';
+import type { Store, UserRow } from '../store/port.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import type { Clock } from './clock.ts';
+import { HashGate } from './hash-gate.ts';
+import { LoginLimiter, sourceKey } from './limiter.ts';
+import { holdsKey } from './public-keys.ts';
+import { acceptCode } from './totp.ts';
+
+type AuthenticationRequest = Parameters<ControlRequests['authenticate']>[0];
+
+/** A person who proved who they are on this connection. */
+export interface AuthenticatedUser {
+  readonly name: string;
+  readonly source: string;
+  readonly protocol: Protocol;
+}
+
+const FIRST_METHODS: readonly Method[] = ['publickey', 'password'];
+const SECOND_METHODS: readonly Method[] = ['keyboard-interactive'];
+
+/** argon2 takes a core and tens of MiB each: two at once leave the machine to the sessions. */
+const HASHES_AT_ONCE = 2;
+/** What two at once finish within the usual log-on grace of 30 s, at 100 ms each. */
+const HASHES_WAITING = 500;
+/** Longer is no password; bounds what a hash has to read. */
+const MAX_PASSWORD_LENGTH = 1024;
+/** A front ends an idle log-on after its own, shorter grace; this clears up after lost notices. */
+const PENDING_MS = 5 * 60_000;
+/** Front connections known at once, some 300 bytes each: far more than a node has sessions. */
+const MAX_CONNECTIONS = 20_000;
+
+const FAILED_BOUND = { rows: 1, windowMs: 1000 };
+const BLOCKED_BOUND = { rows: 1, windowMs: 60_000 };
+
+interface Connection {
+  readonly worker: number;
+  readonly source: string;
+  readonly protocol: Protocol;
+  lastSeen: number;
+  /** The first factor that a requester proved, while the second is missing; it counts for that one alone. */
+  proved: { readonly requester: string; readonly factor: string } | undefined;
+  user: AuthenticatedUser | undefined;
+  /** Some key was refused and nothing else was tried: told when the connection closes. */
+  refusedKeyOf: string | undefined;
+}
+
+export interface AuthenticatorOptions {
+  readonly store: Store;
+  readonly masterKey: MasterKey;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Whether the password fits the PHC string. */
+  readonly verifyPassword: (phc: string, password: string) => Promise<boolean>;
+  /** PHC string of no password at all, under the same parameters as real ones. */
+  readonly dummyHash: string;
+}
+
+export class Authenticator {
+  readonly #store: Store;
+  readonly #masterKey: MasterKey;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #verifyPassword: AuthenticatorOptions['verifyPassword'];
+  readonly #dummyHash: string;
+  readonly #limiter: LoginLimiter;
+  readonly #hashing = new HashGate(HASHES_AT_ONCE, HASHES_WAITING);
+  readonly #connections = new Map<string, Connection>();
+
+  constructor(options: AuthenticatorOptions) {
+    this.#store = options.store;
+    this.#masterKey = options.masterKey;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#verifyPassword = options.verifyPassword;
+    this.#dummyHash = options.dummyHash;
+    this.#limiter = new LoginLimiter(() => options.clock.now());
+  }
+
+  /** The person who authenticated on this connection of this worker. */
+  personOf(worker: number, connection: string): AuthenticatedUser | undefined {
+    const found = this.#connections.get(connection);
+    return found?.worker === worker ? found.user : undefined;
+  }
+
+  /**
+   * Judges one factor. A key that is not yet `proven` is `accepted` when it may be proved;
+   * that answer authenticates nobody.
+   */
+  async authenticate(worker: number, request: AuthenticationRequest): Promise<AuthenticationOutcome> {
+    const connection = this.#connectionOf(worker, request);
+    if (connection === undefined) return busy();
+    // One log-on per connection: an authenticated one has nothing more to prove.
+    if (connection.worker !== worker || connection.user !== undefined) return rejected(FIRST_METHODS);
+    let login: LoginName;
+    try {
+      login = parseLogin(request.login);
+    } catch (error) {
+      if (!(error instanceof LoginNameError)) throw error;
+      return this.#failed(connection, '', `login name: ${error.message}`);
+    }
+    const { requester } = login;
+    // RFC 4252 §5: another user name flushes what was proved for the first.
+    if (connection.proved?.requester !== requester) connection.proved = undefined;
+    const verdict = this.#limiter.verdict(connection.source, requester);
+    if (verdict.blocked) return this.#blocked(connection, requester);
+
+    if (request.factor.kind === 'publickey') return this.#publicKey(connection, login, request.factor);
+    // Guesses wait for their answer; keys are no guesses.
+    if (verdict.delayMs > 0) await this.#clock.sleep(verdict.delayMs);
+    return request.factor.kind === 'password'
+      ? this.#password(connection, login, request.factor.password)
+      : this.#otp(connection, login, request.factor.code);
+  }
+
+  connectionClosed(worker: number, connection: string): void {
+    const found = this.#connections.get(connection);
+    if (found?.worker !== worker) return;
+    this.#connections.delete(connection);
+    if (found.user === undefined && found.refusedKeyOf !== undefined) {
+      this.#auditFailure(found, found.refusedKeyOf, 'no acceptable key');
+    }
+  }
+
+  workerDied(worker: number): void {
+    for (const [id, connection] of this.#connections) {
+      if (connection.worker === worker) this.#connections.delete(id);
+    }
+  }
+
+  /** Forgets log-ons that nobody finished; called regularly. */
+  sweep(): void {
+    const before = this.#clock.now() - PENDING_MS;
+    for (const [id, connection] of this.#connections) {
+      if (connection.user === undefined && connection.lastSeen < before) {
+        this.connectionClosed(connection.worker, id);
+      }
+    }
+  }
+
+  #connectionOf(worker: number, request: AuthenticationRequest): Connection | undefined {
+    const { source, protocol } = request;
+    let connection = this.#connections.get(request.connection);
+    if (connection === undefined) {
+      if (this.#connections.size >= MAX_CONNECTIONS) return undefined;
+      const fresh = { proved: undefined, user: undefined, refusedKeyOf: undefined };
+      connection = { worker, source, protocol, lastSeen: 0, ...fresh };
+      this.#connections.set(request.connection, connection);
+    }
+    connection.lastSeen = this.#clock.now();
+    return connection;
+  }
+
+  async #publicKey(
+    connection: Connection,
+    login: LoginName,
+    factor: Extract<Factor, { kind: 'publickey' }>,
+  ): Promise<AuthenticationOutcome> {
+    if (connection.proved !== undefined) return rejected(SECOND_METHODS);
+    const user = enabled(await this.#store.user(login.requester));
+    if (user === undefined || !holdsKey(user.sshKeys, factor.blob)) {
+      // Agents offer every key they hold, and nobody guesses one: not counted as a failure.
+      connection.refusedKeyOf = login.requester;
+      return rejected(FIRST_METHODS);
+    }
+    if (!factor.proven) return { outcome: 'accepted', user: user.name, target: login.target };
+    return this.#firstFactorProved(connection, login, user, 'publickey');
+  }
+
+  async #password(
+    connection: Connection,
+    login: LoginName,
+    password: string,
+  ): Promise<AuthenticationOutcome> {
+    if (connection.proved !== undefined) return rejected(SECOND_METHODS);
+    if (password.length > MAX_PASSWORD_LENGTH) return this.#failed(connection, login.requester, 'password');
+    const checked = await this.#hashing.run(async () => {
+      // Others may have failed while this one waited for its turn.
+      if (this.#limiter.verdict(connection.source, login.requester).blocked) return 'blocked';
+      const user = enabled(await this.#store.user(login.requester));
+      const fits = await this.#verifyPassword(user?.passwordHash ?? this.#dummyHash, password);
+      return fits && user?.passwordHash !== undefined ? user : undefined;
+    });
+    if (checked === undefined) {
+      this.#log.warn({ source: connection.source }, 'log-on refused: too many wait for a password check');
+      return busy();
+    }
+    if (checked.value === 'blocked') return this.#blocked(connection, login.requester);
+    if (checked.value === undefined) return this.#failed(connection, login.requester, 'password');
+    return this.#firstFactorProved(connection, login, checked.value, 'password');
+  }
+
+  async #otp(connection: Connection, login: LoginName, code: string): Promise<AuthenticationOutcome> {
+    const { proved } = connection;
+    if (proved === undefined) return rejected(FIRST_METHODS);
+    const user = enabled(await this.#store.user(login.requester));
+    const accepted =
+      user !== undefined && (await acceptCode(this.#store, this.#masterKey, user, code, this.#clock.now()));
+    if (!accepted) return this.#failed(connection, login.requester, 'one-time code');
+    return this.#accept(connection, login, user, `${proved.factor}, otp`);
+  }
+
+  #firstFactorProved(
+    connection: Connection,
+    login: LoginName,
+    user: UserRow,
+    factor: 'password' | 'publickey',
+  ): AuthenticationOutcome | Promise<AuthenticationOutcome> {
+    if (user.totp === undefined) return this.#accept(connection, login, user, factor);
+    connection.proved = { requester: user.name, factor };
+    return { outcome: 'continue', methods: SECOND_METHODS };
+  }
+
+  async #accept(
+    connection: Connection,
+    login: LoginName,
+    user: UserRow,
+    method: string,
+  ): Promise<AuthenticationOutcome> {
+    const { source, protocol } = connection;
+    this.#limiter.succeeded(source, user.name);
+    await this.#audit.write({
+      code: 'user.login.succeeded',
+      actor: user.name,
+      source,
+      detail: { protocol, method },
+    });
+    connection.user = { name: user.name, source, protocol };
+    return { outcome: 'accepted', user: user.name, target: login.target };
+  }
+
+  #failed(connection: Connection, name: string, factor: string): AuthenticationOutcome {
+    connection.refusedKeyOf = undefined;
+    this.#limiter.failed(connection.source, name);
+    this.#auditFailure(connection, name, factor);
+    return rejected(connection.proved === undefined ? FIRST_METHODS : SECOND_METHODS);
+  }
+
+  #auditFailure({ source, protocol }: Connection, name: string, factor: string): void {
+    const code = 'user.login.failed';
+    const actor = name === '' ? undefined : name;
+    this.#audit.bounded(`${code} ${sourceKey(source)} ${name}`, FAILED_BOUND, {
+      code,
+      actor,
+      source,
+      detail: { protocol, factor },
+    });
+  }
+
+  #blocked({ source, protocol }: Connection, name: string): AuthenticationOutcome {
+    const code = 'user.login.blocked';
+    this.#audit.bounded(`${code} ${sourceKey(source)}`, BLOCKED_BOUND, {
+      code,
+      actor: name,
+      source,
+      detail: { protocol },
+    });
+    return { outcome: 'blocked', message: 'too many failed log-ons: wait 15 minutes and try again' };
+  }
+}
+
+function enabled(user: UserRow | undefined): UserRow | undefined {
+  return user?.disabled === true ? undefined : user;
+}
+
+function rejected(methods: readonly Method[]): AuthenticationOutcome {
+  return { outcome: 'rejected', methods };
+}
+
+function busy(): AuthenticationOutcome {
+  return { outcome: 'blocked', message: 'the gateway is busy: try again in a moment' };
+}

@@ -1,0 +1,312 @@
+/**
+ * Decides whether an authenticated person may open a target, and registers the session
+ * when they may, before anything is said to the target.
+ */
+import type { AuthorisationOutcome, TargetChoice, TargetName } from '../../workers/messages.ts';
+import type { Protocol } from '../policy/capability.ts';
+import { type Access, evaluate, matchingPolicies, notCovered } from '../policy/evaluate.ts';
+import { matchesGlob } from '../policy/glob.ts';
+import type { PolicyRow, SessionRow, Store, StoreTransaction, SystemRow } from '../store/port.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import type { AuthenticatedUser } from './authenticator.ts';
+import type { Clock } from './clock.ts';
+import { newSessionId } from './session-id.ts';
+import type { SessionRegistry } from './session-registry.ts';
+
+/** Long enough to explain, short enough for a list of sessions. */
+const MAX_REASON_LENGTH = 500;
+/** A client that asks on and on must not fill the audit trail. */
+const DENIED_BOUND = { rows: 1, windowMs: 1000 };
+
+export interface AuthorisationRequest {
+  readonly protocol: Protocol;
+  readonly target: TargetName;
+  readonly reason: string | undefined;
+}
+
+/** A denial, and what the audit trail says beyond it. */
+interface Refusal {
+  readonly granted: false;
+  readonly code: string;
+  readonly message: string;
+  readonly reasonRequired: boolean;
+  readonly policy: string | undefined;
+  /** The true cause where the person hears a neutral sentence. */
+  readonly cause?: string;
+}
+
+type Grant = Extract<AuthorisationOutcome, { granted: true }>;
+
+export class Authorisation {
+  readonly #store: Store;
+  readonly #sessions: SessionRegistry;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+  readonly #node: string;
+  readonly #maxSessions: number;
+  /** Decisions under way: they count against the node's capacity too. */
+  #deciding = 0;
+
+  constructor(options: {
+    store: Store;
+    sessions: SessionRegistry;
+    audit: AuditTrail;
+    clock: Clock;
+    node: string;
+    maxSessions: number;
+  }) {
+    this.#store = options.store;
+    this.#sessions = options.sessions;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+    this.#node = options.node;
+    this.#maxSessions = options.maxSessions;
+  }
+
+  /** Targets that the person may open now, a reason aside; ordered by system and account. */
+  async targets(person: AuthenticatedUser, protocol: Protocol): Promise<readonly TargetChoice[]> {
+    const user = await this.#store.user(person.name);
+    if (user === undefined || user.disabled) return [];
+    const own = (await this.#store.policies()).filter(({ users }) =>
+      users.some((pattern) => matchesGlob(pattern, user.name)),
+    );
+    if (own.length === 0) return [];
+    const openSessions = await countSessions(this.#store, user.name, own);
+    const systems = new Map((await this.#store.systems()).map((system) => [system.name, system]));
+    const now = this.#clock.now();
+    const choices: TargetChoice[] = [];
+    for (const { name: account, system: systemName } of await this.#store.accounts()) {
+      const system = systems.get(systemName);
+      if (system === undefined || unfit(system, protocol) !== undefined) continue;
+      const target = { user: user.name, account, system: systemName, protocol };
+      const access = evaluate(own, { ...target, now, reason: undefined, openSessions });
+      const policy = access.granted ? access.policy.name : access.policy;
+      const reasonRequired = !access.granted;
+      if (policy === undefined || (!access.granted && !access.reasonRequired)) continue;
+      choices.push({ account, system: systemName, protocol, policy, reasonRequired });
+    }
+    return choices.sort((a, b) => order(a.system, b.system) || order(a.account, b.account));
+  }
+
+  async authorise(
+    worker: number,
+    person: AuthenticatedUser,
+    request: AuthorisationRequest,
+  ): Promise<AuthorisationOutcome> {
+    const open = this.#sessions.size + this.#deciding;
+    if (open >= this.#maxSessions) {
+      const message = `this node is full, ${open} of ${this.#maxSessions} sessions are open: try again later`;
+      return this.#deny(person, request, refusal('node-full', message));
+    }
+    this.#deciding++;
+    try {
+      const { account, system } = request.target;
+      const policies = matchingPolicies(await this.#store.policies(), person.name, account, system);
+      const decide = (store: StoreTransaction) => this.#decide(store, worker, person, request, policies);
+      // Two nodes that count at once must not both take the last place.
+      const limited = policies.some(({ maxSessions }) => maxSessions !== undefined);
+      const decision = await (limited ? this.#store.transaction(decide) : decide(this.#store));
+      if (!decision.granted) return this.#deny(person, request, decision);
+      this.#register(worker, person, decision);
+      return decision;
+    } finally {
+      this.#deciding--;
+    }
+  }
+
+  async #decide(
+    store: StoreTransaction,
+    worker: number,
+    person: AuthenticatedUser,
+    request: AuthorisationRequest,
+    policies: readonly PolicyRow[],
+  ): Promise<Grant | Refusal> {
+    const { protocol, target } = request;
+    const neutral = (cause: string): Refusal => ({ ...notCovered(target.account, target.system), cause });
+    const user = await store.user(person.name);
+    if (user === undefined || user.disabled) return neutral('user-disabled');
+
+    const reason = cleanReason(request.reason);
+    const openSessions = await countSessions(store, user.name, policies);
+    const now = this.#clock.now();
+    const access: Access = evaluate(policies, {
+      user: user.name,
+      ...target,
+      protocol,
+      now,
+      reason,
+      openSessions,
+    });
+    if (!access.granted) return access;
+
+    const system = await store.system(target.system);
+    if (system === undefined) return neutral('no-system');
+    if ((await store.account(target.account, target.system)) === undefined) return neutral('no-account');
+    const reject = unfit(system, protocol);
+    if (reject !== undefined) return { ...reject, policy: access.policy.name };
+    // The rows of `policies` went in, so one of them comes out.
+    const policy = policies.find(({ name }) => name === access.policy.name);
+    if (policy === undefined) return neutral('no-policy');
+
+    const sessionId = newSessionId(now);
+    const row = sessionRow(sessionId, this.#node, person, request, policy, reason, now);
+    await store.insertSession(row);
+    await this.#audit.write(
+      {
+        code: 'session.authorised',
+        actor: user.name,
+        source: person.source,
+        sessionId,
+        detail: {
+          protocol,
+          account: target.account,
+          system: target.system,
+          policy: policy.name,
+          worker,
+          ...(reason === undefined ? {} : { reason }),
+        },
+      },
+      store,
+    );
+    return {
+      granted: true,
+      authorization: {
+        sessionId,
+        user: user.name,
+        account: target.account,
+        system: {
+          name: system.name,
+          host: system.host,
+          port: system.port,
+          hostKey: system.hostKey === 'trust-on-first-use' ? system.pinnedHostKey : system.hostKey,
+          legacyAlgorithms: system.legacyAlgorithms,
+        },
+        policy: policy.name,
+        allow: policy.allow,
+        record: policy.record,
+        keystrokes: policy.keystrokes,
+        execLimit: policy.execLimit,
+        maxDuration: policy.maxDuration,
+        idleTimeout: policy.idleTimeout,
+        notAfter: access.notAfter,
+      },
+    };
+  }
+
+  #register(worker: number, person: AuthenticatedUser, { authorization }: Grant): void {
+    const { sessionId, user, account, system, policy } = authorization;
+    this.#sessions.add({
+      id: sessionId,
+      worker,
+      user,
+      account,
+      system: system.name,
+      host: system.host,
+      port: system.port,
+      policy,
+      source: person.source,
+      openedAt: this.#clock.now(),
+      startedAt: undefined,
+      locked: false,
+      lease: 'none',
+      writing: Promise.resolve(),
+    });
+  }
+
+  #deny(person: AuthenticatedUser, request: AuthorisationRequest, denial: Refusal): AuthorisationOutcome {
+    const { account, system } = request.target;
+    const { code, message, reasonRequired, policy, cause } = denial;
+    this.#audit.bounded(`session.denied ${person.name} ${account}@${system} ${code}`, DENIED_BOUND, {
+      code: 'session.denied',
+      actor: person.name,
+      source: person.source,
+      detail: {
+        protocol: request.protocol,
+        account,
+        system,
+        code: cause ?? code,
+        message,
+        ...(policy === undefined ? {} : { policy }),
+      },
+    });
+    return { granted: false, code, message, reasonRequired };
+  }
+}
+
+function order(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
+async function countSessions(
+  store: StoreTransaction,
+  user: string,
+  policies: readonly PolicyRow[],
+): Promise<(policy: string) => number> {
+  const counts = new Map<string, number>();
+  for (const { name, maxSessions } of policies) {
+    if (maxSessions !== undefined) counts.set(name, await store.countOpenSessions(user, name));
+  }
+  return (policy) => counts.get(policy) ?? 0;
+}
+
+function refusal(code: string, message: string): Refusal {
+  return { granted: false, code, message, reasonRequired: false, policy: undefined };
+}
+
+/** Why this system cannot be opened by anyone over this protocol. */
+function unfit(system: SystemRow, protocol: Protocol): Refusal | undefined {
+  if (system.protocol !== protocol) {
+    return refusal('wrong-protocol', `${system.name} is reached over ${system.protocol}, not ${protocol}`);
+  }
+  if (protocol === 'ssh' && system.hostKey === undefined) {
+    return refusal(
+      'no-host-key',
+      `${system.name} has no host key pinned: ask an administrator to set its hostKey`,
+    );
+  }
+  return undefined;
+}
+
+/** The reason as it is kept: one line, without control characters, bounded. */
+function cleanReason(reason: string | undefined): string | undefined {
+  const clean = reason
+    ?.slice(0, MAX_REASON_LENGTH)
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
+    .trim();
+  return clean === '' ? undefined : clean;
+}
+
+function sessionRow(
+  id: string,
+  node: string,
+  person: AuthenticatedUser,
+  { protocol, target }: AuthorisationRequest,
+  policy: PolicyRow,
+  reason: string | undefined,
+  now: number,
+): SessionRow {
+  return {
+    id,
+    node,
+    protocol,
+    user: person.name,
+    account: target.account,
+    system: target.system,
+    policy: policy.name,
+    source: person.source,
+    reason,
+    state: 'opening',
+    openedAt: now,
+    startedAt: undefined,
+    endedAt: undefined,
+    endCode: undefined,
+    endReason: undefined,
+    bytesFromClient: 0,
+    bytesFromTarget: 0,
+    recorded: policy.record,
+    segments: undefined,
+    recordedBytes: undefined,
+    headHash: undefined,
+    sealed: false,
+  };
+}

@@ -1,0 +1,75 @@
+/** Carries out what operators order of live sessions: lock, unlock, terminate. */
+import type { ControlNotice } from '../../workers/messages.ts';
+import type { CommandRow, Store } from '../store/port.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import type { Clock } from './clock.ts';
+import { fact, type LiveSession, type SessionRegistry } from './session-registry.ts';
+
+export const LOCKED_MESSAGE = 'Your session has been locked. Please contact your administrator.';
+export const UNLOCKED_MESSAGE = 'Your session has been unlocked.';
+
+const EVENTS = {
+  lock: 'session.locked',
+  unlock: 'session.unlocked',
+  terminate: 'session.terminated',
+} as const;
+
+export class Commands {
+  readonly #store: Store;
+  readonly #sessions: SessionRegistry;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+  readonly #node: string;
+  readonly #send: (worker: number, notice: ControlNotice) => void;
+
+  constructor(options: {
+    store: Store;
+    sessions: SessionRegistry;
+    audit: AuditTrail;
+    clock: Clock;
+    node: string;
+    send: (worker: number, notice: ControlNotice) => void;
+  }) {
+    this.#store = options.store;
+    this.#sessions = options.sessions;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+    this.#node = options.node;
+    this.#send = options.send;
+  }
+
+  /**
+   * Carries out every open command, in the order in which they were given. One that fails
+   * half-way stays open and is carried out again: each may be repeated without harm.
+   */
+  async poll(): Promise<void> {
+    const open = await this.#store.openCommands(this.#node);
+    const inOrder = open.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    for (const command of inOrder) {
+      const session = this.#sessions.live(command.sessionId);
+      if (session !== undefined) await this.#carryOut(command, session);
+      const result = session === undefined ? 'no such session on this node' : 'ok';
+      await this.#store.finishCommand(command.id, this.#clock.now(), result);
+    }
+  }
+
+  async #carryOut(command: CommandRow, session: LiveSession): Promise<void> {
+    const { verb, by, reason } = command;
+    this.#send(session.worker, noticeOf(command));
+    if (verb !== 'terminate') await this.#sessions.setLocked(session, verb === 'lock');
+    const { user, account, system } = session;
+    const detail = { user, account, system, ...(reason === undefined ? {} : { reason }) };
+    await this.#audit.write(fact(session, EVENTS[verb], by, detail));
+  }
+}
+
+function noticeOf({ verb, sessionId, by, reason }: CommandRow): ControlNotice {
+  switch (verb) {
+    case 'lock':
+      return { type: 'lock', sessionId, message: LOCKED_MESSAGE };
+    case 'unlock':
+      return { type: 'unlock', sessionId, message: UNLOCKED_MESSAGE };
+    case 'terminate':
+      return { type: 'terminate', sessionId, reason: reason ?? `terminated by ${by}` };
+  }
+}

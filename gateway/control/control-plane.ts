@@ -1,0 +1,191 @@
+/**
+ * The control plane of one node, on the main thread: it answers what the session workers
+ * ask, and no session byte ever passes through it. This file only joins its parts; each
+ * question's answer is in the file that the part comes from.
+ */
+import type { Logger } from 'pino';
+import type { MasterKey, VaultClient } from '../../vault-client/index.ts';
+import type {
+  ControlNotice,
+  ControlRequests,
+  KeystrokeLine,
+  WorkerAuditEvent,
+} from '../../workers/messages.ts';
+import { isAuditCode } from '../audit/events.ts';
+import type { Store } from '../store/port.ts';
+import { AuditTrail } from './audit-trail.ts';
+import { Authenticator } from './authenticator.ts';
+import { Authorisation } from './authorisation.ts';
+import type { Clock } from './clock.ts';
+import { Commands } from './commands.ts';
+import { KeystrokeSink } from './keystroke-sink.ts';
+import { type LiveSession, SessionRegistry } from './session-registry.ts';
+
+/** How often orders of operators are looked for: they are felt at once, and the query reads one index. */
+const POLL_MS = 200;
+/** A worker may tell of a refused request for each that a client makes: this many in detail, then counts. */
+const WORKER_BOUND = { rows: 50, windowMs: 10_000 };
+
+const GONE = 'the client left before its session was decided';
+const NOTHING_DONE = { bytesFromClient: 0, bytesFromTarget: 0, recording: undefined } as const;
+
+export interface ControlPlaneOptions {
+  readonly store: Store;
+  readonly vault: VaultClient;
+  /** Opens the sealed TOTP secrets of users. */
+  readonly masterKey: MasterKey;
+  /** `node.name` */
+  readonly node: string;
+  /** `capacity.maxSessions` */
+  readonly maxSessions: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Whether the password fits the PHC string. */
+  readonly verifyPassword: (phc: string, password: string) => Promise<boolean>;
+  /** PHC string of no password at all, under the same parameters as real ones. */
+  readonly dummyHash: string;
+  /** Brings a notice to a worker; must not throw when that worker is gone. */
+  readonly send: (worker: number, notice: ControlNotice) => void;
+}
+
+/** What one worker may ask and tell. A worker reaches only its own connections and sessions. */
+export interface WorkerDesk extends ControlRequests {
+  connectionClosed(connection: string): void;
+  audit(event: WorkerAuditEvent): void;
+  keystrokes(lines: readonly KeystrokeLine[]): void;
+}
+
+export class ControlPlane {
+  readonly #node: string;
+  readonly #log: Logger;
+  readonly #audit: AuditTrail;
+  readonly #authenticator: Authenticator;
+  readonly #sessions: SessionRegistry;
+  readonly #authorisation: Authorisation;
+  readonly #commands: Commands;
+  readonly #keystrokes: KeystrokeSink;
+  #timer: NodeJS.Timeout | undefined;
+  #ticking: Promise<void> | undefined;
+  #failing = false;
+
+  constructor(options: ControlPlaneOptions) {
+    this.#node = options.node;
+    this.#log = options.log;
+    this.#audit = new AuditTrail(options);
+    const audit = this.#audit;
+    this.#authenticator = new Authenticator({ ...options, audit });
+    this.#sessions = new SessionRegistry({ ...options, audit });
+    const sessions = this.#sessions;
+    this.#authorisation = new Authorisation({ ...options, audit, sessions });
+    this.#commands = new Commands({ ...options, audit, sessions });
+    this.#keystrokes = new KeystrokeSink(options);
+  }
+
+  /** Ends in the store what an earlier run of this node left open, then obeys operators. */
+  async start(): Promise<void> {
+    await this.#sessions.endLeftovers(this.#node);
+    this.#timer = setInterval(() => void this.tick(), POLL_MS);
+  }
+
+  /** Stops the clockwork and writes what is still held; the workers must have ended before. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#ticking;
+    await this.#keystrokes.flush();
+    await this.#audit.flush();
+  }
+
+  /** One turn of the clockwork. Turns never overlap, and never reject. */
+  tick(): Promise<void> {
+    this.#ticking ??= this.#tick().finally(() => {
+      this.#ticking = undefined;
+    });
+    return this.#ticking;
+  }
+
+  /** The control plane as worker number `worker` sees it. */
+  forWorker(worker: number): WorkerDesk {
+    return {
+      authenticate: (request) => this.#authenticator.authenticate(worker, request),
+      targets: async ({ connection, protocol }) => {
+        const person = this.#authenticator.personOf(worker, connection);
+        return person === undefined ? [] : this.#authorisation.targets(person, protocol);
+      },
+      authorise: (request) => this.#authorise(worker, request),
+      checkOut: ({ sessionId }) => this.#sessions.checkOut(worker, sessionId),
+      pinHostKey: ({ sessionId, hostKey }) => this.#sessions.pinHostKey(worker, sessionId, hostKey),
+      sessionStarted: ({ sessionId }) => this.#sessions.started(worker, sessionId),
+      sessionEnded: (end) => this.#sessions.ended(worker, end),
+      connectionClosed: (connection) => this.#authenticator.connectionClosed(worker, connection),
+      audit: (event) => this.#workerAudit(worker, event),
+      keystrokes: (lines) => this.#keystrokes.add(lines),
+    };
+  }
+
+  /** Sessions that this worker holds. */
+  sessionsOf(worker: number): readonly LiveSession[] {
+    return this.#sessions.sessionsOf(worker);
+  }
+
+  /** Ends the sessions of a worker that is gone, and forgets its connections. */
+  async workerDied(worker: number): Promise<void> {
+    this.#authenticator.workerDied(worker);
+    const reason = 'the session worker died';
+    for (const { id } of this.#sessions.sessionsOf(worker)) {
+      await this.#sessions.ended(worker, { sessionId: id, code: 'worker-died', reason, ...NOTHING_DONE });
+    }
+  }
+
+  async #authorise(
+    worker: number,
+    { connection, ...request }: Parameters<ControlRequests['authorise']>[0],
+  ): Promise<AuthorisationOutcome> {
+    const person = this.#authenticator.personOf(worker, connection);
+    if (person === undefined) return denied('not-authenticated', 'log on first');
+    const outcome = await this.#authorisation.authorise(worker, person, request);
+    if (outcome.granted && this.#authenticator.personOf(worker, connection) !== person) {
+      // Client or worker left while this was decided: nobody is there to end the session.
+      const { sessionId } = outcome.authorization;
+      await this.#sessions.ended(worker, { sessionId, code: 'client-closed', reason: GONE, ...NOTHING_DONE });
+      return denied('client-closed', GONE);
+    }
+    return outcome;
+  }
+
+  async #tick(): Promise<void> {
+    this.#audit.sweep();
+    this.#authenticator.sweep();
+    try {
+      await this.#keystrokes.flush();
+      await this.#sessions.retry();
+      await this.#commands.poll();
+      this.#failing = false;
+    } catch (error) {
+      // Said once per outage, not five times a second.
+      if (!this.#failing) this.#log.error({ err: error }, 'store out of reach, live control waits');
+      this.#failing = true;
+    }
+  }
+
+  #workerAudit(worker: number, { code, sessionId, connection, source, detail }: WorkerAuditEvent): void {
+    if (!isAuditCode(code)) {
+      this.#log.error({ code, worker }, 'audit event of an unknown code dropped');
+      return;
+    }
+    const session = sessionId === undefined ? undefined : this.#sessions.live(sessionId);
+    const person = connection === undefined ? undefined : this.#authenticator.personOf(worker, connection);
+    const from = source ?? session?.source ?? person?.source;
+    const actor = session?.user ?? person?.name;
+    this.#audit.bounded(`${code} ${sessionId ?? from}`, WORKER_BOUND, {
+      code,
+      actor,
+      source: from,
+      sessionId,
+      detail,
+    });
+  }
+}
+
+function denied(code: string, message: string): AuthorisationOutcome {
+  return { granted: false, code, message, reasonRequired: false };
+}

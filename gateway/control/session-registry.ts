@@ -1,0 +1,269 @@
+/**
+ * The sessions of this node, from the decision to the last line of their row. A session is
+ * here from the moment it is authorised until its end is written, and only here can a
+ * worker turn its id into a credential.
+ */
+import type { Logger } from 'pino';
+import { type VaultClient, VaultError } from '../../vault-client/index.ts';
+import type { CheckedOutCredential, SessionEnd } from '../../workers/messages.ts';
+import type { AuditCode, AuditDetail } from '../audit/events.ts';
+import type { SessionRow, Store } from '../store/port.ts';
+import type { AuditTrail, Fact } from './audit-trail.ts';
+import type { Clock } from './clock.ts';
+import { normalKeyLine, sameKey } from './public-keys.ts';
+
+/** How long a store or vault that failed at a session's end is left alone. */
+const RETRY_MS = 5000;
+
+export interface LiveSession {
+  readonly id: string;
+  readonly worker: number;
+  readonly user: string;
+  readonly account: string;
+  readonly system: string;
+  readonly host: string;
+  readonly port: number;
+  readonly policy: string;
+  readonly source: string;
+  readonly openedAt: number;
+  startedAt: number | undefined;
+  locked: boolean;
+  /** `none`: not asked for yet; a credential is checked out once per session. */
+  lease: 'none' | 'pending' | { readonly id: string } | 'returned';
+  /** The last write to its row; never rejects. A store may overtake writes, a session must not. */
+  writing: Promise<void>;
+}
+
+/** A session that is over, but not yet in store and vault. */
+interface Ending {
+  readonly session: LiveSession;
+  readonly end: SessionEnd;
+  readonly endedAt: number;
+  rowClosed: boolean;
+  /** A retry is not due before; ms since the epoch. */
+  retryAt: number;
+}
+
+export class SessionRegistry {
+  readonly #store: Store;
+  readonly #vault: VaultClient;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #live = new Map<string, LiveSession>();
+  readonly #endings = new Map<string, Ending>();
+
+  constructor(options: { store: Store; vault: VaultClient; audit: AuditTrail; clock: Clock; log: Logger }) {
+    this.#store = options.store;
+    this.#vault = options.vault;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Takes in a session whose row is in the store. */
+  add(session: LiveSession): void {
+    this.#live.set(session.id, session);
+  }
+
+  live(id: string): LiveSession | undefined {
+    return this.#live.get(id);
+  }
+
+  sessionsOf(worker: number): readonly LiveSession[] {
+    return [...this.#live.values()].filter((session) => session.worker === worker);
+  }
+
+  /** Checks the session's credential out of the vault; rejects with words for a log. */
+  async checkOut(worker: number, sessionId: string): Promise<CheckedOutCredential> {
+    const session = this.#own(worker, sessionId);
+    if (session.lease !== 'none')
+      throw new Error(`session ${sessionId}: its credential was checked out before`);
+    session.lease = 'pending';
+    const { account, system, user } = session;
+    try {
+      const { id, credential } = await this.#vault.checkOut({ account, system, user, sessionId });
+      session.lease = { id };
+      if (this.#live.get(sessionId) !== session) {
+        await this.#checkIn(session);
+        throw new Error(`session ${sessionId}: ended before its credential came`);
+      }
+      await this.#audit.write(fact(session, 'credential.checked_out', user, { account, system }));
+      return {
+        username: credential.username,
+        password: credential.password?.expose(),
+        privateKey: credential.privateKey?.expose(),
+        passphrase: credential.passphrase?.expose(),
+      };
+    } catch (error) {
+      if (session.lease === 'pending') session.lease = 'none';
+      const why = error instanceof VaultError ? error.code : 'error';
+      this.#log.error({ err: error, sessionId }, 'credential not checked out');
+      await this.#audit.write(fact(session, 'credential.check_out_failed', user, { account, system, why }));
+      throw error;
+    }
+  }
+
+  /** Keeps the first host key of a system that trusts on first use; rejects when another one is known by now. */
+  async pinHostKey(worker: number, sessionId: string, hostKey: string): Promise<void> {
+    const session = this.#own(worker, sessionId);
+    const line = normalKeyLine(hostKey);
+    if (line === undefined)
+      throw new Error(`session ${sessionId}: the target's host key is no openssh key line`);
+    await this.#store.transaction(async (tx) => {
+      const system = await tx.system(session.system);
+      if (system?.hostKey !== 'trust-on-first-use') {
+        throw new Error(`system ${session.system}: does not trust on first use`);
+      }
+      if (system.host !== session.host || system.port !== session.port) {
+        throw new Error(`system ${session.system}: was moved to another address meanwhile: try again`);
+      }
+      if (system.pinnedHostKey !== undefined) {
+        if (sameKey(system.pinnedHostKey, line)) return;
+        throw new Error(`system ${session.system}: another host key was pinned meanwhile: try again`);
+      }
+      await tx.putSystem({ ...system, pinnedHostKey: line });
+      const detail = { system: session.system, hostKey: line };
+      await this.#audit.write(fact(session, 'target.host_key.pinned', session.user, detail), tx);
+    });
+  }
+
+  async started(worker: number, sessionId: string): Promise<void> {
+    const session = this.#own(worker, sessionId);
+    if (session.startedAt !== undefined) return;
+    session.startedAt = this.#clock.now();
+    await this.#writeState(session);
+    const { user, account, system, policy } = session;
+    await this.#audit.write(fact(session, 'session.started', user, { account, system, policy }));
+    this.#log.info({ sessionId, user, account, system, policy, source: session.source }, 'session started');
+  }
+
+  async setLocked(session: LiveSession, locked: boolean): Promise<void> {
+    session.locked = locked;
+    await this.#writeState(session);
+  }
+
+  /** Closes the session's row and checks its credential in; what fails is tried again by {@link retry}. */
+  async ended(worker: number, end: SessionEnd): Promise<void> {
+    const session = this.#live.get(end.sessionId);
+    // Whoever saw the end first has told it: a dead worker's sessions end without it.
+    if (session === undefined || session.worker !== worker) return;
+    this.#live.delete(session.id);
+    const ending = { session, end, endedAt: this.#clock.now(), rowClosed: false, retryAt: 0 };
+    this.#endings.set(session.id, ending);
+    await this.#settle(ending);
+    const { sessionId, code, reason } = end;
+    const ms = ending.endedAt - session.openedAt;
+    this.#log.info({ sessionId, user: session.user, code, reason, ms }, 'session ended');
+  }
+
+  /** Tries again what failed at the end of sessions; called regularly. */
+  async retry(): Promise<void> {
+    const now = this.#clock.now();
+    const due = [...this.#endings.values()].filter(({ retryAt }) => retryAt !== 0 && now >= retryAt);
+    for (const ending of due) await this.#settle(ending);
+  }
+
+  /** Ends in the store what this node left open when it stopped without a word. */
+  async endLeftovers(node: string): Promise<void> {
+    const state = ['opening', 'active', 'locked'] as const;
+    for (;;) {
+      const rows = await this.#store.sessions({ state, node }, { limit: 500 });
+      for (const row of rows) await this.#endLeftover(row);
+      if (rows.length === 0) return;
+    }
+  }
+
+  async #endLeftover(row: SessionRow): Promise<void> {
+    const endCode = 'worker-died';
+    const endReason = 'the node stopped before it could close the session';
+    await this.#store.updateSession(row.id, {
+      state: 'ended',
+      endedAt: this.#clock.now(),
+      endCode,
+      endReason,
+    });
+    const detail = { code: endCode, reason: endReason, account: row.account, system: row.system };
+    await this.#audit.write({
+      code: 'session.ended',
+      actor: row.user,
+      source: row.source,
+      sessionId: row.id,
+      detail,
+    });
+  }
+
+  #own(worker: number, sessionId: string): LiveSession {
+    const session = this.#live.get(sessionId);
+    if (session?.worker !== worker) throw new Error(`session ${sessionId}: no such session is open here`);
+    return session;
+  }
+
+  #writeState(session: LiveSession): Promise<void> {
+    return this.#inOrder(session, async () => {
+      if (this.#live.get(session.id) !== session) return;
+      const open = session.startedAt === undefined ? 'opening' : 'active';
+      const state = session.locked ? 'locked' : open;
+      await this.#store.updateSession(session.id, { state, startedAt: session.startedAt });
+    });
+  }
+
+  #inOrder(session: LiveSession, write: () => Promise<void>): Promise<void> {
+    const written = session.writing.then(write);
+    session.writing = written.catch(() => {});
+    return written;
+  }
+
+  async #settle(ending: Ending): Promise<void> {
+    ending.retryAt = 0;
+    const { session } = ending;
+    try {
+      // The row first: its count limits the next session, and a vault may be far away.
+      if (!ending.rowClosed) await this.#inOrder(session, () => this.#closeRow(ending));
+      ending.rowClosed = true;
+      await this.#checkIn(session);
+      this.#endings.delete(session.id);
+    } catch (error) {
+      this.#log.error({ err: error, sessionId: session.id }, 'session end not written, trying again');
+      ending.retryAt = this.#clock.now() + RETRY_MS;
+    }
+  }
+
+  async #closeRow({ session, end, endedAt }: Ending): Promise<void> {
+    const { code, reason, bytesFromClient, bytesFromTarget, recording } = end;
+    const { account, system, user } = session;
+    const sums = { bytesFromClient, bytesFromTarget };
+    await this.#store.transaction(async (tx) => {
+      await tx.updateSession(session.id, {
+        state: 'ended',
+        endedAt,
+        endCode: code,
+        endReason: reason,
+        ...sums,
+        segments: recording?.segments,
+        recordedBytes: recording?.bytes,
+        headHash: recording?.head,
+        sealed: recording?.sealed ?? false,
+      });
+      const detail = { code, reason, account, system, ms: endedAt - session.openedAt, ...sums };
+      await this.#audit.write(fact(session, 'session.ended', user, detail), tx);
+    });
+  }
+
+  async #checkIn(session: LiveSession): Promise<void> {
+    if (typeof session.lease === 'string') return;
+    await this.#vault.checkIn(session.lease.id);
+    session.lease = 'returned';
+    const { account, system, user } = session;
+    await this.#audit.write(fact(session, 'credential.checked_in', user, { account, system }));
+  }
+}
+
+/** A fact about a session, done by `actor`. */
+export function fact(session: LiveSession, code: AuditCode, actor: string, detail: AuditDetail): Fact {
+  return { code, actor, source: session.source, sessionId: session.id, detail };
+}
