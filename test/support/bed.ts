@@ -22,6 +22,8 @@ export interface Door {
   readonly password: string;
   /** `type base64` lines of the server's host keys. */
   readonly hostKeys: readonly string[];
+  /** OpenSSH known_hosts file with these keys. */
+  readonly knownHosts: string;
   /** OpenSSH client configuration in which the door is called `target`. */
   readonly sshConfig: string;
   /** Environment that hands the password to OpenSSH clients without a terminal. */
@@ -149,8 +151,8 @@ export async function openDoor(folder: string, entrance: Entrance): Promise<Door
 }
 
 function writeDoor(prefix: string, entrance: Entrance, hostKeys: readonly string[]): Door {
-  const known = `${prefix}.known_hosts`;
-  writeFileSync(known, hostKeys.map((key) => `[${entrance.host}]:${entrance.port} ${key}\n`).join(''));
+  const knownHosts = `${prefix}.known_hosts`;
+  writeFileSync(knownHosts, hostKeys.map((key) => `[${entrance.host}]:${entrance.port} ${key}\n`).join(''));
   const askpass = `${prefix}.askpass`;
   writeFileSync(askpass, '#!/bin/sh\nprintf "%s\\n" "$SALLYPORT_TEST_PASSWORD"\n', { mode: 0o700 });
   const sshConfig = `${prefix}.ssh_config`;
@@ -160,7 +162,7 @@ function writeDoor(prefix: string, entrance: Entrance, hostKeys: readonly string
     `  Port ${entrance.port}`,
     `  User "${entrance.login}"`,
     'Host *',
-    `  UserKnownHostsFile ${known}`,
+    `  UserKnownHostsFile ${knownHosts}`,
     '  GlobalKnownHostsFile /dev/null',
     '  StrictHostKeyChecking yes',
     '  PreferredAuthentications password',
@@ -173,6 +175,7 @@ function writeDoor(prefix: string, entrance: Entrance, hostKeys: readonly string
   return {
     ...entrance,
     hostKeys,
+    knownHosts,
     sshConfig,
     env: {
       SSH_ASKPASS: askpass,
