@@ -28,7 +28,7 @@ export interface AuthenticatedUser {
   readonly protocol: Protocol;
 }
 
-const FIRST_METHODS: readonly Method[] = ['publickey', 'password'];
+const FIRST_METHODS: readonly Method[] = ['publickey', 'password', 'keyboard-interactive'];
 const SECOND_METHODS: readonly Method[] = ['keyboard-interactive'];
 
 /** argon2 takes a core and tens of MiB each: two at once leave the machine to the sessions. */
@@ -190,18 +190,21 @@ export class Authenticator {
     if (connection.proved !== undefined) return rejected(SECOND_METHODS);
     if (password.length > MAX_PASSWORD_LENGTH) return this.#failed(connection, login.requester, 'password');
     const checked = await this.#hashing.run(async () => {
-      // Others may have failed while this one waited for its turn.
-      if (this.#limiter.verdict(connection.source, login.requester).blocked) return 'blocked';
+      // Others may have failed while this one waited for its turn, and its own failure
+      // counts before the next has one: guesses sent all at once do not outrun the block.
+      if (this.#limiter.verdict(connection.source, login.requester).blocked) {
+        return this.#blocked(connection, login.requester);
+      }
       const user = enabled(await this.#store.user(login.requester));
       const fits = await this.#verifyPassword(user?.passwordHash ?? this.#dummyHash, password);
-      return fits && user?.passwordHash !== undefined ? user : undefined;
+      if (fits && user?.passwordHash !== undefined) return user;
+      return this.#failed(connection, login.requester, 'password');
     });
     if (checked === undefined) {
       this.#log.warn({ source: connection.source }, 'log-on refused: too many wait for a password check');
       return busy();
     }
-    if (checked.value === 'blocked') return this.#blocked(connection, login.requester);
-    if (checked.value === undefined) return this.#failed(connection, login.requester, 'password');
+    if ('outcome' in checked.value) return checked.value;
     return this.#firstFactorProved(connection, login, checked.value, 'password');
   }
 

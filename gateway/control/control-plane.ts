@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import type { MasterKey, VaultClient } from '../../vault-client/index.ts';
 import type {
+  AuthorisationOutcome,
   ControlNotice,
   ControlRequests,
   KeystrokeLine,
