@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SftpObserver, SftpProtocolError } from '../../../gateway/ssh/wire/sftp-observer.ts';
+import { SftpType } from '../../../gateway/ssh/wire/sftp-packets.ts';
+import { collector, readTranscript, replay, seeded, sha256, sha256Of } from '../../support/replay.ts';
+
+const CONTENT = Uint8Array.from({ length: 33000 }, (_, i) => (i * 7 + Math.floor(i / 256)) % 256);
+const at = (path: string) => `/srv/demo/e${path}`;
+const upload = (path: string, content: Uint8Array | string) => ({
+  operation: 'upload',
+  path: at(path),
+  bytes: Buffer.byteLength(content),
+  sha256: sha256Of(content),
+});
+const download = (path: string, content: Uint8Array | string) => ({
+  ...upload(path, content),
+  operation: 'download',
+});
+
+/** What the batch in the fixture did (OpenSSH 9.2's sftp against its sftp-server). */
+const BATCH = [
+  { operation: 'mkdir', path: at('') },
+  upload('/a.bin', CONTENT),
+  { operation: 'setstat', path: at('/b.txt'), to: 'perm=0644' },
+  upload('/b.txt', 'hello\n'),
+  upload('/empty', ''),
+  { operation: 'mkdir', path: at('/dir') },
+  upload('/dir/one', '1'),
+  { operation: 'mkdir', path: at('/dir/sub') },
+  upload('/dir/sub/ü n.txt', 'umlaut\n'),
+  { operation: 'setstat', path: at('/dir/sub'), to: 'perm=0755' },
+  { operation: 'setstat', path: at('/dir'), to: 'perm=0755' },
+  { operation: 'rename', path: at('/b.txt'), to: at('/c.txt') },
+  { operation: 'symlink', path: at('/soft'), to: 'c.txt' },
+  { operation: 'hardlink', path: at('/hard'), to: at('/c.txt') },
+  { operation: 'setstat', path: at('/c.txt'), to: 'perm=0600' },
+  { operation: 'setstat', path: at('/c.txt'), to: 'owner=0:0' },
+  download('/a.bin', CONTENT),
+  { operation: 'list', path: at('/dir') },
+  download('/dir/one', '1'),
+  { operation: 'list', path: at('/dir/sub') },
+  download('/dir/sub/ü n.txt', 'umlaut\n'),
+  { operation: 'remove', path: '/srv/demo/nothere', error: 'no such file' },
+  { operation: 'copy', path: at('/c.txt'), to: at('/copied') },
+  { operation: 'list', path: at('/') },
+  { operation: 'remove', path: at('/c.txt') },
+  { operation: 'rmdir', path: at(''), error: 'failure' },
+];
+
+test('a real session tells every operation, whatever the chunking', () => {
+  const { chunks } = readTranscript('sftp-batch');
+  const random = seeded(1);
+  for (const size of [() => 1 << 20, () => 1, () => 7, () => 1 + Math.floor(random() * 5000)]) {
+    const sink = collector();
+    const observer = new SftpObserver(sink, sha256);
+    replay(observer, chunks, size);
+    observer.end();
+    assert.deepEqual(sink.operations, BATCH);
+  }
+});
+
+const u32 = (value: number) => [value >>> 24, (value >> 16) & 255, (value >> 8) & 255, value & 255];
+const string = (text: string) => [...u32(Buffer.byteLength(text)), ...Buffer.from(text)];
+const offset = (value: number) => [...u32(0), ...u32(value)];
+const packet = (type: number, ...body: number[][]) =>
+  Uint8Array.from([...u32(1 + body.flat().length), type, ...body.flat()]);
+const OK = [...u32(0), ...string(''), ...string('')];
+
+/** An observer with both greetings behind it and one open file `/f` under handle `h`. */
+function opened(flags: number) {
+  const sink = collector();
+  const observer = new SftpObserver(sink, sha256);
+  observer.fromClient(packet(SftpType.init, u32(3)));
+  observer.fromTarget(packet(SftpType.version, u32(3)));
+  observer.fromClient(packet(SftpType.open, u32(1), string('/f'), u32(flags), u32(0)));
+  observer.fromTarget(packet(SftpType.handle, u32(1), string('h')));
+  let id = 1;
+  return {
+    sink,
+    observer,
+    write(place: number, text: string, answer = OK) {
+      observer.fromClient(packet(SftpType.write, u32(++id), string('h'), offset(place), string(text)));
+      observer.fromTarget(packet(SftpType.status, u32(id), answer));
+    },
+    read(place: number, text: string) {
+      observer.fromClient(packet(SftpType.read, u32(++id), string('h'), offset(place), u32(100)));
+      observer.fromTarget(packet(SftpType.data, u32(id), string(text)));
+    },
+    close() {
+      observer.fromClient(packet(SftpType.close, u32(++id), string('h')));
+      observer.fromTarget(packet(SftpType.status, u32(id), OK));
+      return sink.operations;
+    },
+  };
+}
+
+test('content out of order, with gaps or appended is counted without a hash', () => {
+  const gap = opened(0x1a);
+  gap.write(0, 'abc');
+  gap.write(4, 'e');
+  assert.deepEqual(gap.close(), [{ operation: 'upload', path: '/f', bytes: 4 }]);
+
+  const append = opened(0x0e);
+  append.write(0, 'abc');
+  assert.deepEqual(append.close(), [{ operation: 'upload', path: '/f', bytes: 3 }]);
+
+  const resumed = opened(0x01);
+  resumed.read(10, 'abc');
+  assert.deepEqual(resumed.close(), [{ operation: 'download', path: '/f', bytes: 3 }]);
+});
+
+test('a file read and written is one line', () => {
+  const both = opened(0x03);
+  both.read(0, 'abc');
+  both.write(0, 'de');
+  assert.deepEqual(both.close(), [{ operation: 'read+write', path: '/f', bytes: 5 }]);
+});
+
+test('a failed write is told with the words of the target and no hash', () => {
+  const full = opened(0x1a);
+  full.write(0, 'abc', [...u32(4), ...string('No space left'), ...string('')]);
+  assert.deepEqual(full.close(), [
+    { operation: 'upload', path: '/f', bytes: 3, error: 'failure: No space left' },
+  ]);
+});
+
+test('what is open at the end of the channel is told with what had passed', () => {
+  const cut = opened(0x1a);
+  cut.write(0, 'abc');
+  const half = packet(SftpType.write, u32(9), string('h'), offset(3), string('defgh'));
+  cut.observer.fromClient(half.subarray(0, half.length - 3));
+  cut.observer.end();
+  assert.deepEqual(cut.sink.operations, [{ operation: 'upload', path: '/f', bytes: 5, error: 'not closed' }]);
+});
+
+test('an over-long name is kept cut', () => {
+  const { observer, sink } = opened(0x01);
+  observer.fromClient(packet(SftpType.remove, u32(7), string('x'.repeat(60_000))));
+  observer.fromTarget(packet(SftpType.status, u32(7), OK));
+  assert.equal(sink.operations[0]?.path, `${'x'.repeat(4096)}…`);
+});
+
+const greeted = (observer: SftpObserver) => {
+  observer.fromClient(packet(SftpType.init, u32(3)));
+  observer.fromTarget(packet(SftpType.version, u32(3)));
+};
+const MALFORMED: readonly [string, RegExp, (observer: SftpObserver) => void][] = [
+  ['a shell', /packet length from the client at offset 5/, (o) => o.fromClient(Buffer.from('bash -i\n'))],
+  ['a shell answering', /packet length from the target/, (o) => o.fromTarget(Buffer.from('$ ls -la'))],
+  ['length 0', /packet length/, (o) => o.fromClient(Uint8Array.of(0, 0, 0, 0, 1))],
+  ['request before init', /before init/, (o) => o.fromClient(packet(SftpType.remove, u32(1), string('x')))],
+  [
+    'write before init',
+    /before init/,
+    (o) => o.fromClient(packet(SftpType.write, u32(1), string('h'), offset(0), string('x'))),
+  ],
+  ['two inits', /second/, (o) => [1, 2].forEach(() => void o.fromClient(packet(SftpType.init, u32(3))))],
+  [
+    'version 6',
+    /is 6; only version 3/,
+    (o) => {
+      o.fromClient(packet(SftpType.init, u32(6)));
+      o.fromTarget(packet(SftpType.version, u32(6)));
+    },
+  ],
+  [
+    'unknown request',
+    /no request of version 3/,
+    (o) => {
+      greeted(o);
+      o.fromClient(packet(42, u32(1)));
+    },
+  ],
+  [
+    'answer to nothing',
+    /answers no request/,
+    (o) => {
+      greeted(o);
+      o.fromTarget(packet(SftpType.status, u32(5), OK));
+    },
+  ],
+  [
+    'path longer than its packet',
+    /filename of type 13 .* 99 bytes where 1 are left/,
+    (o) => {
+      greeted(o);
+      o.fromClient(packet(SftpType.remove, u32(1), u32(99), [65]));
+    },
+  ],
+  [
+    'id used twice',
+    /still unanswered/,
+    (o) => {
+      greeted(o);
+      for (let i = 0; i < 2; i++) o.fromClient(packet(SftpType.stat, u32(1), string('x')));
+    },
+  ],
+  [
+    'too many unanswered',
+    /more than 4096/,
+    (o) => {
+      greeted(o);
+      for (let i = 0; i < 4097; i++) o.fromClient(packet(SftpType.stat, u32(i), string('x')));
+    },
+  ],
+  [
+    'too many handles',
+    /more than 1024/,
+    (o) => {
+      greeted(o);
+      for (let i = 0; i < 1025; i++) {
+        o.fromClient(packet(SftpType.opendir, u32(i), string('x')));
+        o.fromTarget(packet(SftpType.handle, u32(i), string(`h${i}`)));
+      }
+    },
+  ],
+  [
+    'data that outgrows its packet',
+    /data length/,
+    (o) => {
+      greeted(o);
+      o.fromClient(packet(SftpType.write, u32(1), string('h'), offset(0), u32(9), [1]));
+    },
+  ],
+  [
+    'data for a stat',
+    /data in answer to quiet/,
+    (o) => {
+      greeted(o);
+      o.fromClient(packet(SftpType.stat, u32(1), string('x')));
+      o.fromTarget(packet(SftpType.data, u32(1), string('x')));
+    },
+  ],
+];
+
+for (const [name, reason, feed] of MALFORMED) {
+  test(`malformed: ${name}`, () => {
+    const observer = new SftpObserver(collector(), sha256);
+    assert.throws(
+      () => feed(observer),
+      (error) => error instanceof SftpProtocolError && reason.test(error.message),
+    );
+  });
+}
