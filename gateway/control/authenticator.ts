@@ -33,8 +33,8 @@ const SECOND_METHODS: readonly Method[] = ['keyboard-interactive'];
 
 /** argon2 takes a core and tens of MiB each: two at once leave the machine to the sessions. */
 const HASHES_AT_ONCE = 2;
-/** What two at once finish within the usual log-on grace of 30 s, at 100 ms each. */
-const HASHES_WAITING = 500;
+/** What two at once finish within the usual log-on grace of 30 s, at 50 ms each. */
+const HASHES_WAITING = 1000;
 /** Longer is no password; bounds what a hash has to read. */
 const MAX_PASSWORD_LENGTH = 1024;
 /** A front ends an idle log-on after its own, shorter grace; this clears up after lost notices. */

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { CommandRow } from '../../../gateway/store/port.ts';
+import { furnish, NOON, type Node, openNode } from './node.ts';
+
+async function withSession(t: TestContext): Promise<{ node: Node; sessionId: string }> {
+  const node = await openNode(t);
+  await furnish(node);
+  await node.present('alice', { kind: 'password', password: "alice's password" }, 'c');
+  const target = { account: 'root', system: 'web01' };
+  const outcome = await node.desk.authorise({ connection: 'c', protocol: 'ssh', target, reason: undefined });
+  assert.ok(outcome.granted);
+  return { node, sessionId: outcome.authorization.sessionId };
+}
+
+let commands = 0;
+async function order(
+  node: Node,
+  sessionId: string,
+  verb: CommandRow['verb'],
+  change: Partial<CommandRow> = {},
+) {
+  const id = `command-${commands++}`;
+  const given = { by: 'carol', reason: undefined, createdAt: NOON, doneAt: undefined, result: undefined };
+  await node.store.insertCommand({ id, node: 'node1', sessionId, verb, ...given, ...change });
+  return async () => (await node.store.command(id))?.result;
+}
+
+test('lock, unlock and terminate reach the worker, the row and the audit trail', async (t) => {
+  const { node, sessionId } = await withSession(t);
+  await node.desk.sessionStarted({ sessionId });
+  const state = async () => (await node.store.session(sessionId))?.state;
+
+  const locked = await order(node, sessionId, 'lock');
+  await node.control.tick();
+  assert.equal(await locked(), 'ok');
+  assert.equal(await state(), 'locked');
+  const unlocked = await order(node, sessionId, 'unlock');
+  await node.control.tick();
+  assert.equal(await unlocked(), 'ok');
+  assert.equal(await state(), 'active');
+  const terminated = await order(node, sessionId, 'terminate', { reason: 'policy breach' });
+  const again = await order(node, sessionId, 'terminate');
+  await node.control.tick();
+  assert.equal(await terminated(), 'ok');
+  assert.equal(await again(), 'ok');
+
+  assert.deepEqual(node.sent, [
+    {
+      worker: 0,
+      notice: {
+        type: 'lock',
+        sessionId,
+        message: 'Your session has been locked. Please contact your administrator.',
+      },
+    },
+    { worker: 0, notice: { type: 'unlock', sessionId, message: 'Your session has been unlocked.' } },
+    { worker: 0, notice: { type: 'terminate', sessionId, reason: 'policy breach' } },
+    { worker: 0, notice: { type: 'terminate', sessionId, reason: 'terminated by carol' } },
+  ]);
+  const rows = (await node.audit()).filter(({ actor }) => actor === 'carol');
+  assert.deepEqual(
+    rows.map(({ code, detail }) => [code, detail]),
+    [
+      ['session.locked', { user: 'alice', account: 'root', system: 'web01' }],
+      ['session.unlocked', { user: 'alice', account: 'root', system: 'web01' }],
+      ['session.terminated', { user: 'alice', account: 'root', system: 'web01', reason: 'policy breach' }],
+      ['session.terminated', { user: 'alice', account: 'root', system: 'web01' }],
+    ],
+  );
+});
+
+test('orders are carried out in the order in which they were given', async (t) => {
+  const { node, sessionId } = await withSession(t);
+  await order(node, sessionId, 'unlock', { createdAt: NOON + 2 });
+  await order(node, sessionId, 'lock', { createdAt: NOON + 1 });
+  await node.control.tick();
+  assert.deepEqual(
+    node.sent.map(({ notice }) => notice.type),
+    ['lock', 'unlock'],
+  );
+});
+
+test('a session locked before it started stays locked when it starts', async (t) => {
+  const { node, sessionId } = await withSession(t);
+  await order(node, sessionId, 'lock');
+  await node.control.tick();
+  await node.desk.sessionStarted({ sessionId });
+  assert.equal((await node.store.session(sessionId))?.state, 'locked');
+  await order(node, sessionId, 'unlock');
+  await node.control.tick();
+  assert.equal((await node.store.session(sessionId))?.state, 'active');
+});
+
+test('an order for a session that is not here is answered so, and others are left alone', async (t) => {
+  const { node, sessionId } = await withSession(t);
+  const unknown = await order(node, 'gone', 'lock');
+  const foreign = await order(node, sessionId, 'lock', { node: 'node2' });
+  await node.control.tick();
+  assert.equal(await unknown(), 'no such session on this node');
+  assert.equal(await foreign(), undefined);
+  assert.deepEqual(node.sent, []);
+});

@@ -1,0 +1,405 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { PolicyRow } from '../../../gateway/store/port.ts';
+import { EmbeddedVault } from '../../../vault-client/index.ts';
+import type { AuthorisationOutcome, SessionEnd, TargetAuthorization } from '../../../workers/messages.ts';
+import {
+  furnish,
+  HOST_KEY,
+  NOON,
+  type Node,
+  OTHER_KEY,
+  openNode,
+  putAccount,
+  putPolicy,
+  putSystem,
+  putUser,
+  SOURCE,
+} from './node.ts';
+
+const WEB01 = { account: 'root', system: 'web01' };
+
+async function furnished(t: TestContext, change: Parameters<typeof openNode>[1] = {}): Promise<Node> {
+  const node = await openNode(t, change);
+  await furnish(node);
+  return node;
+}
+
+/** Logs alice on, on a connection of her own, and asks for a target. */
+async function ask(
+  node: Node,
+  target = WEB01,
+  { user = 'alice', reason = undefined as string | undefined, desk = node.desk } = {},
+): Promise<AuthorisationOutcome> {
+  const connection = `ask-${Math.random()}`;
+  const factor = { kind: 'password', password: `${user}'s password` } as const;
+  await desk.authenticate({ connection, protocol: 'ssh', login: user, source: SOURCE, factor });
+  return desk.authorise({ connection, protocol: 'ssh', target, reason });
+}
+
+async function open(node: Node, ...rest: [target?: typeof WEB01, how?: Parameters<typeof ask>[2]]) {
+  const outcome = await ask(node, ...rest);
+  assert.ok(outcome.granted, JSON.stringify(outcome));
+  return outcome.authorization;
+}
+
+function endOf({ sessionId }: TargetAuthorization, change: Partial<SessionEnd> = {}): SessionEnd {
+  const recording = { segments: 3, bytes: 4096, head: 'ab'.repeat(32), sealed: true };
+  const sums = { bytesFromClient: 10, bytesFromTarget: 20, recording };
+  return { sessionId, code: 'client-closed', reason: 'the client closed', ...sums, ...change };
+}
+
+test('a session from decision to end: its row and its audit trail', async (t) => {
+  const node = await furnished(t);
+  const authorization = await open(node, WEB01, { reason: ' fix\nthe \u001b[31mdisk ' });
+  assert.deepEqual(authorization, {
+    sessionId: authorization.sessionId,
+    user: 'alice',
+    account: 'root',
+    system: { name: 'web01', host: '10.0.0.5', port: 22, hostKey: HOST_KEY, legacyAlgorithms: false },
+    policy: 'ops',
+    allow: ['shell', 'exec'],
+    record: true,
+    keystrokes: true,
+    execLimit: 'full',
+    maxDuration: 8 * 3_600_000,
+    idleTimeout: 900_000,
+    notAfter: undefined,
+  });
+  const { sessionId } = authorization;
+  const row = () => node.store.session(sessionId);
+  const opening = await row();
+  assert.equal(opening?.state, 'opening');
+  assert.equal(opening?.reason, 'fix the  [31mdisk');
+  assert.equal(opening?.node, 'node1');
+  assert.equal(opening?.source, SOURCE);
+
+  assert.deepEqual(await node.desk.checkOut({ sessionId }), {
+    username: 'root',
+    password: 'secret of root',
+    privateKey: undefined,
+    passphrase: undefined,
+  });
+  node.clock.at += 1000;
+  await node.desk.sessionStarted({ sessionId });
+  assert.equal((await row())?.state, 'active');
+  assert.equal((await row())?.startedAt, NOON + 1000);
+
+  node.clock.at += 1000;
+  await node.desk.sessionEnded(endOf(authorization));
+  assert.deepEqual(await row(), {
+    ...opening,
+    state: 'ended',
+    startedAt: NOON + 1000,
+    endedAt: NOON + 2000,
+    endCode: 'client-closed',
+    endReason: 'the client closed',
+    bytesFromClient: 10,
+    bytesFromTarget: 20,
+    segments: 3,
+    recordedBytes: 4096,
+    headHash: 'ab'.repeat(32),
+    sealed: true,
+  });
+  const rows = (await node.audit()).filter((event) => event.sessionId === sessionId);
+  assert.deepEqual(
+    rows.map(({ code, actor, source, node: at }) => [code, actor, source, at].join(' ')),
+    [
+      'session.authorised',
+      'credential.checked_out',
+      'session.started',
+      'session.ended',
+      'credential.checked_in',
+    ].map((code) => `${code} alice ${SOURCE} node1`),
+  );
+  assert.ok(!JSON.stringify(await node.audit()).includes('secret of root'));
+});
+
+test('a session that is told to have ended twice ends once', async (t) => {
+  const node = await furnished(t);
+  const authorization = await open(node);
+  await node.desk.sessionEnded(endOf(authorization));
+  await node.desk.sessionEnded(endOf(authorization, { code: 'terminated' }));
+  assert.equal((await node.store.session(authorization.sessionId))?.endCode, 'client-closed');
+  assert.equal((await node.codes()).filter((code) => code === 'session.ended').length, 1);
+});
+
+test('an end that overtakes the start is still the end', async (t) => {
+  const node = await furnished(t);
+  const authorization = await open(node);
+  const started = node.desk.sessionStarted(authorization);
+  const ended = node.desk.sessionEnded(endOf(authorization));
+  await Promise.all([started, ended]);
+  await node.store.transaction(async () => {});
+  assert.equal((await node.store.session(authorization.sessionId))?.state, 'ended');
+});
+
+test('what does not exist, is disabled or is covered by no policy is denied in one sentence', async (t) => {
+  const node = await furnished(t);
+  await putSystem(node, 'db01');
+  await putAccount(node, 'root', 'db01');
+  await putPolicy(node, 'everything', { users: ['alice'], accounts: ['*@nowhere', 'ghost@*'] });
+  const causes: [target: typeof WEB01, cause: string][] = [
+    [{ account: 'root', system: 'db01' }, 'no-policy'],
+    [{ account: 'root', system: 'unknown' }, 'no-policy'],
+    [{ account: 'root', system: 'nowhere' }, 'no-system'],
+    [{ account: 'ghost', system: 'web01' }, 'no-account'],
+  ];
+  for (const [target, cause] of causes) {
+    const message = `no policy allows you ${target.account}@${target.system}`;
+    assert.deepEqual(await ask(node, target), {
+      granted: false,
+      code: 'no-policy',
+      message,
+      reasonRequired: false,
+    });
+    const denied = (await node.audit()).filter(({ code }) => code === 'session.denied').at(-1);
+    assert.equal(denied?.detail['code'], cause);
+    assert.equal(denied?.actor, 'alice');
+  }
+});
+
+test('a person who was disabled after the log-on opens nothing', async (t) => {
+  const node = await furnished(t);
+  const factor = { kind: 'password', password: "alice's password" } as const;
+  await node.present('alice', factor, 'c');
+  await putUser(node, 'alice', { disabled: true });
+  assert.deepEqual(await node.desk.targets({ connection: 'c', protocol: 'ssh' }), []);
+  const outcome = await node.desk.authorise({
+    connection: 'c',
+    protocol: 'ssh',
+    target: WEB01,
+    reason: undefined,
+  });
+  assert.ok(!outcome.granted && outcome.code === 'no-policy');
+});
+
+test('the rule that denies is told', async (t) => {
+  const node = await furnished(t);
+  const schedule = [{ days: [6], from: 480, to: 1080, timeZone: 'Europe/Berlin' }];
+  const rows: [change: Partial<PolicyRow>, code: string, message: RegExp, reasonRequired: boolean][] = [
+    [
+      { schedule },
+      'outside-schedule',
+      /^policy ops allows root@web01 only sat 08:00–18:00 \(Europe\/Berlin\)$/,
+      false,
+    ],
+    [{ reasonRequired: true }, 'reason-required', /^a reason is required: policy ops/, true],
+    [{ maxSessions: 0 }, 'too-many-sessions', /^0 of 0 sessions under policy ops are open/, false],
+  ];
+  for (const [change, code, message, reasonRequired] of rows) {
+    await putPolicy(node, 'ops', change);
+    const outcome = await ask(node);
+    assert.ok(!outcome.granted && outcome.code === code && outcome.reasonRequired === reasonRequired);
+    assert.match(outcome.message, message);
+  }
+  await putPolicy(node, 'ops', { reasonRequired: true });
+  await open(node, WEB01, { reason: 'CHG-1' });
+});
+
+test('a system of another protocol, or without a host key, is not dialled', async (t) => {
+  const node = await furnished(t);
+  await putSystem(node, 'web01', { protocol: 'rdp' });
+  const rdp = await ask(node);
+  assert.ok(!rdp.granted && rdp.code === 'wrong-protocol');
+  assert.equal(rdp.message, 'web01 is reached over rdp, not ssh');
+  await putSystem(node, 'web01', { hostKey: undefined });
+  const unpinned = await ask(node);
+  assert.ok(!unpinned.granted && unpinned.code === 'no-host-key');
+});
+
+test('as many sessions as the policy allows, however many ask at once', async (t) => {
+  const node = await furnished(t);
+  await putPolicy(node, 'ops', { maxSessions: 3 });
+  const outcomes = await Promise.all(Array.from({ length: 8 }, () => ask(node)));
+  const granted = outcomes.flatMap((outcome) => (outcome.granted ? [outcome.authorization] : []));
+  assert.equal(granted.length, 3);
+  const full = await ask(node);
+  assert.ok(
+    !full.granted && full.message === '3 of 3 sessions under policy ops are open: end one of them first',
+  );
+  const [first] = granted;
+  assert.ok(first !== undefined);
+  await node.desk.sessionEnded(endOf(first));
+  await open(node);
+  await putUser(node, 'bob');
+  await open(node, WEB01, { user: 'bob' });
+});
+
+test('as many sessions as the node holds, however many ask at once', async (t) => {
+  const node = await furnished(t, { maxSessions: 2 });
+  const outcomes = await Promise.all(Array.from({ length: 5 }, () => ask(node)));
+  assert.equal(outcomes.filter(({ granted }) => granted).length, 2);
+  const full = await ask(node);
+  assert.ok(!full.granted && full.code === 'node-full');
+  assert.equal(full.message, 'this node is full, 2 of 2 sessions are open: try again later');
+});
+
+test('a client that leaves while its session is decided leaves no session behind', async (t) => {
+  const node = await furnished(t);
+  await node.present('alice', { kind: 'password', password: "alice's password" }, 'c');
+  const deciding = node.desk.authorise({
+    connection: 'c',
+    protocol: 'ssh',
+    target: WEB01,
+    reason: undefined,
+  });
+  node.desk.connectionClosed('c');
+  const outcome = await deciding;
+  assert.ok(!outcome.granted && outcome.code === 'client-closed');
+  const [row] = await node.store.sessions({}, { limit: 10 });
+  assert.equal(row?.state, 'ended');
+});
+
+test('the picker lists what the person may open now', async (t) => {
+  const node = await furnished(t);
+  await putSystem(node, 'app01');
+  await putSystem(node, 'win01', { protocol: 'rdp' });
+  await putSystem(node, 'new01', { hostKey: undefined });
+  for (const system of ['app01', 'win01', 'new01', 'web01']) await putAccount(node, 'deploy', system);
+  const night = [{ days: [], from: 0, to: 60, timeZone: 'UTC' }];
+  await putPolicy(node, 'apps', { accounts: ['*@app01', '*@win01', '*@new01'], reasonRequired: true });
+  await putPolicy(node, 'ops', { accounts: ['root@web01'] });
+  await putPolicy(node, 'night', { accounts: ['deploy@web01'], schedule: night });
+  await putPolicy(node, 'others', { users: ['bob'], accounts: ['*'] });
+  await node.present('alice', { kind: 'password', password: "alice's password" }, 'c');
+  const rest = { protocol: 'ssh' } as const;
+  assert.deepEqual(await node.desk.targets({ connection: 'c', ...rest }), [
+    { account: 'deploy', system: 'app01', policy: 'apps', reasonRequired: true, ...rest },
+    { account: 'root', system: 'web01', policy: 'ops', reasonRequired: false, ...rest },
+  ]);
+  assert.deepEqual(await node.desk.targets({ connection: 'unknown', ...rest }), []);
+});
+
+test('a credential is checked out once, for the worker that holds the session', async (t) => {
+  const node = await furnished(t);
+  const { sessionId } = await open(node);
+  await assert.rejects(node.control.forWorker(1).checkOut({ sessionId }), /no such session is open here/);
+  await assert.rejects(node.desk.checkOut({ sessionId: 'other' }), /no such session is open here/);
+  await node.desk.checkOut({ sessionId });
+  await assert.rejects(node.desk.checkOut({ sessionId }), /checked out before/);
+});
+
+test('a credential that cannot be read is told, without a secret, and leaves nothing to check in', async (t) => {
+  const node = await furnished(t);
+  await putAccount(node, 'root', 'web01', { secret: node.masterKey.seal('{}', 'elsewhere') });
+  const authorization = await open(node);
+  await assert.rejects(node.desk.checkOut(authorization), { name: 'VaultError' });
+  await node.desk.sessionEnded(endOf(authorization, { code: 'target-auth-failed', recording: undefined }));
+  const codes = (await node.codes()).filter((code) => code.startsWith('credential.'));
+  assert.deepEqual(codes, ['credential.check_out_failed']);
+});
+
+/** A vault that takes nothing back for a while. */
+class Stubborn extends EmbeddedVault {
+  failures = 2;
+  returned: string[] = [];
+  override async checkIn(...[lease]: [lease?: string]): Promise<void> {
+    if (this.failures-- > 0) throw new Error('the vault is away');
+    this.returned.push(lease ?? '');
+  }
+}
+
+test('a check-in that fails is tried again, and does not keep the row open', async (t) => {
+  const source = await openNode(t);
+  const vault = new Stubborn(source.store, source.masterKey);
+  await furnish(source);
+  const node = await furnished(t, { vault });
+  const authorization = await open(node);
+  await node.desk.checkOut(authorization);
+  await node.desk.sessionEnded(endOf(authorization));
+  assert.equal((await node.store.session(authorization.sessionId))?.state, 'ended');
+  await node.control.tick();
+  assert.equal(vault.failures, 1, 'left alone for a while');
+  for (let i = 0; i < 3; i++) {
+    node.clock.at += 5000;
+    await node.control.tick();
+  }
+  assert.equal(vault.returned.length, 1);
+  assert.equal((await node.codes()).filter((code) => code === 'credential.checked_in').length, 1);
+});
+
+test('the first host key is pinned, and no other after it', async (t) => {
+  const node = await furnished(t);
+  await putSystem(node, 'web01', { hostKey: 'trust-on-first-use' });
+  const first = await open(node);
+  const second = await open(node);
+  assert.equal(first.system.hostKey, undefined);
+  const pin = ({ sessionId }: TargetAuthorization, hostKey: string) =>
+    node.desk.pinHostKey({ sessionId, hostKey });
+  await assert.rejects(pin(first, 'ssh-ed25519 AAAA'), /no openssh key line/);
+  await pin(first, `${HOST_KEY} root@web01`);
+  await pin(second, HOST_KEY);
+  await assert.rejects(pin(second, OTHER_KEY), /another host key was pinned meanwhile/);
+  assert.equal((await open(node)).system.hostKey, HOST_KEY);
+  const pinned = (await node.audit()).filter(({ code }) => code === 'target.host_key.pinned');
+  assert.deepEqual(
+    pinned.map(({ detail }) => detail),
+    [{ system: 'web01', hostKey: HOST_KEY }],
+  );
+});
+
+test('a key is pinned only where that is allowed, and for the address that showed it', async (t) => {
+  const node = await furnished(t);
+  const fixed = await open(node);
+  const pin = (sessionId: string) => node.desk.pinHostKey({ sessionId, hostKey: OTHER_KEY });
+  await assert.rejects(pin(fixed.sessionId), /does not trust on first use/);
+  await putSystem(node, 'web01', { hostKey: 'trust-on-first-use' });
+  const moved = await open(node);
+  await putSystem(node, 'web01', { hostKey: 'trust-on-first-use', host: '10.0.0.6' });
+  await assert.rejects(pin(moved.sessionId), /moved to another address/);
+  assert.equal((await node.store.system('web01'))?.pinnedHostKey, undefined);
+});
+
+test("a dead worker's sessions end, and only its own", async (t) => {
+  const node = await furnished(t);
+  const mine = await open(node);
+  const other = node.control.forWorker(1);
+  const theirs = await open(node, WEB01, { desk: other });
+  await node.desk.checkOut(mine);
+  assert.deepEqual(
+    node.control.sessionsOf(0).map(({ id }) => id),
+    [mine.sessionId],
+  );
+  await node.control.workerDied(0);
+  assert.deepEqual(node.control.sessionsOf(0), []);
+  const row = await node.store.session(mine.sessionId);
+  assert.deepEqual([row?.state, row?.endCode, row?.sealed], ['ended', 'worker-died', false]);
+  assert.equal((await node.store.session(theirs.sessionId))?.state, 'opening');
+  assert.ok((await node.codes()).includes('credential.checked_in'));
+});
+
+test('what an earlier run of the node left open is ended at its start', async (t) => {
+  const node = await furnished(t);
+  const left = await open(node);
+  const row = await node.store.session(left.sessionId);
+  assert.ok(row !== undefined);
+  await node.store.insertSession({ ...row, id: 'elsewhere', node: 'node2' });
+  await node.control.start();
+  assert.equal((await node.store.session(left.sessionId))?.endCode, 'worker-died');
+  assert.equal((await node.store.session('elsewhere'))?.state, 'opening');
+});
+
+test('keystrokes reach the store', async (t) => {
+  const node = await furnished(t);
+  const { sessionId } = await open(node);
+  const lines = ['l', 's', '<Enter>'].map(
+    (text) => ({ sessionId, channel: 0, at: NOON, kind: 'keys', text }) as const,
+  );
+  node.desk.keystrokes(lines);
+  await node.control.tick();
+  assert.deepEqual(await node.store.keystrokes(sessionId), lines.toReversed());
+});
+
+test("a worker's audit events get their user, and cannot flood the store", async (t) => {
+  const node = await furnished(t);
+  const { sessionId } = await open(node);
+  const refused = { sessionId, connection: undefined, source: undefined, detail: { request: 'x11' } };
+  for (let i = 0; i < 500; i++) node.desk.audit({ ...refused, code: 'session.request.refused' });
+  node.desk.audit({ ...refused, code: 'no.such.code' });
+  const rows = (await node.audit()).filter(({ code }) => code === 'session.request.refused');
+  assert.equal(rows.length, 51);
+  assert.ok(rows.every(({ actor, source }) => actor === 'alice' && source === SOURCE));
+  assert.equal(rows.at(-1)?.detail['count'], 450);
+  assert.ok(!(await node.codes()).includes('no.such.code'));
+});
