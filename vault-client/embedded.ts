@@ -66,7 +66,7 @@ export class EmbeddedVault implements VaultClient {
   }
 
   /** Nothing is lent: the database keeps the credential, so there is nothing to take back. */
-  async checkIn(): Promise<void> {}
+  async checkIn(_leaseId: string): Promise<void> {}
 
   #read(sealed: Uint8Array, account: string, system: string): AccountSecret {
     const bad = (why: string) =>

@@ -3,6 +3,7 @@
  * transforms, so that the JSON Schema made from it describes what people write.
  */
 import { availableParallelism } from 'node:os';
+import { Encrypter } from 'age-encryption';
 import { z } from 'zod';
 import { parseCidr, parseEndpoint } from './address.ts';
 import { parseSize } from './units.ts';
@@ -99,7 +100,7 @@ export const configSchema = section({
       .default(30)
       .describe('How long a session waits for the archive, paused, before it is ended'),
     recipients: z
-      .array(z.string(wants(RECIPIENT)).regex(/^age1[02-9ac-hj-np-z]{20,}$/, wants(RECIPIENT)), {
+      .array(z.string(wants(RECIPIENT)).refine(isRecipient, wants(RECIPIENT)), {
         error: 'wants a list of age recipients',
       })
       .default([])
@@ -137,4 +138,14 @@ export const defaultWorkers = (): number => availableParallelism();
 
 function inRange(value: number | undefined, min: number, max: number): boolean {
   return value !== undefined && value >= min && value <= max;
+}
+
+/** Spelt right, checksum included. */
+function isRecipient(value: string): boolean {
+  try {
+    new Encrypter().addRecipient(value);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -27,16 +27,19 @@ export function parseYaml(text: string, source: string): unknown {
   try {
     data = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw new ConfigurationError(source, [plain(error instanceof Error ? error.message : String(error))], {
-      cause: error,
-    });
+    // Without the cause: its message quotes the file.
+    throw new ConfigurationError(source, [plain(error instanceof Error ? error.message : String(error))]);
   }
   return withoutNulls(data) ?? {};
 }
 
-/** The parser's words in the house's form: lower case, no period. */
+/**
+ * The parser's words in the house's form: lower case, no period, and without the piece of
+ * the file that some end with, which may be a secret.
+ */
 function plain(message: string): string {
-  return message.charAt(0).toLowerCase() + message.slice(1).replace(/\.$/, '');
+  const words = message.replace(/(?<=\S): .*$/s, '').replace(/\.$/, '');
+  return words.charAt(0).toLowerCase() + words.slice(1);
 }
 
 function withoutNulls(value: unknown): unknown {

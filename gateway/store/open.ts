@@ -1,15 +1,11 @@
-import { StoreError } from './errors.ts';
-import type { Store } from './port.ts';
+/** Opens the store that `store.url` names. */
 import { openSqliteStore } from './sqlite.ts';
+import type { Store } from './port.ts';
+import { StoreError } from './errors.ts';
 
-/**
- * Opens the store that `store.url` names.
- *
- * @param url `sqlite:` and an absolute path
- * @throws StoreError saying what to do
- */
-export async function openStore(url: string): Promise<Store> {
-  if (url.startsWith('sqlite:')) return openSqliteStore(url.slice('sqlite:'.length));
-  const scheme = url.slice(0, url.indexOf(':'));
-  throw new StoreError('unavailable', `store.url: this version has no store for ${scheme}; use sqlite:FILE`);
+/** @param url `sqlite:/absolute/path` */
+export async function openStoreAt(url: string): Promise<Store> {
+  if (url.startsWith('sqlite:')) return await openSqliteStore(url.slice('sqlite:'.length));
+  const scheme = url.slice(0, Math.max(0, url.indexOf(':')));
+  throw new StoreError('unsupported', `store.url: ${scheme} is not supported by this version, use sqlite:PATH`);
 }

@@ -27,6 +27,15 @@ const isCapabilities = (value: unknown): value is readonly Capability[] =>
   Array.isArray(value) && value.every((item) => CAPABILITIES.some((capability) => capability === item));
 const isSchedules = (value: unknown): value is readonly Schedule[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null && 'days' in item);
+/** JSON has no undefined: a window without a time zone gets its field back. */
+const storedSchedules = json(isSchedules);
+const schedules: typeof storedSchedules = {
+  toSql: storedSchedules.toSql,
+  fromSql: (raw) => {
+    const read = storedSchedules.fromSql(raw);
+    return read && { value: read.value.map((window) => ({ ...window, timeZone: window.timeZone })) };
+  },
+};
 const isDetail = (value: unknown): value is AuditRow['detail'] => typeof value === 'object' && value !== null;
 const isLimit = (value: unknown): value is number | 'full' => typeof value === 'number' || value === 'full';
 const KINDS = ['keys', 'command'] as const;
@@ -70,7 +79,7 @@ const POLICIES = new Table<PolicyRow>('policies', {
   maxSessions: optional(integer),
   maxDuration: optional(integer),
   idleTimeout: optional(integer),
-  schedule: json(isSchedules),
+  schedule: schedules,
   notBefore: optional(integer),
   notAfter: optional(integer),
   execLimit: json(isLimit),

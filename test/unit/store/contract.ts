@@ -151,7 +151,10 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
         maxSessions: 5,
         maxDuration: 28_800_000,
         idleTimeout: undefined,
-        schedule: [{ days: [1, 5], from: 480, to: 1080, timeZone: 'Europe/Zurich' }],
+        schedule: [
+          { days: [1, 5], from: 480, to: 1080, timeZone: 'Europe/Zurich' },
+          { days: [], from: 0, to: 0, timeZone: undefined },
+        ],
         notBefore: 1_700_000_000_000,
         notAfter: undefined,
         execLimit: 'full',
