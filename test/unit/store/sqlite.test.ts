@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { openStore } from '../../../gateway/store/open.ts';
+import { openStoreAt } from '../../../gateway/store/open.ts';
 import { openSqliteStore } from '../../../gateway/store/sqlite.ts';
 import { audit, runStoreContract, session } from './contract.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-store-'));
 after(() => rmSync(folder, { recursive: true }));
 
-runStoreContract('sqlite', () => openStore(`sqlite:${join(folder, 'contract.db')}`));
+runStoreContract('sqlite', () => openStoreAt(`sqlite:${join(folder, 'contract.db')}`));
 
 /** A program of its own on the same file; `store` is open, `audit` makes rows. */
 function otherProcess(path: string, program: string): Promise<{ stdout: string }> {
@@ -167,8 +167,8 @@ describe('the sqlite store', () => {
       code: 'unavailable',
       message: /cannot be opened \(ENOENT\)/,
     });
-    await assert.rejects(openStore('mssql://u:p@h/db'), (error: Error) => {
-      assert.match(error.message, /no store for mssql/);
+    await assert.rejects(openStoreAt('mssql://u:p@h/db'), (error: Error) => {
+      assert.match(error.message, /mssql is not supported/);
       assert.doesNotMatch(error.message, /u:p/);
       return true;
     });
