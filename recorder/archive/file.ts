@@ -2,9 +2,10 @@
  * The `file:` sink: `<root>/<yyyy>/<mm>/<dd>/<session id>.slr`, the day in UTC. The root
  * may be a network mount; it must exist, so that a mount that is not there is noticed.
  */
-import { constants } from 'node:fs';
-import { access, type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import * as fs from 'node:fs';
+import { access, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import {
   type Archive,
   type ArchiveAppender,
@@ -20,6 +21,19 @@ const SESSION_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-/i;
 const DAY_MS = 86_400_000;
 
+/**
+ * Plain descriptors, not FileHandles: a handle that is collected unclosed ends the whole
+ * process, and with it every other session of the worker.
+ */
+const open = promisify(fs.open);
+const close = promisify(fs.close);
+const read = promisify(fs.read);
+const write = promisify(fs.write);
+const truncate = promisify(fs.ftruncate);
+const datasync = promisify(fs.fdatasync);
+const sync = promisify(fs.fsync);
+const statOf = promisify(fs.fstat);
+
 export class FileArchive implements Archive {
   readonly description: string;
   readonly #root: string;
@@ -33,7 +47,7 @@ export class FileArchive implements Archive {
   async check(): Promise<void> {
     await this.#requireRoot();
     try {
-      await access(this.#root, constants.R_OK | constants.W_OK | constants.X_OK);
+      await access(this.#root, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
     } catch (error) {
       throw this.#explain(error);
     }
@@ -44,13 +58,13 @@ export class FileArchive implements Archive {
     await this.#requireRoot();
     const folder = await this.#makeDay(startedAt);
     const path = join(folder, sessionId + EXTENSION);
-    let handle: FileHandle;
+    let fd: number;
     try {
-      handle = await open(path, 'wx', 0o600);
+      fd = await open(path, 'wx', 0o600);
     } catch (error) {
       throw this.#explain(error);
     }
-    const appender = new FileAppender(handle, (error) => this.#explain(error));
+    const appender = new FileAppender(fd, (error) => this.#explain(error));
     try {
       await appender.append(first);
       await this.#syncFolder(folder);
@@ -98,18 +112,18 @@ export class FileArchive implements Archive {
   }
 
   async #openIn(folder: string, sessionId: string): Promise<ArchiveReader | undefined> {
-    let handle: FileHandle;
+    let fd: number;
     try {
-      handle = await open(join(folder, sessionId + EXTENSION), 'r');
+      fd = await open(join(folder, sessionId + EXTENSION), 'r');
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw this.#explain(error);
     }
     try {
-      const { size } = await handle.stat();
-      return new FileReader(handle, size, (error) => this.#explain(error));
+      const { size } = await statOf(fd);
+      return new FileReader(fd, size, (error) => this.#explain(error));
     } catch (error) {
-      await handle.close();
+      await close(fd);
       throw this.#explain(error);
     }
   }
@@ -168,11 +182,11 @@ export class FileArchive implements Archive {
   /** A new name in a folder survives a crash only when the folder itself is flushed. */
   async #syncFolder(folder: string): Promise<void> {
     try {
-      const handle = await open(folder, 'r');
+      const fd = await open(folder, 'r');
       try {
-        await handle.sync();
+        await sync(fd);
       } finally {
-        await handle.close();
+        await close(fd);
       }
     } catch (error) {
       // Some network file systems refuse to flush a folder; they write names through.
@@ -204,25 +218,26 @@ const FAILURES = new Map<string, readonly [ArchiveErrorCode, string]>([
 ]);
 
 class FileAppender implements ArchiveAppender {
-  readonly #handle: FileHandle;
+  readonly #fd: number;
   readonly #explain: (error: unknown) => ArchiveError;
   /** INVARIANT: so many bytes from the start of the file are durable. */
   #durable = 0;
   /** Whether bytes behind `#durable` may be in the file. */
   #torn = false;
 
-  constructor(handle: FileHandle, explain: (error: unknown) => ArchiveError) {
-    this.#handle = handle;
+  constructor(fd: number, explain: (error: unknown) => ArchiveError) {
+    this.#fd = fd;
     this.#explain = explain;
   }
 
   async append(bytes: Uint8Array): Promise<void> {
     try {
-      if (this.#torn) await this.#handle.truncate(this.#durable);
+      if (this.#torn) await truncate(this.#fd, this.#durable);
       this.#torn = true;
       let done = 0;
       while (done < bytes.length) {
-        const { bytesWritten } = await this.#handle.write(
+        const { bytesWritten } = await write(
+          this.#fd,
           bytes,
           done,
           bytes.length - done,
@@ -230,7 +245,7 @@ class FileAppender implements ArchiveAppender {
         );
         done += bytesWritten;
       }
-      await this.#handle.datasync();
+      await datasync(this.#fd);
     } catch (error) {
       throw this.#explain(error);
     }
@@ -240,22 +255,22 @@ class FileAppender implements ArchiveAppender {
 
   async close(): Promise<void> {
     try {
-      if (this.#torn) await this.#handle.truncate(this.#durable);
+      if (this.#torn) await truncate(this.#fd, this.#durable);
     } catch (error) {
       throw this.#explain(error);
     } finally {
-      await this.#handle.close();
+      await close(this.#fd);
     }
   }
 }
 
 class FileReader implements ArchiveReader {
   readonly size: number;
-  readonly #handle: FileHandle;
+  readonly #fd: number;
   readonly #explain: (error: unknown) => ArchiveError;
 
-  constructor(handle: FileHandle, size: number, explain: (error: unknown) => ArchiveError) {
-    this.#handle = handle;
+  constructor(fd: number, size: number, explain: (error: unknown) => ArchiveError) {
+    this.#fd = fd;
     this.size = size;
     this.#explain = explain;
   }
@@ -266,7 +281,7 @@ class FileReader implements ArchiveReader {
     let done = 0;
     try {
       while (done < wanted) {
-        const { bytesRead } = await this.#handle.read(buffer, done, wanted - done, offset + done);
+        const { bytesRead } = await read(this.#fd, buffer, done, wanted - done, offset + done);
         if (bytesRead === 0) break;
         done += bytesRead;
       }
@@ -277,7 +292,7 @@ class FileReader implements ArchiveReader {
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await close(this.#fd);
   }
 }
 

@@ -29,6 +29,11 @@ export interface Signer {
   readonly key: KeyObject;
 }
 
+/** Bytes of the frame of a segment that packs into so many. */
+export function segmentFrameLength(packedLength: number): number {
+  return FRAME_HEADER_BYTES + sealedLength(packedLength);
+}
+
 export class FrameChain {
   readonly #sessionId: string;
   readonly #key: Uint8Array;
@@ -58,26 +63,23 @@ export class FrameChain {
   /** The first frame. */
   header(document: RecordingHeader): Uint8Array {
     const body = encodeDocument(document);
-    const frame = this.#frame(FrameType.header, false, body.length, 0, 0);
+    const frame = new Uint8Array(FRAME_HEADER_BYTES + body.length);
+    this.#begin(frame, FrameType.header, false, 0, 0);
     frame.set(body, FRAME_HEADER_BYTES);
     return this.#link(frame);
   }
 
-  segment(facts: SegmentFacts): Uint8Array {
+  /** Writes the next segment's frame ({@link segmentFrameLength} bytes) at the start of `target`. */
+  segment(facts: SegmentFacts, target: Uint8Array): void {
     const { packed, firstAt, lastAt } = facts;
     const sequence = this.#sequence;
-    const frame = this.#frame(
-      FrameType.segment,
-      packed.compressed,
-      sealedLength(packed.bytes.length),
-      firstAt,
-      lastAt,
-    );
+    const frame = target.subarray(0, segmentFrameLength(packed.bytes.length));
+    this.#begin(frame, FrameType.segment, packed.compressed, firstAt, lastAt);
     encryptBody(this.#key, sequence, packed.bytes, frame);
     this.#enter([sequence, this.#bytes, firstAt, lastAt]);
     this.#events += facts.events;
     this.#duration = lastAt;
-    return this.#link(frame);
+    this.#link(frame);
   }
 
   /** The last frame. `sealedAt`: ms since the epoch. */
@@ -95,7 +97,8 @@ export class FrameChain {
       index: this.#index,
     };
     const json = encodeDocument(manifest);
-    const frame = this.#frame(FrameType.manifest, false, manifestBodyLength(json.length), 0, this.#duration);
+    const frame = new Uint8Array(FRAME_HEADER_BYTES + manifestBodyLength(json.length));
+    this.#begin(frame, FrameType.manifest, false, 0, this.#duration);
     const signature = sign(null, manifestSignatureInput(frame, json), signer.key);
     frame.set(json, FRAME_HEADER_BYTES);
     frame.set(signature, FRAME_HEADER_BYTES + json.length);
@@ -103,14 +106,8 @@ export class FrameChain {
     return this.#link(frame);
   }
 
-  #frame(
-    type: FrameType,
-    compressed: boolean,
-    bodyLength: number,
-    firstAt: number,
-    lastAt: number,
-  ): Uint8Array {
-    const frame = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + bodyLength);
+  #begin(frame: Uint8Array, type: FrameType, compressed: boolean, firstAt: number, lastAt: number): void {
+    const bodyLength = frame.length - FRAME_HEADER_BYTES;
     const header = {
       type,
       compressed,
@@ -121,7 +118,6 @@ export class FrameChain {
       previousHash: this.#head,
     };
     encodeFrameHeader(header, frame);
-    return frame;
   }
 
   #link(frame: Uint8Array): Uint8Array {

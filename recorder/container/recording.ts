@@ -9,7 +9,7 @@
 import type { ArchiveAppender } from '../archive/port.ts';
 import { ArchiveError } from '../archive/port.ts';
 import type { EventKind } from '../format/event.ts';
-import type { FrameChain, Signer } from './chain.ts';
+import { type FrameChain, type SegmentFacts, type Signer, segmentFrameLength } from './chain.ts';
 import type { Clock } from './clock.ts';
 import { type Packed, pack } from './segment-body.ts';
 import { type ChunkPool, SegmentBuffer } from './segment-buffer.ts';
@@ -234,22 +234,29 @@ export class LiveRecording implements Recording {
 
   async #nextBatch(): Promise<Batch> {
     this.#flightSince = this.#cut[0]?.openedAt;
-    const { chain } = this.#parts;
-    const frames: Uint8Array[] = [];
+    const { chain, pool } = this.#parts;
+    const segments: SegmentFacts[] = [];
+    const buffers: SegmentBuffer[] = [];
     let plain = 0;
+    let length = 0;
     while (plain < MAX_BATCH_BYTES) {
       const segment = this.#cut.shift();
       if (segment === undefined) break;
       const { buffer } = segment;
       const packed = await segment.packed;
-      frames.push(
-        chain.segment({ packed, firstAt: buffer.firstAt, lastAt: buffer.lastAt, events: buffer.events }),
-      );
+      segments.push({ packed, firstAt: buffer.firstAt, lastAt: buffer.lastAt, events: buffer.events });
+      buffers.push(buffer);
       plain += buffer.length;
-      buffer.release();
+      length += segmentFrameLength(packed.bytes.length);
     }
-    const bytes = frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames);
-    return { bytes, plain, segments: chain.segments, head: chain.head };
+    const chunk = pool.take(length);
+    let offset = 0;
+    for (const segment of segments) {
+      chain.segment(segment, chunk.subarray(offset));
+      offset += segmentFrameLength(segment.packed.bytes.length);
+    }
+    for (const buffer of buffers) buffer.release();
+    return { chunk, bytes: chunk.subarray(0, length), plain, segments: chain.segments, head: chain.head };
   }
 
   /** Tries until the archive has taken `bytes` (true) or the recording has failed (false). */
@@ -278,6 +285,7 @@ export class LiveRecording implements Recording {
 
   #acknowledge(batch: Batch): void {
     this.#flightSince = undefined;
+    this.#parts.pool.give(batch.chunk);
     this.#unacknowledged -= batch.plain;
     const bytes = this.#acknowledged.bytes + batch.bytes.length;
     this.#acknowledged = { segments: batch.segments, bytes, head: batch.head, sealed: false };
@@ -316,7 +324,9 @@ export class LiveRecording implements Recording {
 }
 
 interface Batch {
-  /** Frames. */
+  /** Lent by the pool. */
+  readonly chunk: Buffer;
+  /** Frames, in the chunk. */
   readonly bytes: Uint8Array;
   /** How many encoded bytes they hold. */
   readonly plain: number;

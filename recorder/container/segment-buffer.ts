@@ -2,10 +2,13 @@
 import type { EventKind } from '../format/event.ts';
 import { encodeEventHead, MAX_EVENT_OVERHEAD } from '../format/event-codec.ts';
 
-/** A keystroke's echo fits the first size, a full segment with its last 32 KiB event the last. */
-const CHUNK_BYTES = [4096, 16_384, 65_536, 320 * 1024] as const;
+/**
+ * A keystroke's echo fits the first size, a full segment with its last 32 KiB event the
+ * fourth, a batch of segments the last two.
+ */
+const CHUNK_BYTES = [4096, 16_384, 65_536, 320 * 1024, 1280 * 1024, 5 * 1024 * 1024] as const;
 /** Spare bytes kept per size: about one burst of a worker's sessions. */
-const MAX_SPARE_BYTES = 4 * 1024 * 1024;
+const MAX_SPARE_BYTES = 5 * 1024 * 1024;
 
 /** Lends chunks of memory, so that an idle recording holds none and a busy one makes no garbage. */
 export class ChunkPool {
@@ -19,7 +22,7 @@ export class ChunkPool {
 
   give(chunk: Buffer): void {
     const spare = this.#spare.get(chunk.length);
-    if (spare !== undefined && spare.length * chunk.length < MAX_SPARE_BYTES) spare.push(chunk);
+    if (spare !== undefined && (spare.length + 1) * chunk.length <= MAX_SPARE_BYTES) spare.push(chunk);
   }
 }
 
