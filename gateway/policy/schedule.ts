@@ -26,6 +26,17 @@ const FOREVER = 8 * DAY;
 
 /** Whether any of the schedules is open at `now` (ms since the epoch), and when that ends. None: always open. */
 export function scheduleState(schedules: readonly Schedule[], now: number): ScheduleState {
+  const known = answers.get(schedules);
+  if (known?.now === now) return known.state;
+  const state = stateAt(schedules, now);
+  answers.set(schedules, { now, state });
+  return state;
+}
+
+/** One list of targets asks the same schedules at the same instant for each of thousands of accounts. */
+const answers = new WeakMap<readonly Schedule[], { readonly now: number; readonly state: ScheduleState }>();
+
+function stateAt(schedules: readonly Schedule[], now: number): ScheduleState {
   if (schedules.length === 0) return { open: true, until: undefined };
   let until = windowEnd(schedules, now);
   if (until === undefined) return { open: false };

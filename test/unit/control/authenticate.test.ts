@@ -62,6 +62,7 @@ test('unknown, disabled, password-less and known users get the same answers and 
     assert.deepEqual(await node.present(name, key(OTHER_KEY, false)), FIRST);
     assert.deepEqual(await node.present(name, key(OTHER_KEY, true)), FIRST);
     assert.deepEqual(await node.present(name, otp(NOON)), FIRST);
+    assert.ok(node.verified.every((phc) => phc.startsWith('$argon2id$v=19$m=8,t=1,p=1$')));
     work.push([name, node.verified.length, node.clock.sleeps.length]);
   }
   assert.deepEqual(work, [

@@ -101,3 +101,14 @@ test('an order for a session that is not here is answered so, and others are lef
   assert.equal(await foreign(), undefined);
   assert.deepEqual(node.sent, []);
 });
+
+test('a session that ends while it is locked stays ended', async (t) => {
+  const { node, sessionId } = await withSession(t);
+  const sums = { bytesFromClient: 0, bytesFromTarget: 0, recording: undefined };
+  node.onSent.run = () => {
+    void node.desk.sessionEnded({ sessionId, code: 'client-closed', reason: 'the client closed', ...sums });
+  };
+  await order(node, sessionId, 'lock');
+  await node.control.tick();
+  assert.equal((await node.store.session(sessionId))?.state, 'ended');
+});

@@ -27,6 +27,7 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
   const masterKey = MasterKey.parse(MasterKey.generate(), 'test');
   const clock = { at: NOON, sleeps: [] as number[] };
   const sent: { worker: number; notice: ControlNotice }[] = [];
+  const onSent = { run: () => {} };
   const verified: string[] = [];
   const control = new ControlPlane({
     store,
@@ -48,6 +49,7 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     dummyHash: cheapHash(randomBytes(16).toString('hex')),
     send: (worker, notice) => {
       sent.push({ worker, notice });
+      onSent.run();
     },
   });
   t.after(async () => {
@@ -62,6 +64,8 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     masterKey,
     clock,
     sent,
+    /** What the worker does at once when a notice comes. */
+    onSent,
     verified,
     desk: control.forWorker(0),
     /** One factor on one connection, a new one if none is named. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { WorkerDesk } from '../../../gateway/control/control-plane.ts';
 import type { PolicyRow } from '../../../gateway/store/port.ts';
 import { EmbeddedVault } from '../../../vault-client/index.ts';
 import type { AuthorisationOutcome, SessionEnd, TargetAuthorization } from '../../../workers/messages.ts';
@@ -25,19 +26,34 @@ async function furnished(t: TestContext, change: Parameters<typeof openNode>[1] 
   return node;
 }
 
-/** Logs alice on, on a connection of her own, and asks for a target. */
-async function ask(
-  node: Node,
-  target = WEB01,
-  { user = 'alice', reason = undefined as string | undefined, desk = node.desk } = {},
-): Promise<AuthorisationOutcome> {
-  const connection = `ask-${Math.random()}`;
-  const factor = { kind: 'password', password: `${user}'s password` } as const;
-  await desk.authenticate({ connection, protocol: 'ssh', login: user, source: SOURCE, factor });
-  return desk.authorise({ connection, protocol: 'ssh', target, reason });
+interface How {
+  readonly user?: string;
+  readonly reason?: string;
+  readonly desk?: WorkerDesk;
 }
 
-async function open(node: Node, ...rest: [target?: typeof WEB01, how?: Parameters<typeof ask>[2]]) {
+/** Logs a person on, alice if nobody else is named, on a connection of their own. */
+async function logOn(node: Node, { user = 'alice', desk = node.desk }: How = {}): Promise<string> {
+  const connection = `connection-${Math.random()}`;
+  const factor = { kind: 'password', password: `${user}'s password` } as const;
+  await desk.authenticate({ connection, protocol: 'ssh', login: user, source: SOURCE, factor });
+  return connection;
+}
+
+/** Logs on and asks for a target. */
+async function ask(node: Node, target = WEB01, how: How = {}): Promise<AuthorisationOutcome> {
+  const connection = await logOn(node, how);
+  return (how.desk ?? node.desk).authorise({ connection, protocol: 'ssh', target, reason: how.reason });
+}
+
+/** That many people who logged on before ask for a target in the same moment. */
+async function askAtOnce(node: Node, times: number): Promise<AuthorisationOutcome[]> {
+  const connections = await Promise.all(Array.from({ length: times }, () => logOn(node)));
+  const rest = { protocol: 'ssh', target: WEB01, reason: undefined } as const;
+  return Promise.all(connections.map((connection) => node.desk.authorise({ connection, ...rest })));
+}
+
+async function open(node: Node, ...rest: [target?: typeof WEB01, how?: How]) {
   const outcome = await ask(node, ...rest);
   assert.ok(outcome.granted, JSON.stringify(outcome));
   return outcome.authorization;
@@ -211,7 +227,7 @@ test('a system of another protocol, or without a host key, is not dialled', asyn
 test('as many sessions as the policy allows, however many ask at once', async (t) => {
   const node = await furnished(t);
   await putPolicy(node, 'ops', { maxSessions: 3 });
-  const outcomes = await Promise.all(Array.from({ length: 8 }, () => ask(node)));
+  const outcomes = await askAtOnce(node, 8);
   const granted = outcomes.flatMap((outcome) => (outcome.granted ? [outcome.authorization] : []));
   assert.equal(granted.length, 3);
   const full = await ask(node);
@@ -228,7 +244,7 @@ test('as many sessions as the policy allows, however many ask at once', async (t
 
 test('as many sessions as the node holds, however many ask at once', async (t) => {
   const node = await furnished(t, { maxSessions: 2 });
-  const outcomes = await Promise.all(Array.from({ length: 5 }, () => ask(node)));
+  const outcomes = await askAtOnce(node, 5);
   assert.equal(outcomes.filter(({ granted }) => granted).length, 2);
   const full = await ask(node);
   assert.ok(!full.granted && full.code === 'node-full');
