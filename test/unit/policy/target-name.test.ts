@@ -64,3 +64,41 @@ test('a login may use all of its 256 bytes', () => {
   assert.equal(parseLogin('a'.repeat(256)).requester.length, 256);
   assert.equal(parseLogin('é'.repeat(128)).requester.length, 128);
 });
+
+/** A repeatable stream of numbers below `limit`. */
+function numbers(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+}
+
+test('whatever is typed either parses or is refused with a reason', () => {
+  const next = numbers(1);
+  const alphabet = ['a', 'ß', '😀', '@', '@', '+', '%', '\\', ' ', '\t', '\ud800', '\u2028'];
+  let parsed = 0;
+  for (let round = 0; round < 20_000; round++) {
+    const login = Array.from({ length: next(12) }, () => alphabet[next(alphabet.length)]).join('');
+    try {
+      const { requester, target } = parseLogin(login);
+      assert.ok(requester !== '' && target?.account !== '' && target?.system !== '', login);
+      parsed++;
+    } catch (error) {
+      assert.ok(error instanceof LoginNameError, login);
+    }
+  }
+  assert.ok(parsed > 1000);
+});
+
+test('names with every delimiter doubled come back as they were', () => {
+  const next = numbers(2);
+  const inner = ['a', 'b', '@', '+', '%', '\\', '.'];
+  const aName = (): string =>
+    `x${Array.from({ length: next(6) }, () => inner[next(inner.length)]).join('')}x`;
+  for (let round = 0; round < 5000; round++) {
+    const [requester, account, system] = [aName(), aName(), aName()];
+    const doubled = [requester, account, system].map((name) => name.replace(/[@+%]/g, (one) => one + one));
+    assert.deepEqual(parseLogin(doubled.join('@')), { requester, target: { account, system } });
+  }
+});
