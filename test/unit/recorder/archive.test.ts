@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { test } from 'node:test';
+import { ArchiveError, openArchive } from '../../../recorder/index.ts';
+import { temporaryFolder } from '../../support/temp.ts';
+import { text } from './bed.ts';
+
+const DAY = Date.UTC(2026, 0, 2, 23, 59, 59);
+const root = temporaryFolder('archive');
+
+function freshRoot(name: string): string {
+  const folder = join(root, name);
+  mkdirSync(folder);
+  return folder;
+}
+
+test('a recording is a file of its day, private, and grows by appends', async () => {
+  const folder = freshRoot('grow');
+  const appender = await openArchive(`file:${folder}`).create('s1', DAY, text('head '));
+  const path = join(folder, '2026/01/02/s1.slr');
+  assert.equal(readFileSync(path, 'utf8'), 'head ');
+  await appender.append(text('one '));
+  await appender.append(text('two'));
+  assert.equal(readFileSync(path, 'utf8'), 'head one two');
+  await appender.close();
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  for (const level of ['2026', '2026/01', '2026/01/02']) {
+    assert.equal(statSync(join(folder, level)).mode & 0o777, 0o700, level);
+  }
+});
+
+test('a recording is never written over', async () => {
+  const folder = freshRoot('once');
+  const archive = openArchive(`file:${folder}`);
+  await (await archive.create('s1', DAY, text('first'))).close();
+  await assert.rejects(archive.create('s1', DAY, text('second')), {
+    name: 'ArchiveError',
+    code: 'recording-exists',
+  });
+  assert.equal(readFileSync(join(folder, '2026/01/02/s1.slr'), 'utf8'), 'first');
+});
+
+test('a missing archive folder is told, not made', async () => {
+  const folder = join(root, 'not-mounted');
+  const archive = openArchive(`file:${folder}`);
+  const missing = {
+    code: 'archive-missing',
+    message: `archive folder ${folder} is missing: create it or mount it (ENOENT)`,
+  };
+  await assert.rejects(archive.check(), missing);
+  await assert.rejects(archive.create('s1', DAY, text('x')), missing);
+  await assert.rejects(archive.open('s1'), missing);
+  await assert.rejects(Array.fromAsync(archive.list()), missing);
+  assert.equal(existsSync(folder), false);
+});
+
+test('an archive folder that is a file, or has one in its path, is told', async () => {
+  const file = join(root, 'file');
+  writeFileSync(file, '');
+  await assert.rejects(openArchive(`file:${file}`).check(), { code: 'archive-missing' });
+  await assert.rejects(openArchive(`file:${file}/below`).check(), { code: 'archive-missing' });
+});
+
+test('a day folder taken by a file is told and leaves nothing', async () => {
+  const folder = freshRoot('taken');
+  writeFileSync(join(folder, '2026'), '');
+  await assert.rejects(openArchive(`file:${folder}`).create('s1', DAY, text('x')), {
+    code: 'archive-missing',
+  });
+});
+
+test('a session id cannot leave the archive', async () => {
+  const archive = openArchive(`file:${freshRoot('ids')}`);
+  for (const id of ['../x', 'a/b', '', '.hidden', 'x'.repeat(65), 'a\0b']) {
+    await assert.rejects(archive.create(id, DAY, text('x')), { code: 'recording-id' }, id);
+    await assert.rejects(archive.open(id), { code: 'recording-id' }, id);
+  }
+});
+
+test('recordings are found by id and listed newest first', async () => {
+  const folder = freshRoot('list');
+  const archive = openArchive(`file:${folder}`);
+  // 0198…: a UUIDv7 of 2025-07-22; the third is filed under a day that its id does not tell.
+  const uuid = '01983000-0000-7000-8000-000000000001';
+  const files: readonly [id: string, at: number][] = [
+    ['a', Date.UTC(2025, 0, 1)],
+    [uuid, 0x01983000 * 65_536],
+    ['01983000-0000-7000-8000-000000000002', Date.UTC(2026, 1, 1)],
+    ['b', Date.UTC(2026, 1, 1)],
+  ];
+  for (const [id, at] of files) await (await archive.create(id, at, text(`of ${id}`))).close();
+  writeFileSync(join(folder, '2026/02/01/notes.txt'), 'not a recording');
+  const listed = await Array.fromAsync(archive.list());
+  assert.deepEqual(
+    listed.map(({ sessionId }) => sessionId),
+    ['b', '01983000-0000-7000-8000-000000000002', uuid, 'a'],
+  );
+  assert.deepEqual(listed[3], { sessionId: 'a', bytes: 4 });
+  for (const [id] of files) {
+    const reader = await archive.open(id);
+    assert.equal(reader.size, 3 + id.length);
+    assert.equal(Buffer.from(await reader.read(3, 1000)).toString(), id);
+    assert.equal((await reader.read(5000, 10)).length, 0);
+    await reader.close();
+  }
+  await assert.rejects(archive.open('nobody'), { code: 'recording-missing' });
+});
+
+test('an archive that went away while it is written to is told by its code', async () => {
+  const folder = freshRoot('gone');
+  const archive = openArchive(`file:${folder}`);
+  rmSync(folder, { recursive: true });
+  await assert.rejects(archive.create('s1', DAY, text('x')), (error) => {
+    return error instanceof ArchiveError && error.code === 'archive-missing' && error.cause instanceof Error;
+  });
+});
+
+test('the url names a folder, absolute or from the working directory', async () => {
+  const folder = freshRoot('url');
+  for (const url of [`file:${folder}`, `file://${folder}`, `file:${relative(process.cwd(), folder)}`]) {
+    assert.equal(openArchive(url).description, `file:${folder}`);
+  }
+  chmodSync(folder, 0o700);
+  await openArchive(`file:${folder}`).check();
+});
+
+for (const url of ['', '/var/archive', 's3://bucket/x', 'file:', 'file://host/x', 'http://x/']) {
+  test(`the url ${JSON.stringify(url)} is refused`, () => {
+    assert.throws(() => openArchive(url), {
+      name: 'ArchiveError',
+      code: 'archive-url',
+      message: /^archive\.url: /,
+    });
+  });
+}

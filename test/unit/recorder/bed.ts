@@ -1,0 +1,189 @@
+/** What the recorder's tests share: a clock held in hand, an archive in memory that can be slow or fail, and one recorder over them. */
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { Clock } from '../../../recorder/container/clock.ts';
+import {
+  type Archive,
+  type ArchiveAppender,
+  type ArchiveEntry,
+  ArchiveError,
+  type ArchiveIdentity,
+  type ArchiveReader,
+  type DurabilityWindow,
+  generateIdentity,
+  Recorder,
+  type RecordingEvent,
+  type RecordingInit,
+  type RecordingReader,
+} from '../../../recorder/index.ts';
+
+/** Time stands still until {@link advance}. */
+export class ManualClock implements Clock {
+  #now = 0;
+  readonly #timers = new Set<{ at: number; readonly every: number | undefined; readonly run: () => void }>();
+
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, run: () => void): () => void {
+    return this.#add({ at: this.#now + ms, every: undefined, run });
+  }
+
+  every(ms: number, run: () => void): () => void {
+    return this.#add({ at: this.#now + ms, every: ms, run });
+  }
+
+  /** Lets `ms` pass in steps of 5 ms, with everything that promises do between them. */
+  async advance(ms: number): Promise<void> {
+    await settle();
+    for (const end = this.#now + ms; this.#now < end; ) {
+      this.#now = Math.min(end, this.#now + 5);
+      for (const timer of [...this.#timers]) {
+        if (timer.at > this.#now || !this.#timers.has(timer)) continue;
+        if (timer.every === undefined) this.#timers.delete(timer);
+        else timer.at = this.#now + timer.every;
+        timer.run();
+      }
+      await settle();
+    }
+  }
+
+  #add(timer: { at: number; readonly every: number | undefined; readonly run: () => void }): () => void {
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  }
+}
+
+/** Lets pending promises run. Work on other threads (large compressions) is not waited for. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 3; i += 1) await new Promise<void>((resolve) => void setImmediate(resolve));
+}
+
+/** Resolves when `condition` holds; the test's own time limit ends the wait. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise<void>((resolve) => void setTimeout(resolve, 1));
+}
+
+/** Keeps recordings in memory. `held`: appends wait for {@link release}; `failure`: they fail. */
+export class MemoryArchive implements Archive {
+  readonly description = 'memory';
+  readonly recordings = new Map<string, Buffer>();
+  failure: ArchiveError | undefined;
+  held = false;
+  appends = 0;
+  /** Sizes of what was appended behind the header. */
+  readonly sizes: number[] = [];
+  #waiting: (() => void)[] = [];
+
+  release(): void {
+    this.held = false;
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  async check(): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  async create(sessionId: string, _startedAt: number, first: Uint8Array): Promise<ArchiveAppender> {
+    if (this.held) await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+    await this.check();
+    this.recordings.set(sessionId, Buffer.from(first));
+    return {
+      append: async (bytes) => {
+        this.appends += 1;
+        if (this.held) await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+        await this.check();
+        this.sizes.push(bytes.length);
+        this.recordings.set(sessionId, Buffer.concat([this.bytes(sessionId), bytes]));
+      },
+      close: async () => {},
+    };
+  }
+
+  async *list(): AsyncGenerator<ArchiveEntry, void, void> {
+    for (const [sessionId, bytes] of this.recordings) yield { sessionId, bytes: bytes.length };
+  }
+
+  async open(sessionId: string): Promise<ArchiveReader> {
+    const bytes = this.bytes(sessionId);
+    return {
+      size: bytes.length,
+      read: async (offset, length) => bytes.subarray(offset, offset + length),
+      close: async () => {},
+    };
+  }
+
+  bytes(sessionId: string): Buffer {
+    const bytes = this.recordings.get(sessionId);
+    if (bytes === undefined) throw new ArchiveError('recording-missing', `no recording ${sessionId}`);
+    return bytes;
+  }
+}
+
+/** Notes what a recording told its session. */
+export class Signals {
+  readonly seen: string[] = [];
+  error: ArchiveError | undefined;
+  pause(): void {
+    this.seen.push('pause');
+  }
+  resume(): void {
+    this.seen.push('resume');
+  }
+  failed(error: ArchiveError): void {
+    this.seen.push('failed');
+    this.error = error;
+  }
+}
+
+export const WINDOW: DurabilityWindow = { bytes: 64 * 1024, ms: 1000, graceSeconds: 30 };
+export const STARTED_AT = Date.UTC(2026, 10, 21, 10, 30, 45);
+
+export interface Bed {
+  readonly clock: ManualClock;
+  readonly archive: MemoryArchive;
+  readonly identity: ArchiveIdentity;
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+  readonly recorder: Recorder;
+}
+
+export async function makeBed(window: DurabilityWindow = WINDOW): Promise<Bed> {
+  const clock = new ManualClock();
+  const archive = new MemoryArchive();
+  const identity = await generateIdentity();
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const recorder = new Recorder({
+    archive,
+    recipients: [identity.recipient],
+    node: 'node1',
+    signingKey: privateKey,
+    window,
+    clock,
+  });
+  return { clock, archive, identity, privateKey, publicKey, recorder };
+}
+
+export function initOf(sessionId: string): RecordingInit {
+  return {
+    sessionId,
+    startedAt: STARTED_AT,
+    protocol: 'ssh',
+    user: 'alice',
+    account: 'root',
+    system: 'web01',
+    policy: 'ops',
+  };
+}
+
+export async function eventsOf(reader: RecordingReader, from?: number): Promise<RecordingEvent[]> {
+  return await Array.fromAsync(reader.events(from));
+}
+
+export function text(value: string): Uint8Array {
+  return Buffer.from(value);
+}
