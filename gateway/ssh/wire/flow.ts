@@ -1,0 +1,134 @@
+/**
+ * One direction of one relayed channel.
+ *
+ * Windows (RFC 4254 §5.2) run end to end: the receiver's own grants reach the sender, so
+ * the gateway buffers nothing and adds no limit of its own to a long, fat path. Only when
+ * the gateway injects text, swallows input or takes over a channel do the two ends see
+ * different windows; this class keeps the difference.
+ */
+import { dataOffset, encodeMessage, Message, readUint32 } from './connection.ts';
+
+export interface FlowEnds {
+  /** Hands a message to the receiver; the recipient channel is replaced there. */
+  deliver(message: Uint8Array): void;
+  /** Grants the sender `bytes` more (SSH_MSG_CHANNEL_WINDOW_ADJUST). */
+  grantSender(bytes: number): void;
+}
+
+export class Flow {
+  readonly #ends: FlowEnds;
+  /** What the receiver has granted and nobody has used. */
+  #credit: number;
+  /** How much more than {@link #credit} the sender believes it may send. INVARIANT: ≥ 0. */
+  #surplus = 0;
+  #maxPacket: number;
+  /** INVARIANT: holds at most what the sender believed it may send, so its window bounds it. */
+  #queue: Uint8Array[] = [];
+  #held = false;
+
+  /** @param credit the receiver's initial window; @param maxPacket its maximum packet size. */
+  constructor(ends: FlowEnds, credit: number, maxPacket: number) {
+    this.#ends = ends;
+    this.#credit = credit;
+    this.#maxPacket = Math.max(1, maxPacket);
+  }
+
+  /**
+   * A message of the sender: data, extended data, or anything that must keep its place
+   * among them (EOF, close, channel requests).
+   */
+  push(message: Uint8Array): void {
+    const size = dataSize(message);
+    if (this.#queue.length === 0 && !this.#held) {
+      // A sender that overruns a window it knows is the receiver's business, as without us.
+      const blocked = size > this.#credit && this.#surplus > 0;
+      if (!blocked && size <= this.#maxPacket) {
+        this.#credit = Math.max(0, this.#credit - size);
+        this.#ends.deliver(message);
+        return;
+      }
+    }
+    this.#queue.push(message.slice());
+    this.#drain();
+  }
+
+  /** The receiver granted `bytes` more. */
+  grant(bytes: number): void {
+    this.#credit += bytes;
+    const cut = Math.min(this.#surplus, bytes);
+    this.#surplus -= cut;
+    this.#drain();
+    if (bytes > cut) this.#ends.grantSender(bytes - cut);
+  }
+
+  /** The gateway sends `message` of its own to the receiver; false when the receiver has no room. */
+  inject(message: Uint8Array): boolean {
+    const size = dataSize(message);
+    if (size > this.#credit) return false;
+    this.#credit -= size;
+    this.#surplus += size;
+    this.#ends.deliver(message);
+    return true;
+  }
+
+  /** The sender's data is swallowed: what it spent on it comes back to it. */
+  swallow(message: Uint8Array): void {
+    const size = dataSize(message);
+    if (size > 0) this.#ends.grantSender(size);
+  }
+
+  /** While held, everything of the sender waits (its window bounds how much). */
+  set held(held: boolean) {
+    this.#held = held;
+    if (!held) this.#drain();
+  }
+
+  /** What the receiver has granted and nobody has used. */
+  get credit(): number {
+    return this.#credit;
+  }
+
+  /**
+   * The receiver changes (a channel that the gateway answered goes to the target):
+   * `granted` is its window, `believed` what the sender still thinks it may send.
+   */
+  adopt(granted: number, maxPacket: number, believed: number): void {
+    this.#credit = granted;
+    this.#maxPacket = Math.max(1, maxPacket);
+    this.#surplus = Math.max(0, believed - granted);
+    if (granted > believed) this.#ends.grantSender(granted - believed);
+  }
+
+  #drain(): void {
+    while (!this.#held) {
+      const message = this.#queue[0];
+      if (message === undefined) return;
+      const size = dataSize(message);
+      const part = Math.min(size, this.#maxPacket, this.#credit);
+      if (size === part) {
+        this.#queue.shift();
+        this.#credit -= size;
+        this.#ends.deliver(message);
+        continue;
+      }
+      // At most one part a grant waits here, so the copies stay few.
+      if (part === 0) return;
+      const offset = message.length - size;
+      this.#queue[0] = withData(message, message.subarray(offset + part));
+      this.#credit -= part;
+      this.#ends.deliver(withData(message, message.subarray(offset, offset + part)));
+    }
+  }
+}
+
+/** Bytes of a message that count against the window; 0 for other messages. */
+function dataSize(message: Uint8Array): number {
+  if (message[0] !== Message.channelData && message[0] !== Message.channelExtendedData) return 0;
+  return message.length - dataOffset(message);
+}
+
+function withData(message: Uint8Array, data: Uint8Array): Uint8Array {
+  return message[0] === Message.channelData
+    ? encodeMessage(Message.channelData, readUint32(message, 1), data)
+    : encodeMessage(Message.channelExtendedData, readUint32(message, 1), readUint32(message, 5), data);
+}

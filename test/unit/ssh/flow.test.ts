@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dataOffset, encodeMessage, Message } from '../../../gateway/ssh/wire/connection.ts';
+import { Flow } from '../../../gateway/ssh/wire/flow.ts';
+
+function flow(credit: number, maxPacket = 32768) {
+  const delivered: Uint8Array[] = [];
+  const granted: number[] = [];
+  const subject = new Flow(
+    { deliver: (message) => delivered.push(message.slice()), grantSender: (bytes) => granted.push(bytes) },
+    credit,
+    maxPacket,
+  );
+  return { subject, delivered, granted, text: () => delivered.map(textOf).join('|') };
+}
+
+const data = (text: string): Uint8Array => encodeMessage(Message.channelData, 7, text);
+const stderr = (text: string): Uint8Array => encodeMessage(Message.channelExtendedData, 7, 1, text);
+const close = encodeMessage(Message.channelClose, 7);
+
+function textOf(message: Uint8Array): string {
+  if (message[0] === Message.channelClose) return 'CLOSE';
+  const prefix = message[0] === Message.channelExtendedData ? 'err:' : '';
+  return prefix + Buffer.from(message.subarray(dataOffset(message))).toString();
+}
+
+test('data within the window passes unchanged and grants pass through', () => {
+  const { subject, delivered, granted } = flow(10);
+  const message = data('hello');
+  subject.push(message);
+  assert.deepEqual(delivered, [message]);
+  subject.grant(5);
+  assert.deepEqual(granted, [5]);
+});
+
+test('injected text is paid back from the next grants, and a sender that outran the receiver waits', () => {
+  const { subject, granted, text } = flow(10);
+  assert.equal(subject.inject(data('lock')), true);
+  subject.push(data('0123456789'));
+  assert.equal(text(), 'lock|012345', 'only what the receiver has room for');
+  subject.push(close);
+  assert.equal(text(), 'lock|012345', 'the close keeps its place behind the data');
+  subject.grant(3);
+  assert.deepEqual(granted, [], 'the sender has already used what the receiver grants now');
+  subject.grant(3);
+  assert.equal(text(), 'lock|012345|678|9|CLOSE');
+  assert.deepEqual(granted, [2]);
+});
+
+test('text is not injected where the receiver has no room', () => {
+  const { subject, delivered } = flow(3);
+  assert.equal(subject.inject(data('lock')), false);
+  assert.deepEqual(delivered, []);
+});
+
+test('swallowed input is granted back to its sender', () => {
+  const { subject, delivered, granted } = flow(10);
+  subject.swallow(data('rm -rf'));
+  assert.deepEqual(granted, [6]);
+  assert.deepEqual(delivered, []);
+});
+
+test('a held flow keeps everything in order until it is released', () => {
+  const { subject, text } = flow(100);
+  subject.held = true;
+  subject.push(data('a'));
+  subject.push(stderr('b'));
+  subject.push(close);
+  assert.equal(text(), '');
+  subject.held = false;
+  assert.equal(text(), 'a|err:b|CLOSE');
+});
+
+test('adoption: a smaller target window and packet size are kept, with nothing lost', () => {
+  const { subject, granted, text } = flow(0);
+  subject.adopt(4, 3, 10);
+  subject.push(data('0123456789'));
+  assert.equal(text(), '012|3');
+  subject.grant(20);
+  assert.equal(text(), '012|3|456|789');
+  assert.deepEqual(granted, [14], 'of 20, 6 were already believed');
+});
+
+test('adoption: a larger target window is granted to the sender at once', () => {
+  const { subject, granted } = flow(0);
+  subject.adopt(2_097_152, 32_768, 32_768);
+  assert.deepEqual(granted, [2_097_152 - 32_768]);
+});
+
+test('the sum of what sender and receiver see is kept over random traffic', () => {
+  let seed = 42;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) & 0x7fff_ffff;
+    return seed % below;
+  };
+  for (let round = 0; round < 200; round += 1) {
+    let believed = 1 + random(5_000);
+    let room = believed;
+    let sent = '';
+    let received = '';
+    const subject = new Flow(
+      {
+        deliver: (message) => {
+          const part = textOf(message);
+          room -= part.length;
+          assert.ok(room >= 0, 'the receiver is never overrun');
+          if (!part.startsWith('#')) received += part;
+        },
+        grantSender: (bytes) => {
+          believed += bytes;
+        },
+      },
+      room,
+      1 + random(400),
+    );
+    for (let step = 0; step < 100; step += 1) {
+      const choice = random(10);
+      if (choice < 6 && believed > 0) {
+        const part = String(step % 10).repeat(1 + random(Math.min(believed, 900)));
+        believed -= part.length;
+        sent += part;
+        subject.push(data(part));
+      } else if (choice < 9) {
+        const bytes = 1 + random(1_000);
+        room += bytes;
+        subject.grant(bytes);
+      } else subject.inject(data('#'));
+    }
+    room += 1_000_000;
+    subject.grant(1_000_000);
+    assert.equal(received, sent);
+  }
+});
