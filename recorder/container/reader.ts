@@ -194,6 +194,8 @@ class ContainerReader implements RecordingReader {
         }
         previous = frame;
         yield frame;
+      } else {
+        previous = undefined;
       }
       offset = end;
       sequence += 1;

@@ -37,11 +37,11 @@ export class ManualClock implements Clock {
     return this.#add({ at: this.#now + ms, every: ms, run });
   }
 
-  /** Lets `ms` pass in steps of 5 ms, with everything that promises do between them. */
+  /** Lets `ms` pass in steps of 25 ms, with everything that promises do between them. */
   async advance(ms: number): Promise<void> {
     await settle();
     for (const end = this.#now + ms; this.#now < end; ) {
-      this.#now = Math.min(end, this.#now + 5);
+      this.#now = Math.min(end, this.#now + 25);
       for (const timer of [...this.#timers]) {
         if (timer.at > this.#now || !this.#timers.has(timer)) continue;
         if (timer.every === undefined) this.#timers.delete(timer);

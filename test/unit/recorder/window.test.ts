@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ArchiveError, EventKind, openRecording } from '../../../recorder/index.ts';
+import { type Bed, eventsOf, initOf, makeBed, Signals, settle, text, until, WINDOW } from './bed.ts';
+
+const KIB = text('k'.repeat(1024));
+const FULL = new ArchiveError('archive-full', 'archive folder /a is full: free space on it (ENOSPC)');
+
+async function open(bed: Bed, sessionId = 's1') {
+  const signals = new Signals();
+  return { signals, recording: await bed.recorder.open(initOf(sessionId), signals) };
+}
+
+async function bytesBack(bed: Bed, sessionId = 's1'): Promise<number> {
+  const reader = await openRecording(bed.archive, sessionId, [bed.identity.identity]);
+  return (await eventsOf(reader)).reduce((sum, event) => sum + event.payload.length, 0);
+}
+
+test('an idle session writes nothing and has no timer', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  await bed.clock.advance(60_000);
+  assert.equal(bed.archive.appends, 0);
+  assert.equal(bed.clock.timers, 0);
+  recording.write(EventKind.output, 0, text('$ '));
+  assert.equal(bed.clock.timers, 1);
+  await bed.clock.advance(2000);
+  assert.equal(bed.archive.appends, 1);
+  assert.equal(bed.clock.timers, 0, 'the timer stops when all is acknowledged');
+  assert.deepEqual(signals.seen, []);
+});
+
+test('a segment is cut 250 ms after its first byte', async () => {
+  const bed = await makeBed();
+  const { recording } = await open(bed);
+  recording.write(EventKind.output, 0, text('a'));
+  await bed.clock.advance(200);
+  recording.write(EventKind.output, 0, text('b'));
+  await bed.clock.advance(40);
+  assert.equal(bed.archive.appends, 0);
+  await bed.clock.advance(35);
+  assert.equal(bed.archive.appends, 1);
+  assert.equal(await bytesBack(bed), 2);
+});
+
+test('a full segment does not wait for the clock', async () => {
+  const bed = await makeBed({ ...WINDOW, bytes: 4 * 1024 * 1024 });
+  const { recording } = await open(bed);
+  for (let i = 0; i < 256; i += 1) recording.write(EventKind.output, 0, KIB);
+  await until(() => bed.archive.sizes.length === 1);
+  assert.equal(await bytesBack(bed), 255 * 1024, 'with its coding the 255th event fills the segment');
+});
+
+test('what is cut during an append goes together into the next', async () => {
+  const bed = await makeBed();
+  const { recording } = await open(bed);
+  bed.archive.held = true;
+  for (const letter of 'abcd') {
+    recording.write(EventKind.output, 0, text(letter));
+    await bed.clock.advance(150);
+  }
+  await bed.clock.advance(150);
+  assert.equal(bed.archive.appends, 1, 'one append is in flight');
+  bed.archive.release();
+  await bed.clock.advance(300);
+  assert.equal(bed.archive.appends, 2);
+  assert.equal(await bytesBack(bed), 4);
+});
+
+test('the window pauses the session at its size and resumes it under half', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  bed.archive.held = true;
+  for (let i = 0; i < 63; i += 1) recording.write(EventKind.output, 0, KIB);
+  assert.deepEqual(signals.seen, [], 'under the window');
+  assert.equal(recording.paused, false);
+  recording.write(EventKind.output, 0, KIB);
+  assert.deepEqual(signals.seen, ['pause']);
+  assert.equal(recording.paused, true);
+  recording.write(EventKind.output, 0, KIB);
+  assert.deepEqual(signals.seen, ['pause'], 'told once');
+  await until(() => bed.archive.appends > 0);
+  assert.deepEqual(signals.seen, ['pause'], 'not before the archive has it');
+  bed.archive.release();
+  await bed.clock.advance(300);
+  await until(() => !recording.paused);
+  assert.deepEqual(signals.seen, ['pause', 'resume']);
+  const summary = await recording.seal('done');
+  assert.equal(summary.sealed, true);
+  assert.equal(await bytesBack(bed), 65 * 1024, 'what came after the pause is not lost');
+});
+
+test('the window pauses the session when its oldest byte is too old', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  bed.archive.held = true;
+  recording.write(EventKind.output, 0, text('x'));
+  await bed.clock.advance(975);
+  assert.deepEqual(signals.seen, []);
+  await bed.clock.advance(50);
+  assert.deepEqual(signals.seen, ['pause']);
+  bed.archive.release();
+  await settle();
+  assert.deepEqual(signals.seen, ['pause', 'resume']);
+});
+
+test('an archive that answers nothing for the grace time ends the recording', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  bed.archive.held = true;
+  recording.write(EventKind.output, 0, text('x'));
+  await bed.clock.advance(1000 + 29_900);
+  assert.deepEqual(signals.seen, ['pause']);
+  await bed.clock.advance(200);
+  assert.deepEqual(signals.seen, ['pause', 'failed']);
+  assert.equal(signals.error?.code, 'archive-timeout');
+  assert.equal(recording.paused, true);
+  recording.write(EventKind.output, 0, text('late'));
+  const summary = await recording.seal('archive-failed');
+  assert.deepEqual({ ...summary, head: '', bytes: 0 }, { segments: 0, bytes: 0, head: '', sealed: false });
+  assert.equal(bed.clock.timers, 0);
+  bed.archive.release();
+});
+
+test('an error that persists ends the recording with that error', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  bed.archive.failure = FULL;
+  recording.write(EventKind.output, 0, text('x'));
+  await bed.clock.advance(40_000);
+  assert.deepEqual(signals.seen, ['pause', 'failed']);
+  assert.equal(signals.error, FULL);
+  assert.ok(
+    bed.archive.appends > 5 && bed.archive.appends < 40,
+    `${bed.archive.appends} tries, with back-off`,
+  );
+  assert.equal((await recording.seal('archive-failed')).sealed, false);
+  assert.equal(bed.clock.timers, 0);
+});
+
+test('an error that heals within the grace time loses nothing', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  bed.archive.failure = FULL;
+  recording.write(EventKind.output, 0, text('before '));
+  await bed.clock.advance(20_000);
+  recording.write(EventKind.output, 0, text('during'));
+  bed.archive.failure = undefined;
+  await bed.clock.advance(3000);
+  assert.deepEqual(signals.seen, ['pause', 'resume']);
+  const sealing = recording.seal('done');
+  await bed.clock.advance(100);
+  assert.equal((await sealing).sealed, true);
+  assert.equal(await bytesBack(bed), 13);
+});
+
+test('sealing waits for the archive no longer than the grace time', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  recording.write(EventKind.output, 0, text('x'));
+  bed.archive.held = true;
+  const sealing = recording.seal('done');
+  await bed.clock.advance(31_000);
+  assert.equal((await sealing).sealed, false);
+  assert.deepEqual(signals.seen, ['failed'], 'a session that ends is not paused any more');
+  bed.archive.release();
+});
+
+test('sealing survives an archive that is full for a while', async () => {
+  const bed = await makeBed();
+  const { recording } = await open(bed);
+  recording.write(EventKind.output, 0, text('x'));
+  bed.archive.failure = FULL;
+  const sealing = recording.seal('done');
+  await bed.clock.advance(10_000);
+  bed.archive.failure = undefined;
+  await bed.clock.advance(3000);
+  const summary = await sealing;
+  assert.equal(summary.sealed, true);
+  assert.equal(summary.bytes, bed.archive.bytes('s1').length);
+  assert.deepEqual(await recording.seal('again'), summary, 'a second call gives the same answer');
+  assert.equal(bed.clock.timers, 0);
+});
+
+test('a session is refused when the archive cannot take its recording', async () => {
+  const bed = await makeBed();
+  bed.archive.failure = FULL;
+  await assert.rejects(bed.recorder.open(initOf('s1'), new Signals()), FULL);
+  bed.archive.failure = undefined;
+  bed.archive.held = true;
+  const opening = assert.rejects(bed.recorder.open(initOf('s1'), new Signals()), { code: 'archive-timeout' });
+  await settle();
+  await bed.clock.advance(30_100);
+  await opening;
+  bed.archive.release();
+});
+
+test('a window smaller than a segment still flows', async () => {
+  const bed = await makeBed({ bytes: 4096, ms: 1000, graceSeconds: 30 });
+  const { recording, signals } = await open(bed);
+  for (let i = 0; i < 16; i += 1) {
+    recording.write(EventKind.output, 0, KIB);
+    await until(() => !recording.paused);
+  }
+  assert.equal((await recording.seal('done')).sealed, true);
+  assert.equal(await bytesBack(bed), 16 * 1024);
+  assert.ok(!signals.seen.includes('failed'));
+});
