@@ -68,7 +68,12 @@ export interface TargetAuthorization {
 export type AuthorisationOutcome =
   | { readonly granted: true; readonly authorization: TargetAuthorization }
   /** `code`: stable; `message`: for the person, says which rule. */
-  | { readonly granted: false; readonly code: string; readonly message: string; readonly reasonRequired: boolean };
+  | {
+      readonly granted: false;
+      readonly code: string;
+      readonly message: string;
+      readonly reasonRequired: boolean;
+    };
 
 /** A checked-out credential on its way to the worker that uses it. */
 export interface CheckedOutCredential {
@@ -140,7 +145,10 @@ export interface ControlRequests {
     readonly factor: Factor;
   }): Promise<AuthenticationOutcome>;
   /** Targets that the authenticated person of this connection may open now. */
-  targets(request: { readonly connection: string; readonly protocol: Protocol }): Promise<readonly TargetChoice[]>;
+  targets(request: {
+    readonly connection: string;
+    readonly protocol: Protocol;
+  }): Promise<readonly TargetChoice[]>;
   /** Decides, registers the session and its audit event. */
   authorise(request: {
     readonly connection: string;
@@ -163,7 +171,14 @@ export type WorkerNotice =
   | { readonly type: 'connection-closed'; readonly connection: string }
   | { readonly type: 'audit'; readonly event: WorkerAuditEvent }
   | { readonly type: 'keystrokes'; readonly lines: readonly KeystrokeLine[] }
-  | { readonly type: 'beat'; readonly sessions: number; readonly connections: number }
+  /** `lagMs`: longest stall of the event loop since the last beat. */
+  | { readonly type: 'beat'; readonly sessions: number; readonly connections: number; readonly lagMs: number }
+  /** A connection ended before its log-on was complete; `spoke`: it sent an SSH banner. */
+  | { readonly type: 'dropped'; readonly spoke: boolean }
+  /** A connection was turned away at the door. */
+  | { readonly type: 'turned-away'; readonly reason: string }
+  /** An error of ours that cost at most one session; with its stack, for the log. */
+  | { readonly type: 'fault'; readonly text: string }
   | { readonly type: 'drained' };
 
 /** Main → worker, unanswered. */
@@ -173,4 +188,3 @@ export type ControlNotice =
   | { readonly type: 'terminate'; readonly sessionId: string; readonly reason: string }
   /** Take no new connections; tell people; end what is left at `deadline` (ms since the epoch). */
   | { readonly type: 'drain'; readonly deadline: number };
-

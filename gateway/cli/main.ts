@@ -1,0 +1,47 @@
+/** The command line: `sallyport COMMAND`. */
+import { Command, CommanderError } from 'commander';
+import { ArchiveError, ContainerError } from '../../recorder/index.ts';
+import { VaultError } from '../../vault-client/index.ts';
+import { ConfigurationError } from '../config/config.ts';
+import { StoreError } from '../store/errors.ts';
+import { addApply } from './apply.ts';
+import { addAudit } from './audit.ts';
+import { addCheck } from './check.ts';
+import { UsageError } from './output.ts';
+import { addRecordings } from './recordings.ts';
+import { addServe } from './serve.ts';
+import { addSessions } from './sessions.ts';
+import { VERSION } from './version.ts';
+
+const program = new Command('sallyport')
+  .description(
+    'Privileged session gateway: people log on with their own SSH client, reach systems with\n' +
+      'credentials they never see, and everything they do is recorded.',
+  )
+  .version(VERSION)
+  .showHelpAfterError("(try 'sallyport --help', or --help after a command)")
+  .configureHelp({ showGlobalOptions: true });
+
+addServe(program);
+addApply(program);
+addCheck(program);
+addSessions(program);
+addRecordings(program);
+addAudit(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else {
+    process.exitCode = 1;
+    process.stderr.write(`sallyport: ${textOf(error)}\n`);
+  }
+}
+
+/** Errors that say what is wrong and what to do speak for themselves; others show their stack. */
+function textOf(error: unknown): string {
+  const known = [ArchiveError, ConfigurationError, ContainerError, StoreError, UsageError, VaultError];
+  if (known.some((type) => error instanceof type)) return (error as Error).message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

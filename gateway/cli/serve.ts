@@ -1,0 +1,66 @@
+/** `sallyport serve`: runs the gateway until it is told to stop. */
+import type { Command } from 'commander';
+import pino from 'pino';
+import { type Bootstrapped, bootstrap } from '../bootstrap/bootstrap.ts';
+import { Node } from '../node/node.ts';
+import { configOf } from './common.ts';
+import { VERSION } from './version.ts';
+
+/** How long people may go on after SIGTERM; a second signal ends it at once. */
+const DRAIN_MS = 10_000;
+
+export function addServe(program: Command): void {
+  program
+    .command('serve', { isDefault: false })
+    .description('run the gateway (creates everything it needs on the first run)')
+    .option('--config <file>', 'configuration file (default: ./sallyport.yaml where there is one)')
+    .action(async (options: { config?: string }) => {
+      const config = configOf(options.config);
+      const log = pino({ level: config.log.level, base: { node: config.node.name } }, pino.destination(2));
+      const parts = await bootstrap(config);
+      const { node, sshPort } = await Node.start(parts, log);
+      process.stdout.write(welcome(parts, sshPort));
+      await stopSignal(async (deadline) => {
+        await node.stop(deadline);
+        await parts.stopDemo();
+      });
+    });
+}
+
+/** Resolves when the node has stopped after SIGTERM or SIGINT. */
+function stopSignal(stop: (deadline: number) => Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let stopping = false;
+    const onSignal = (): void => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      stop(Date.now() + DRAIN_MS).then(resolve, reject);
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+}
+
+function welcome({ config, created, demo }: Bootstrapped, sshPort: number): string {
+  const { host } = config.listen.ssh;
+  const lines = [
+    `Sallyport ${VERSION} is ready on node ${config.node.name}`,
+    `  SSH      ${host.includes(':') ? `[${host}]` : host}:${sshPort}`,
+    `  data     ${config.node.dataDir}`,
+    `  archive  ${config.archive.url}`,
+  ];
+  if (created.adminPassword !== undefined)
+    lines.push('', 'First run. Note these passwords, they are not shown again:');
+  if (created.adminPassword !== undefined) lines.push(`  administrator  admin  ${created.adminPassword}`);
+  if (created.demoPassword !== undefined) lines.push(`  demo user      demo   ${created.demoPassword}`);
+  if (demo !== undefined)
+    lines.push(
+      '',
+      'Try it:',
+      `  ssh -p ${sshPort} ${demo.login}@127.0.0.1`,
+      'and watch afterwards what was recorded:',
+      '  npx sallyport recordings ls',
+      '  npx sallyport recordings play ID',
+    );
+  return `${lines.join('\n')}\n\n`;
+}

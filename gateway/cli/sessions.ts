@@ -1,0 +1,149 @@
+/** `sallyport sessions`: who is connected to what, and live control. */
+import type { Command } from 'commander';
+import { newSessionId } from '../control/session-id.ts';
+import type { CommandRow, SessionRow, Store } from '../store/port.ts';
+import { openStore, operator, withCommon } from './common.ts';
+import {
+  bytesText,
+  durationText,
+  printFields,
+  printJson,
+  printList,
+  timeText,
+  UsageError,
+} from './output.ts';
+
+interface ListOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly all?: boolean;
+  readonly limit: string;
+}
+
+/** How long an order may take: nodes look for orders several times a second. */
+const ORDER_TIMEOUT_MS = 5_000;
+
+export function addSessions(program: Command): void {
+  const sessions = program.command('sessions').description('list, show and control sessions');
+
+  withCommon(sessions.command('ls').description('list open sessions, newest first'))
+    .option('--all', 'ended sessions too')
+    .option('--limit <count>', 'at most this many', '100')
+    .action(async (options: ListOptions) => {
+      await using store = await openStore(options.config);
+      const state = options.all === true ? {} : { state: ['opening', 'active', 'locked'] as const };
+      const rows = await store.sessions(state, { limit: Number(options.limit) });
+      printList(
+        rows,
+        [
+          { title: 'ID', value: (row) => row.id },
+          { title: 'STATE', value: (row) => row.state },
+          { title: 'USER', value: (row) => row.user },
+          { title: 'TARGET', value: (row) => `${row.account}@${row.system}` },
+          { title: 'FROM', value: (row) => row.source },
+          { title: 'NODE', value: (row) => row.node },
+          { title: 'OPENED', value: (row) => timeText(row.openedAt) },
+          { title: 'DURATION', value: (row) => durationText((row.endedAt ?? Date.now()) - row.openedAt) },
+        ],
+        { json: options.json, empty: options.all === true ? 'no sessions yet' : 'no session is open' },
+      );
+    });
+
+  withCommon(sessions.command('show').description('show one session').argument('<id>', 'session id')).action(
+    async (id: string, options: { config?: string; json?: boolean }) => {
+      await using store = await openStore(options.config);
+      const row = await findSession(store, id);
+      if (options.json === true) return printJson(row);
+      printFields(
+        {
+          id: row.id,
+          state: row.state,
+          user: row.user,
+          account: row.account,
+          system: row.system,
+          protocol: row.protocol,
+          policy: row.policy,
+          reason: row.reason,
+          source: row.source,
+          node: row.node,
+          opened: timeText(row.openedAt),
+          started: timeText(row.startedAt),
+          ended: timeText(row.endedAt),
+          end: row.endReason === undefined ? undefined : `${row.endReason} (${row.endCode})`,
+          'from client': bytesText(row.bytesFromClient),
+          'from target': bytesText(row.bytesFromTarget),
+          recording: recordingText(row),
+        },
+        false,
+      );
+    },
+  );
+
+  const verbs: readonly [CommandRow['verb'], string][] = [
+    ['lock', "stop the person's input and tell them"],
+    ['unlock', 'let a locked session go on'],
+    ['terminate', 'end a session and tell the person why'],
+  ];
+  for (const [verb, description] of verbs)
+    withCommon(sessions.command(verb).description(description).argument('<id>', 'session id'))
+      .option('--reason <text>', 'shown to the person where it ends, kept in the audit log')
+      .action(async (id: string, options: { config?: string; json?: boolean; reason?: string }) => {
+        await using store = await openStore(options.config);
+        const session = await findSession(store, id);
+        if (session.state === 'ended') throw new UsageError(`session ${session.id} has ended`);
+        const result = await order(store, session, verb, options.reason);
+        if (result !== 'ok') throw new UsageError(`cannot ${verb} session ${session.id}: ${result}`);
+        if (options.json === true) printJson({ id: session.id, verb, result });
+        else process.stdout.write(`${verb}: ${session.user} on ${session.account}@${session.system}\n`);
+      });
+}
+
+function recordingText(row: SessionRow): string {
+  if (!row.recorded) return 'none (policy does not record)';
+  if (row.segments === undefined) return row.state === 'ended' ? 'unsealed' : 'running';
+  return `${row.segments} segments, ${bytesText(row.recordedBytes)}, ${row.sealed ? 'sealed' : 'unsealed'}`;
+}
+
+/** Finds a session by its id or a unique beginning or end of it (ids begin with the time). */
+export async function findSession(store: Store, id: string): Promise<SessionRow> {
+  const exact = await store.session(id);
+  if (exact !== undefined) return exact;
+  const recent = id.length < 4 ? [] : await store.sessions({}, { limit: 1_000 });
+  const matches = recent.filter((row) => row.id.startsWith(id) || row.id.endsWith(id));
+  const only = matches[0];
+  if (only !== undefined && matches.length === 1) return only;
+  throw new UsageError(
+    matches.length > 1
+      ? `${matches.length} sessions have an id like ${id}: give more of it`
+      : `no session has the id ${id}: see 'sallyport sessions ls --all'`,
+  );
+}
+
+/** Orders go through the store, so that any node's CLI reaches any node. */
+async function order(
+  store: Store,
+  session: SessionRow,
+  verb: CommandRow['verb'],
+  reason: string | undefined,
+): Promise<string> {
+  const id = newSessionId(Date.now());
+  await store.insertCommand({
+    id,
+    node: session.node,
+    sessionId: session.id,
+    verb,
+    by: operator(),
+    reason,
+    createdAt: Date.now(),
+    doneAt: undefined,
+    result: undefined,
+  });
+  const deadline = Date.now() + ORDER_TIMEOUT_MS;
+  while (Date.now() < deadline) {
+    const row = await store.command(id);
+    if (row?.result !== undefined) return row.result;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await store.finishCommand(id, Date.now(), 'given up: the node did not answer');
+  return `node ${session.node} does not answer: is it running?`;
+}

@@ -1,0 +1,144 @@
+/**
+ * Accepts TCP connections for a protocol front: shared port, trusted PROXY headers, and
+ * a bound on connections that have not yet logged on.
+ */
+import { BlockList, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { parseProxyHeader } from './wire/proxy-protocol.ts';
+
+export interface ListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** CIDR ranges whose connections begin with a PROXY protocol header. */
+  readonly proxyFrom: readonly string[];
+  /** A connection; `source` is the client's address. */
+  onConnection(socket: Socket, source: string): void;
+  /** Turned away at the door: `reason` is a stable word for counting. */
+  onTurnedAway(reason: 'source-limit' | 'limit' | 'proxy-header'): void;
+}
+
+/**
+ * Connections that have not logged on, in this worker and from one source. A log-on costs
+ * about 3 ms of CPU, so the bound is about what a worker can still answer within the
+ * client's patience; one source may be a whole office or an ansible run behind NAT.
+ */
+const MAX_PENDING = 1_000;
+const MAX_PENDING_PER_SOURCE = 200;
+/** A load balancer sends its header at once. */
+const PROXY_HEADER_MS = 5_000;
+/** Longer than any header (v2 with TLVs). */
+const PROXY_HEADER_BYTES = 4_096 + 16;
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #trusted = new BlockList();
+  readonly #server: Server;
+  /** Connections that have not logged on, with their source, and how many of each source. */
+  readonly #pending = new Map<Socket, string>();
+  readonly #pendingOf = new Map<string, number>();
+  #connections = 0;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    for (const range of options.proxyFrom) {
+      const [address = '', bits = ''] = range.split('/');
+      this.#trusted.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4');
+    }
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Resolves to the port, once connections are accepted. Rejects when the address cannot be bound. */
+  listen(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      // Each worker listens itself and the kernel spreads connections: a worker's death
+      // takes neither the port nor its peers' sessions.
+      const { host, port } = this.#options;
+      this.#server.listen({ host, port, backlog: 1_024, reusePort: true }, () => {
+        this.#server.removeListener('error', reject);
+        const address = this.#server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  /** Stops accepting; connections that are there stay. */
+  close(): void {
+    this.#server.close();
+  }
+
+  /** Open now, logged on or not. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** The connection has logged on: it no longer counts against the bound. */
+  settled(socket: Socket): void {
+    const source = this.#pending.get(socket);
+    if (source === undefined) return;
+    this.#pending.delete(socket);
+    const left = (this.#pendingOf.get(source) ?? 1) - 1;
+    if (left <= 0) this.#pendingOf.delete(source);
+    else this.#pendingOf.set(source, left);
+  }
+
+  #accept(socket: Socket): void {
+    // Without a listener an error of the socket would end the worker.
+    socket.on('error', () => {});
+    const peer = plainAddress(socket.remoteAddress ?? '');
+    if (this.#trusted.check(peer, isIPv6(peer) ? 'ipv6' : 'ipv4')) this.#readHeader(socket, peer);
+    else this.#admit(socket, peer);
+  }
+
+  #admit(socket: Socket, source: string): void {
+    if (socket.destroyed) return;
+    const fromSource = this.#pendingOf.get(source) ?? 0;
+    if (this.#pending.size >= MAX_PENDING || fromSource >= MAX_PENDING_PER_SOURCE) {
+      this.#options.onTurnedAway(this.#pending.size >= MAX_PENDING ? 'limit' : 'source-limit');
+      socket.destroy();
+      return;
+    }
+    this.#pending.set(socket, source);
+    this.#pendingOf.set(source, fromSource + 1);
+    this.#connections += 1;
+    socket.once('close', () => {
+      this.settled(socket);
+      this.#connections -= 1;
+    });
+    this.#options.onConnection(socket, source);
+  }
+
+  /** haproxy's proxy-protocol.txt §2: the header comes before anything else. */
+  #readHeader(socket: Socket, peer: string): void {
+    let received = Buffer.alloc(0);
+    const refuse = (): void => {
+      this.#options.onTurnedAway('proxy-header');
+      socket.destroy();
+    };
+    const timer = setTimeout(refuse, PROXY_HEADER_MS);
+    socket.once('close', () => clearTimeout(timer));
+    const onData = (chunk: Buffer): void => {
+      received = Buffer.concat([received, chunk]);
+      try {
+        const parsed = parseProxyHeader(received);
+        if ('need' in parsed) {
+          if (received.length > PROXY_HEADER_BYTES) refuse();
+          return;
+        }
+        clearTimeout(timer);
+        socket.removeListener('data', onData);
+        socket.pause();
+        const rest = received.subarray(parsed.length);
+        if (rest.length > 0) socket.unshift(rest);
+        this.#admit(socket, parsed.header.source?.address ?? peer);
+      } catch {
+        refuse();
+      }
+    };
+    socket.on('data', onData);
+  }
+}
+
+/** `::ffff:10.0.0.1` as `10.0.0.1`: a dual-stack listener shows IPv4 clients that way. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}

@@ -1,0 +1,132 @@
+/** One running node: joins store, vault, control plane and session workers, and ends them in order. */
+import type { Logger } from 'pino';
+import { EmbeddedVault } from '../../vault-client/index.ts';
+import type { WorkerNotice } from '../../workers/messages.ts';
+import type { WorkerSettings } from '../../workers/settings.ts';
+import { Supervisor } from '../../workers/supervisor.ts';
+import { hashPassword, verifyPassword } from '../apply/password.ts';
+import { auditRow } from '../audit/events.ts';
+import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
+import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
+
+export class Node {
+  readonly #parts: Bootstrapped;
+  readonly #log: Logger;
+  readonly #control: ControlPlane;
+  readonly #supervisor: Supervisor;
+  readonly #desks = new Map<number, WorkerDesk>();
+  readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
+
+  private constructor(parts: Bootstrapped, dummyHash: string, log: Logger) {
+    const { config, store, masterKey } = parts;
+    this.#parts = parts;
+    this.#log = log;
+    this.#control = new ControlPlane({
+      store,
+      vault: new EmbeddedVault(store, masterKey),
+      masterKey,
+      node: config.node.name,
+      maxSessions: config.capacity.maxSessions,
+      clock: { now: Date.now, sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
+      log,
+      verifyPassword,
+      dummyHash,
+      send: (worker, notice) => this.#supervisor.send(worker, notice),
+    });
+    this.#supervisor = new Supervisor(
+      settingsOf(parts),
+      {
+        forWorker: (worker) => this.#desk(worker),
+        notice: (worker, notice) => this.#notice(worker, notice),
+        workerDied: async (worker) => {
+          this.#desks.delete(worker);
+          await this.#control.workerDied(worker);
+        },
+      },
+      log,
+    );
+  }
+
+  /** Starts everything. @returns the node and the port it takes SSH on */
+  static async start(parts: Bootstrapped, log: Logger): Promise<{ node: Node; sshPort: number }> {
+    // No account has this password: it costs what a real check costs.
+    const dummyHash = await hashPassword(crypto.randomUUID());
+    const node = new Node(parts, dummyHash, log);
+    const { config, store } = parts;
+    await node.#control.start();
+    const sshPort = await node.#supervisor.start(config.workers.sessions);
+    await store.insertAudit(
+      auditRow({ node: config.node.name, code: 'node.started', detail: { ssh: sshPort } }),
+    );
+    log.info({ ssh: sshPort, workers: config.workers.sessions }, 'node started');
+    return { node, sshPort };
+  }
+
+  /**
+   * Takes no new connections, tells the people in running sessions, waits for them until
+   * `deadline` (ms since the epoch), ends what is left, seals, stops.
+   */
+  async stop(deadline: number): Promise<void> {
+    const { config, store } = this.#parts;
+    await this.#supervisor.drain(deadline);
+    await this.#supervisor.stop();
+    await this.#control.stop();
+    await store.insertAudit(
+      auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
+    );
+    await store.close();
+    this.#log.info(this.#counts, 'node stopped');
+  }
+
+  #desk(worker: number): WorkerDesk {
+    const known = this.#desks.get(worker);
+    if (known !== undefined) return known;
+    const desk = this.#control.forWorker(worker);
+    this.#desks.set(worker, desk);
+    return desk;
+  }
+
+  #notice(worker: number, notice: WorkerNotice): void {
+    const desk = this.#desk(worker);
+    switch (notice.type) {
+      case 'connection-closed':
+        desk.connectionClosed(notice.connection);
+        return;
+      case 'audit':
+        desk.audit(notice.event);
+        return;
+      case 'keystrokes':
+        desk.keystrokes(notice.lines);
+        return;
+      case 'turned-away':
+        this.#counts.turnedAway += 1;
+        return;
+      case 'dropped':
+        // A probe of a load balancer connects and leaves: counted, not logged as a failure.
+        if (notice.spoke) this.#counts.dropped += 1;
+        else this.#counts.probes += 1;
+    }
+  }
+}
+
+function settingsOf({ config, hostKeys, signingKey, recipients }: Bootstrapped): WorkerSettings {
+  const { archive, listen, ssh } = config;
+  return {
+    node: config.node.name,
+    listen: listen.ssh,
+    proxyFrom: listen.proxyProtocol.from,
+    ssh: {
+      hostKeys,
+      banner: ssh.banner,
+      loginGraceMs: ssh.loginGraceSeconds * 1000,
+      connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
+      maxChannels: ssh.maxChannels,
+    },
+    archive: {
+      url: archive.url,
+      recipients,
+      window: { ...archive.window, graceSeconds: archive.graceSeconds },
+    },
+    signingKey,
+  };
+}

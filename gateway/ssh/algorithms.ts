@@ -1,0 +1,71 @@
+/** Algorithms of both legs, best first; what is not listed is not spoken. */
+import type { Algorithms, CipherAlgorithm, KexAlgorithm, MacAlgorithm, ServerHostKeyAlgorithm } from 'ssh2';
+
+const KEX: KexAlgorithm[] = [
+  'curve25519-sha256',
+  'curve25519-sha256@libssh.org',
+  'ecdh-sha2-nistp256',
+  'ecdh-sha2-nistp384',
+  'ecdh-sha2-nistp521',
+  'diffie-hellman-group16-sha512',
+  'diffie-hellman-group18-sha512',
+  'diffie-hellman-group-exchange-sha256',
+  'diffie-hellman-group14-sha256',
+];
+
+/** AES-GCM first: with the native addon it relays at near line speed, the others at half of it. */
+const CIPHERS: CipherAlgorithm[] = [
+  'aes128-gcm@openssh.com',
+  'aes256-gcm@openssh.com',
+  'chacha20-poly1305@openssh.com',
+  'aes128-ctr',
+  'aes192-ctr',
+  'aes256-ctr',
+];
+
+const MACS: MacAlgorithm[] = [
+  'hmac-sha2-256-etm@openssh.com',
+  'hmac-sha2-512-etm@openssh.com',
+  'hmac-sha2-256',
+  'hmac-sha2-512',
+];
+
+const HOST_KEYS: ServerHostKeyAlgorithm[] = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'ecdsa-sha2-nistp521',
+  'rsa-sha2-512',
+  'rsa-sha2-256',
+];
+
+export const FRONT_ALGORITHMS: Algorithms = {
+  kex: KEX,
+  cipher: CIPHERS,
+  hmac: MACS,
+  serverHostKey: HOST_KEYS,
+  compress: ['none', 'zlib@openssh.com'],
+};
+
+export const BACK_ALGORITHMS: Algorithms = { ...FRONT_ALGORITHMS, compress: ['none'] };
+
+/** For systems that policy marks `legacyAlgorithms`: old appliances and switches. */
+export const LEGACY_BACK_ALGORITHMS: Algorithms = {
+  kex: [
+    ...KEX,
+    'diffie-hellman-group-exchange-sha1',
+    'diffie-hellman-group14-sha1',
+    'diffie-hellman-group1-sha1',
+  ],
+  cipher: [...CIPHERS, 'aes256-cbc', 'aes192-cbc', 'aes128-cbc', '3des-cbc'],
+  hmac: [...MACS, 'hmac-sha1-etm@openssh.com', 'hmac-sha1'],
+  serverHostKey: [...HOST_KEYS, 'ssh-rsa', 'ssh-dss'],
+  compress: ['none'],
+};
+
+/** Signature algorithms to ask of a target whose host key of `type` is pinned. */
+export function hostKeyAlgorithms(type: string, legacy: boolean): ServerHostKeyAlgorithm[] {
+  if (type !== 'ssh-rsa') return [type as ServerHostKeyAlgorithm];
+  const modern: ServerHostKeyAlgorithm[] = ['rsa-sha2-512', 'rsa-sha2-256'];
+  return legacy ? [...modern, 'ssh-rsa'] : modern;
+}

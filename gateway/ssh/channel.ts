@@ -1,0 +1,193 @@
+/** A relayed channel: its numbers on both legs, its two flows, and who has closed it. */
+import type { ChannelRecord } from './record.ts';
+import { encodeMessage, Message, STDERR } from './wire/connection.ts';
+import { Flow } from './wire/flow.ts';
+import { ReplyQueue } from './wire/reply-queue.ts';
+
+/** How the channel's messages leave; the relay binds these to its legs. */
+export interface ChannelLegs {
+  toClient(message: Uint8Array, recipient: number): void;
+  toTarget(message: Uint8Array, recipient: number): void;
+  /** Both sides have closed: the numbers may be used again. */
+  closed(channel: RelayChannel): void;
+}
+
+export interface Side {
+  /** The number that this side gave the channel: what messages to it carry as recipient. */
+  number: number;
+  window: number;
+  maxPacket: number;
+}
+
+export class RelayChannel {
+  readonly type: string;
+  readonly openedBy: 'client' | 'target';
+  readonly record: ChannelRecord;
+  readonly client: Side;
+  readonly target: Side;
+  /** The number by which the client addresses the channel: the target's, unless the gateway answered the open. */
+  clientAddress: number;
+  /** Client → target, there once the channel is confirmed. */
+  up: Flow | undefined;
+  /** Target → client, likewise. */
+  down: Flow | undefined;
+  /** Replies to the client's requests on this channel, and to the target's. */
+  readonly clientReplies = new ReplyQueue();
+  readonly targetReplies = new ReplyQueue();
+  /** A pseudo-terminal was requested. */
+  terminal = false;
+  started = false;
+  locked = false;
+  /** Refused after it was opened: whatever still comes is dropped until both sides have closed. */
+  dead = false;
+  readonly #legs: ChannelLegs;
+  /** The gateway's own text is passing: it is recorded as a notice, not as the target's output. */
+  #showing = false;
+  #closeFrom = { client: false, target: false };
+  #closeSentTo = { client: false, target: false };
+
+  constructor(
+    type: string,
+    openedBy: 'client' | 'target',
+    record: ChannelRecord,
+    legs: ChannelLegs,
+    client: Side,
+    target: Side,
+  ) {
+    this.type = type;
+    this.openedBy = openedBy;
+    this.record = record;
+    this.client = client;
+    this.target = target;
+    this.clientAddress = target.number;
+    this.#legs = legs;
+  }
+
+  /** Answers a request of the client's (RFC 4254 §5.4), in its turn. */
+  answerClient(succeeded: boolean): void {
+    this.clientReplies.decided(() => {
+      if (this.#closeSentTo.client) return;
+      const to = this.client.number;
+      const number = succeeded ? Message.channelSuccess : Message.channelFailure;
+      this.#legs.toClient(encodeMessage(number, to), to);
+    });
+  }
+
+  /** Both windows are known: data may flow. */
+  confirm(): void {
+    this.up = new Flow(
+      {
+        deliver: (message) => this.#deliverUp(message),
+        grantSender: (bytes) => this.#grant('client', bytes),
+      },
+      this.target.window,
+      this.target.maxPacket,
+    );
+    this.down = new Flow(
+      {
+        deliver: (message) => this.#deliverDown(message),
+        grantSender: (bytes) => this.#grant('target', bytes),
+      },
+      this.client.window,
+      this.client.maxPacket,
+    );
+  }
+
+  fromClient(message: Uint8Array): void {
+    if (message[0] === Message.channelClose) this.#closeFrom.client = true;
+    if (this.dead) return this.#finishDead();
+    if (this.locked && this.terminal && message[0] === Message.channelData) this.up?.swallow(message);
+    else this.up?.push(message);
+    this.#settleClose();
+  }
+
+  fromTarget(message: Uint8Array): void {
+    if (message[0] === Message.channelClose) this.#closeFrom.target = true;
+    if (this.dead) return this.#finishDead();
+    this.down?.push(message);
+    this.#settleClose();
+  }
+
+  /** Shows text of the gateway's own: on the terminal, or as standard error. */
+  show(text: string): void {
+    if (this.type !== 'session' || this.dead || this.#closeSentTo.client) return;
+    this.#showing = true;
+    const shown = this.down?.inject(
+      this.terminal
+        ? encodeMessage(Message.channelData, this.client.number, text)
+        : encodeMessage(Message.channelExtendedData, this.client.number, STDERR, text),
+    );
+    this.#showing = false;
+    if (shown === true) this.record.notice(text);
+  }
+
+  /**
+   * Ends the program that the client asked for or runs: text on its standard error, exit
+   * status, EOF and close (RFC 4254 §6.10, §5.3). The target sees a close.
+   */
+  abort(text: string, exitStatus: number): void {
+    if (this.dead || this.up === undefined) return;
+    this.show(text);
+    this.dead = true;
+    const to = this.client.number;
+    if (this.type === 'session')
+      this.#legs.toClient(encodeMessage(Message.channelRequest, to, 'exit-status', false, exitStatus), to);
+    this.#legs.toClient(encodeMessage(Message.channelEof, to), to);
+    this.#sendClose('client');
+    this.#sendClose('target');
+    this.#finishDead();
+  }
+
+  set lock(locked: boolean) {
+    this.locked = locked;
+    if (this.up !== undefined && !this.terminal) this.up.held = locked;
+  }
+
+  #deliverUp(message: Uint8Array): void {
+    if (message[0] === Message.channelData) this.record.input(message.subarray(9));
+    if (this.dead) return; // the record may have found the stream to be something else and aborted
+    if (message[0] === Message.channelClose) this.#closeSentTo.target = true;
+    this.#legs.toTarget(message, this.target.number);
+  }
+
+  #deliverDown(message: Uint8Array): void {
+    if (!this.#showing) {
+      if (message[0] === Message.channelData) this.record.output(message.subarray(9));
+      else if (message[0] === Message.channelExtendedData) this.record.errorOutput(message.subarray(13));
+      if (this.dead) return;
+    }
+    if (message[0] === Message.channelClose) this.#closeSentTo.client = true;
+    this.#legs.toClient(message, this.client.number);
+  }
+
+  #grant(side: 'client' | 'target', bytes: number): void {
+    const number = side === 'client' ? this.client.number : this.target.number;
+    const message = encodeMessage(Message.channelWindowAdjust, number, bytes);
+    if (side === 'client') this.#legs.toClient(message, number);
+    else this.#legs.toTarget(message, number);
+  }
+
+  #sendClose(side: 'client' | 'target'): void {
+    if (this.#closeSentTo[side]) return;
+    this.#closeSentTo[side] = true;
+    const number = this[side].number;
+    const message = encodeMessage(Message.channelClose, number);
+    if (side === 'client') this.#legs.toClient(message, number);
+    else this.#legs.toTarget(message, number);
+  }
+
+  /**
+   * A side that has sent and received CLOSE may reuse its number at once, so when both have
+   * closed nothing may stay behind in a flow: data queued for a closed side is moot.
+   */
+  #settleClose(): void {
+    if (!this.#closeFrom.client || !this.#closeFrom.target) return;
+    this.#sendClose('client');
+    this.#sendClose('target');
+    this.#legs.closed(this);
+  }
+
+  #finishDead(): void {
+    if (this.#closeFrom.client && this.#closeFrom.target) this.#legs.closed(this);
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * The front leg: an SSH server (RFC 4252, 4253 by ssh2) that knows people, not targets.
+ * It hands an authenticated connection on and keeps nothing of it.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import ssh2, {
+  type AuthContext,
+  type Connection,
+  type KeyboardAuthContext,
+  type PublicKeyAuthContext,
+} from 'ssh2';
+import type {
+  AuthenticationOutcome,
+  ControlRequests,
+  Factor,
+  Method,
+  TargetName,
+} from '../../workers/messages.ts';
+import { FRONT_ALGORITHMS } from './algorithms.ts';
+import { disconnect, Leg } from './leg.ts';
+import { DisconnectReason } from './wire/connection.ts';
+
+/** What a person may start with, the same for everybody, so that names cannot be told apart. */
+const FIRST_METHODS: readonly Method[] = ['publickey', 'password', 'keyboard-interactive'];
+
+/**
+ * Refused tries before the connection is ended; an agent with a dozen keys still gets to
+ * its password. Guessing is bounded by the control plane's limiter, not by this.
+ */
+const MAX_REFUSALS = 16;
+
+/** Earned by authenticating: what the session driver takes. */
+export interface AuthenticatedConnection {
+  /** Names the connection to the control plane. */
+  readonly id: string;
+  readonly leg: Leg;
+  readonly socket: Socket;
+  readonly user: string;
+  readonly target: TargetName | undefined;
+  /** `address` of the client, from the PROXY header where a trusted load balancer sent one. */
+  readonly source: string;
+}
+
+export interface FrontOptions {
+  /** Private keys in PEM or OpenSSH form, one of a type. */
+  readonly hostKeys: readonly string[];
+  readonly banner: string | undefined;
+  readonly loginGraceMs: number;
+  readonly control: ControlRequests;
+  onAuthenticated(connection: AuthenticatedConnection): void;
+  /** A connection that ended before it was authenticated; `spoke`: it sent an SSH banner. */
+  onDropped(spoke: boolean): void;
+  onConnectionClosed(id: string): void;
+  /** An error of ours while somebody logs on. */
+  onFault(error: unknown): void;
+}
+
+interface Arrival {
+  readonly id: string;
+  readonly source: string;
+  spoke: boolean;
+  authenticated: boolean;
+}
+
+export class SshFront {
+  readonly #options: FrontOptions;
+  readonly #server: ssh2.Server;
+  readonly #arrivals = new WeakMap<Socket, Arrival>();
+
+  constructor(options: FrontOptions) {
+    this.#options = options;
+    this.#server = new ssh2.Server({
+      hostKeys: [...options.hostKeys],
+      ident: 'Sallyport',
+      algorithms: FRONT_ALGORITHMS,
+      ...(options.banner === undefined ? {} : { banner: options.banner }),
+    });
+    this.#server.on('connection', (connection) => this.#greeted(connection));
+  }
+
+  /** Takes a TCP connection over; `source` is the client's address. */
+  accept(socket: Socket, source: string): void {
+    const arrival: Arrival = { id: randomUUID(), source, spoke: false, authenticated: false };
+    this.#arrivals.set(socket, arrival);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 30_000);
+    const grace = setTimeout(() => {
+      if (!arrival.authenticated) socket.destroy();
+    }, this.#options.loginGraceMs);
+    socket.once('close', () => {
+      clearTimeout(grace);
+      if (!arrival.authenticated) this.#options.onDropped(arrival.spoke);
+      if (arrival.spoke) this.#options.onConnectionClosed(arrival.id);
+    });
+    this.#server.injectSocket(socket);
+  }
+
+  #greeted(connection: Connection): void {
+    const socket = (connection as unknown as { _sock: Socket })._sock;
+    const arrival = this.#arrivals.get(socket);
+    if (arrival === undefined) return;
+    arrival.spoke = true;
+    // Malformed packets and lost connections end in `close`; there is nobody to tell.
+    connection.on('error', () => {});
+    const logOn = new LogOn(connection, socket, arrival, this.#options);
+    connection.on('authentication', (context) => logOn.attempt(context));
+    connection.on('ready', () => {
+      arrival.authenticated = true;
+      const { user, target } = logOn.accepted;
+      this.#options.onAuthenticated({
+        id: arrival.id,
+        leg: new Leg(connection, socket),
+        socket,
+        user,
+        target,
+        source: arrival.source,
+      });
+    });
+  }
+}
+
+/** One connection's way through RFC 4252. */
+class LogOn {
+  readonly #connection: Connection;
+  readonly #socket: Socket;
+  readonly #arrival: Arrival;
+  readonly #options: FrontOptions;
+  #refusals = 0;
+  /** The first factor was right; only a one-time code is missing. */
+  #secondFactor = false;
+  #accepted: { user: string; target: TargetName | undefined } | undefined;
+
+  constructor(connection: Connection, socket: Socket, arrival: Arrival, options: FrontOptions) {
+    this.#connection = connection;
+    this.#socket = socket;
+    this.#arrival = arrival;
+    this.#options = options;
+  }
+
+  /** Who was let in. Only to be asked once the connection is ready. */
+  get accepted(): { user: string; target: TargetName | undefined } {
+    if (this.#accepted === undefined) throw new Error('the connection is not authenticated');
+    return this.#accepted;
+  }
+
+  attempt(context: AuthContext): void {
+    this.#decide(context).catch((error: unknown) => {
+      this.#options.onFault(error);
+      this.#end('the gateway cannot check log-ons right now, please try again later');
+    });
+  }
+
+  async #decide(context: AuthContext): Promise<void> {
+    switch (context.method) {
+      case 'password':
+        this.#answer(context, await this.#present(context, { kind: 'password', password: context.password }));
+        return;
+      case 'publickey':
+        this.#answer(context, await this.#publicKey(context));
+        return;
+      case 'keyboard-interactive':
+        await this.#keyboard(context);
+        return;
+      default:
+        context.reject([...FIRST_METHODS]);
+    }
+  }
+
+  async #publicKey(context: PublicKeyAuthContext): Promise<AuthenticationOutcome> {
+    const blob = context.key.data;
+    if (context.signature === undefined || context.blob === undefined)
+      return await this.#present(context, { kind: 'publickey', blob, proven: false });
+    const key = ssh2.utils.parseKey(blob);
+    const proven =
+      !(key instanceof Error) && key.verify(context.blob, context.signature, context.hashAlgo) === true;
+    if (!proven) return { outcome: 'rejected', methods: FIRST_METHODS };
+    return await this.#present(context, { kind: 'publickey', blob, proven: true });
+  }
+
+  /** RFC 4256: the password, then the one-time code when the control plane asks for it. */
+  async #keyboard(context: KeyboardAuthContext): Promise<void> {
+    if (!this.#secondFactor) {
+      const password = await this.#ask(context, 'Password: ', false);
+      if (password === undefined) return;
+      const outcome = await this.#present(context, { kind: 'password', password });
+      if (outcome.outcome !== 'continue') return this.#answer(context, outcome);
+      this.#secondFactor = true;
+    }
+    const code = await this.#ask(context, 'One-time code: ', true);
+    if (code === undefined) return;
+    this.#answer(context, await this.#present(context, { kind: 'otp', code: code.trim() }));
+  }
+
+  #ask(context: KeyboardAuthContext, prompt: string, echo: boolean): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      context.prompt([{ prompt, echo }], '', '', (answers: string[] | Error) =>
+        resolve(Array.isArray(answers) ? (answers[0] ?? '') : undefined),
+      );
+    });
+  }
+
+  async #present(context: AuthContext, factor: Factor): Promise<AuthenticationOutcome> {
+    return await this.#options.control.authenticate({
+      connection: this.#arrival.id,
+      protocol: 'ssh',
+      login: context.username,
+      source: this.#arrival.source,
+      factor,
+    });
+  }
+
+  #answer(context: AuthContext, outcome: AuthenticationOutcome): void {
+    if (this.#socket.destroyed) return;
+    switch (outcome.outcome) {
+      case 'accepted':
+        this.#accepted = { user: outcome.user, target: outcome.target };
+        // For a key without a signature this sends SSH_MSG_USERAUTH_PK_OK (RFC 4252 §7).
+        context.accept();
+        return;
+      case 'continue':
+        this.#secondFactor = true;
+        context.reject([...outcome.methods], true);
+        return;
+      case 'rejected':
+        this.#refusals += 1;
+        if (this.#refusals >= MAX_REFUSALS) this.#end('too many authentication failures');
+        else context.reject([...outcome.methods]);
+        return;
+      case 'blocked':
+        this.#end(outcome.message);
+    }
+  }
+
+  #end(text: string): void {
+    if (!this.#socket.destroyed)
+      disconnect(this.#connection, this.#socket, DisconnectReason.noMoreAuthMethods, text);
+  }
+}

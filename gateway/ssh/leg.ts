@@ -1,0 +1,180 @@
+/**
+ * One authenticated SSH connection (front or back) seen from the connection protocol:
+ * whole RFC 4254 messages in and out, reading that can be paused, and a count of what
+ * waits to be sent. ssh2 keeps the transport (RFC 4253): key exchange, ciphers, rekeying.
+ */
+import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
+import type { Client, Connection } from 'ssh2';
+import { type DisconnectReason, encodeMessage, Message, writeUint32 } from './wire/connection.ts';
+
+/** What ssh2 keeps to itself and this file needs; `_onConnectionMessage` comes from patches/ssh2. */
+interface Ssh2Protocol {
+  _onConnectionMessage: ((payload: Uint8Array) => void) | undefined;
+  _packetRW: {
+    write: {
+      allocStart: number;
+      allocStartKEX: number;
+      alloc(size: number, force?: boolean): Uint8Array;
+      finalize(packet: Uint8Array, force?: boolean): Uint8Array;
+    };
+  };
+  _kexinit: unknown;
+  rekey(): void;
+}
+
+const require = createRequire(import.meta.url);
+const { sendPacket } = require('ssh2/lib/protocol/utils.js') as {
+  sendPacket(protocol: Ssh2Protocol, packet: Uint8Array, bypass?: boolean): void;
+};
+
+/** Reading stops while any of these holds; a bit each. */
+export const Pause = { recorder: 1, congestion: 2, starting: 4 } as const;
+
+/** RFC 4253 §9: rekey after each gigabyte of transmitted data or after each hour. */
+const REKEY_BYTES = 1024 ** 3;
+const REKEY_MS = 3_600_000;
+
+/** Unsent bytes at which the other leg is paused; above one OpenSSH window (2 MiB) little is gained. */
+const CONGESTED_BYTES = 1024 ** 2;
+
+export class Leg {
+  readonly #connection: Client | Connection;
+  readonly #protocol: Ssh2Protocol;
+  readonly #socket: Socket;
+  #pauses = 0;
+  #corked = false;
+  #bytesSinceRekey = 0;
+  #rekeyTimer: NodeJS.Timeout;
+  #closed = false;
+  /** Called with every message of the connection protocol; valid only during the call. */
+  onMessage: (message: Uint8Array) => void = () => {};
+  /** Called once, when the connection is gone; `error` when it did not end by itself. */
+  onClose: (error: Error | undefined) => void = () => {};
+  /** What waits to be sent crossed the limit (true) or went out (false). */
+  onCongestion: (congested: boolean) => void = () => {};
+
+  /**
+   * @param connection an ssh2 connection that has just become ready: call this inside
+   *   its `ready` event, before ssh2 sees the first message of the connection protocol.
+   */
+  constructor(connection: Client | Connection, socket: Socket) {
+    this.#connection = connection;
+    this.#protocol = protocolOf(connection);
+    this.#socket = socket;
+    this.#protocol._onConnectionMessage = (message) => {
+      this.#count(message.length);
+      this.onMessage(message);
+    };
+    let error: Error | undefined;
+    connection.on('error', (cause: Error) => {
+      error ??= cause;
+    });
+    const closed = (): void => {
+      if (this.#closed) return;
+      this.#closed = true;
+      clearInterval(this.#rekeyTimer);
+      this.onClose(error);
+    };
+    connection.on('end', closed);
+    connection.on('close', closed);
+    socket.on('drain', () => this.onCongestion(false));
+    this.#rekeyTimer = setInterval(() => this.#rekey(), REKEY_MS);
+    this.#rekeyTimer.unref();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Sends a connection message. `recipient`, when given, replaces the recipient
+   * channel, the uint32 after the message number.
+   */
+  send(message: Uint8Array, recipient?: number): void {
+    if (this.#closed) return;
+    const { write } = this.#protocol._packetRW;
+    // While keys are exchanged ssh2 queues bare payloads and allocStart is 0.
+    const start = write.allocStart;
+    const packet = write.alloc(message.length);
+    packet.set(message, start);
+    if (recipient !== undefined) writeUint32(packet, start + 1, recipient);
+    this.#transmit(write.finalize(packet));
+    this.#count(message.length);
+  }
+
+  /** Ends the connection; see {@link disconnect}. */
+  disconnect(reason: DisconnectReason, description: string): void {
+    if (this.#closed) return;
+    this.#pauses = 0;
+    disconnect(this.#connection, this.#socket, reason, description);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Stops reading for `why`; TCP's own flow control then holds the peer. */
+  pause(why: number): void {
+    if (this.#pauses === 0) this.#socket.pause();
+    this.#pauses |= why;
+  }
+
+  resume(why: number): void {
+    if (this.#pauses === 0) return;
+    this.#pauses &= ~why;
+    if (this.#pauses === 0 && !this.#closed) this.#socket.resume();
+  }
+
+  /** One writev for all packets of a turn instead of one write each. */
+  #transmit(packet: Uint8Array): void {
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#socket.uncork();
+        if (this.#socket.writableLength > CONGESTED_BYTES) this.onCongestion(true);
+      });
+    }
+    sendPacket(this.#protocol, packet);
+  }
+
+  #count(bytes: number): void {
+    this.#bytesSinceRekey += bytes;
+    if (this.#bytesSinceRekey >= REKEY_BYTES) this.#rekey();
+  }
+
+  #rekey(): void {
+    this.#bytesSinceRekey = 0;
+    if (!this.#closed && this.#protocol._kexinit === undefined) this.#protocol.rekey();
+  }
+}
+
+/**
+ * Ends a connection with SSH_MSG_DISCONNECT (RFC 4253 §11.1), also before it is
+ * authenticated; clients print `description`.
+ */
+export function disconnect(
+  connection: Client | Connection,
+  socket: Socket,
+  reason: DisconnectReason,
+  description: string,
+): void {
+  const protocol = protocolOf(connection);
+  const message = encodeMessage(Message.disconnect, reason, description, '');
+  const { write } = protocol._packetRW;
+  // A whole packet even while keys are exchanged: this message may go at any time.
+  const start = write.allocStartKEX;
+  const packet = write.alloc(message.length, true);
+  packet.set(message, start);
+  sendPacket(protocol, write.finalize(packet, true), true);
+  socket.resume();
+  socket.end();
+  // A peer that no longer reads must not keep the socket: what is unsent by then is given up.
+  setTimeout(() => socket.destroy(), 2_000).unref();
+}
+
+function protocolOf(connection: Client | Connection): Ssh2Protocol {
+  return (connection as unknown as { _protocol: Ssh2Protocol })._protocol;
+}

@@ -1,0 +1,246 @@
+/**
+ * What is kept of an SSH session: turns the relay's view of a channel into recording
+ * events and keystrokes. Every byte that the relay passes on comes by here first.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import {
+  type ChannelOpened,
+  EventKind,
+  KeystrokeLog,
+  type ProgramExited,
+  type ProgramStarted,
+  type Recording,
+  type StreamDigest,
+} from '../../recorder/index.ts';
+import type { KeystrokeLine } from '../../workers/messages.ts';
+import type { ObservedOperation } from './wire/file-operation.ts';
+import { parseScpCommand } from './wire/scp-command.ts';
+import { ScpObserver } from './wire/scp-observer.ts';
+import { SftpObserver } from './wire/sftp-observer.ts';
+
+/** The recording's number for events that belong to no channel. */
+const NO_CHANNEL = 0xffff_ffff;
+
+export interface RecordOptions {
+  readonly sessionId: string;
+  /** Undefined: policy does not record (`record: false`). */
+  readonly recording: Recording | undefined;
+  /** Policy logs keystrokes. */
+  readonly keystrokes: boolean;
+  /** Bytes of an exec channel's streams that are kept; the rest is counted and hashed. */
+  readonly execLimit: number | 'full';
+}
+
+/** How a program's streams are to be read. */
+export type StreamKind = 'stream' | 'sftp' | 'scp';
+
+export class SessionRecord {
+  readonly options: RecordOptions;
+  readonly #terminals = new Set<ChannelRecord>();
+  #channels = 0;
+
+  constructor(options: RecordOptions) {
+    this.options = options;
+  }
+
+  openChannel(opened: ChannelOpened): ChannelRecord {
+    const number = this.#channels++;
+    this.note(EventKind.channelOpen, number, opened);
+    return new ChannelRecord(this, number, opened.type === 'session');
+  }
+
+  refusal(request: string, reason: string): void {
+    this.note(EventKind.refusal, NO_CHANNEL, { request, reason });
+  }
+
+  note(kind: EventKind, channel: number, value: object): void {
+    this.options.recording?.note(kind, channel, value);
+  }
+
+  /** Hands over the keystrokes whose echo is decided; to be called every 250 ms. */
+  takeKeystrokes(lines: KeystrokeLine[]): void {
+    for (const channel of this.#terminals) channel.takeKeystrokes(lines);
+  }
+
+  terminalOpened(channel: ChannelRecord): void {
+    this.#terminals.add(channel);
+  }
+
+  terminalClosed(channel: ChannelRecord): void {
+    this.#terminals.delete(channel);
+  }
+}
+
+/** Bytes and running SHA-256 of one stream, and how much of its beginning was recorded. */
+class StreamCount {
+  bytes = 0;
+  recorded = 0;
+  readonly hash: Hash = createHash('sha256');
+}
+
+type StreamName = StreamDigest['stream'];
+
+export class ChannelRecord {
+  readonly #session: SessionRecord;
+  readonly #number: number;
+  readonly #recording: Recording | undefined;
+  readonly #isSession: boolean;
+  #terminal = false;
+  #fromClient = 0;
+  #fromTarget = 0;
+  #keys: KeystrokeLog | undefined;
+  /** Streams of a program without a terminal. */
+  #streams: Map<StreamName, StreamCount> | undefined;
+  #streamRoom = 0;
+  #observer: SftpObserver | ScpObserver | undefined;
+  #onMismatch: (error: Error) => void = () => {};
+  #closed = false;
+
+  constructor(session: SessionRecord, number: number, isSession: boolean) {
+    this.#session = session;
+    this.#number = number;
+    this.#recording = session.options.recording;
+    this.#isSession = isSession;
+  }
+
+  terminal(size: { term: string; columns: number; rows: number }): void {
+    this.#terminal = true;
+    this.#session.note(EventKind.terminal, this.#number, size);
+  }
+
+  resize(size: { columns: number; rows: number }): void {
+    this.#session.note(EventKind.resize, this.#number, size);
+  }
+
+  /**
+   * @param kind how its streams are read
+   * @param onMismatch the stream is not what `kind` says: the caller ends the channel
+   */
+  start(
+    request: ProgramStarted['request'],
+    command: string | undefined,
+    kind: StreamKind,
+    onMismatch: (error: Error) => void,
+  ): void {
+    const { keystrokes, execLimit } = this.#session.options;
+    this.#session.note(
+      EventKind.start,
+      this.#number,
+      command === undefined ? { request } : { request, command },
+    );
+    this.#onMismatch = onMismatch;
+    if (kind === 'sftp' || kind === 'scp') {
+      const sink = { operation: (operation: ObservedOperation) => this.#file(operation, kind) };
+      const hash = (): { update(bytes: Uint8Array): void; digestHex(): string } => {
+        const sha256 = createHash('sha256');
+        return { update: (bytes) => void sha256.update(bytes), digestHex: () => sha256.digest('hex') };
+      };
+      const scp = kind === 'scp' ? parseScpCommand(command ?? '') : undefined;
+      this.#observer = scp === undefined ? new SftpObserver(sink, hash) : new ScpObserver(scp, sink, hash);
+    } else if (this.#terminal) {
+      if (keystrokes) {
+        this.#keys = new KeystrokeLog({ now: Date.now });
+        this.#session.terminalOpened(this);
+      }
+    }
+    if (!this.#terminal) {
+      this.#streams = new Map();
+      this.#streamRoom = execLimit === 'full' ? Number.POSITIVE_INFINITY : execLimit;
+    }
+  }
+
+  input(data: Uint8Array): void {
+    this.#fromClient += data.length;
+    if (this.#observer !== undefined) this.#observe(() => this.#observer?.fromClient(data));
+    else if (this.#keys !== undefined) {
+      this.#keys.input(data);
+      this.#recordKeys(this.#keys);
+    } else if (this.#streams !== undefined) this.#stream('input', EventKind.input, data);
+  }
+
+  output(data: Uint8Array): void {
+    this.#fromTarget += data.length;
+    if (this.#observer !== undefined) this.#observe(() => this.#observer?.fromTarget(data));
+    else if (this.#terminal) {
+      this.#recording?.write(EventKind.output, this.#number, data);
+      if (this.#keys !== undefined) {
+        this.#keys.output(data);
+        this.#recordKeys(this.#keys);
+      }
+    } else if (this.#streams !== undefined) this.#stream('output', EventKind.output, data);
+  }
+
+  errorOutput(data: Uint8Array): void {
+    this.#fromTarget += data.length;
+    if (this.#terminal) this.#recording?.write(EventKind.errorOutput, this.#number, data);
+    else if (this.#isSession) this.#stream('errorOutput', EventKind.errorOutput, data);
+  }
+
+  exit(exited: ProgramExited): void {
+    this.#session.note(EventKind.exit, this.#number, exited);
+  }
+
+  notice(text: string): void {
+    this.#session.note(EventKind.notice, this.#number, { text });
+  }
+
+  refusal(request: string, reason: string): void {
+    this.#session.note(EventKind.refusal, this.#number, { request, reason });
+  }
+
+  takeKeystrokes(lines: KeystrokeLine[]): void {
+    if (this.#keys === undefined) return;
+    this.#keys.tick();
+    this.#recordKeys(this.#keys);
+    const { sessionId } = this.#session.options;
+    for (const piece of this.#keys.take()) lines.push({ sessionId, channel: this.#number, ...piece });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#observer !== undefined) this.#observe(() => this.#observer?.end());
+    for (const [stream, count] of this.#streams ?? []) {
+      const sha256 = count.hash.digest('hex');
+      const { bytes, recorded } = count;
+      this.#session.note(EventKind.digest, this.#number, { stream, bytes, recorded, sha256 });
+    }
+    this.#session.note(EventKind.channelClose, this.#number, {
+      fromClient: this.#fromClient,
+      fromTarget: this.#fromTarget,
+    });
+  }
+
+  #file(operation: ObservedOperation, protocol: 'sftp' | 'scp'): void {
+    this.#session.note(EventKind.file, this.#number, { ...operation, protocol });
+  }
+
+  #observe(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#observer = undefined;
+      this.#onMismatch(error as Error);
+    }
+  }
+
+  #recordKeys(keys: KeystrokeLog): void {
+    for (const typed of keys.takeInput()) this.#recording?.write(EventKind.input, this.#number, typed);
+  }
+
+  #stream(name: StreamName, kind: EventKind, data: Uint8Array): void {
+    if (this.#recording === undefined) return;
+    let count = this.#streams?.get(name);
+    if (count === undefined) {
+      count = new StreamCount();
+      this.#streams?.set(name, count);
+    }
+    count.bytes += data.length;
+    count.hash.update(data);
+    if (this.#streamRoom <= 0) return;
+    const kept = data.length <= this.#streamRoom ? data : data.subarray(0, this.#streamRoom);
+    this.#streamRoom -= kept.length;
+    count.recorded += kept.length;
+    this.#recording.write(kind, this.#number, kept);
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Thread entry of a session worker: listens itself on the shared port, owns its sessions
+ * from accept to seal and writes their recordings to the archive itself.
+ */
+import { createPrivateKey } from 'node:crypto';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Listener } from '../gateway/listener/listener.ts';
+import type { LiveSession } from '../gateway/session/live.ts';
+import { SshFront } from '../gateway/ssh/front.ts';
+import { runSshSession, type SessionServices } from '../gateway/ssh/session.ts';
+import { openArchive, Recorder } from '../recorder/index.ts';
+import type { ControlNotice, KeystrokeLine } from './messages.ts';
+import { ControlClient, type ToWorker } from './rpc.ts';
+import type { WorkerSettings } from './settings.ts';
+
+/** Keystrokes reach the store in batches of at most this age (DESIGN.md, "Recording and archive"). */
+const TICK_MS = 250;
+const BEAT_MS = 1_000;
+
+class SessionWorker {
+  readonly #settings: WorkerSettings;
+  readonly #client: ControlClient;
+  readonly #sessions = new Map<string, LiveSession>();
+  readonly #listener: Listener;
+  readonly #lag = monitorEventLoopDelay({ resolution: 20 });
+  #draining = false;
+
+  constructor(settings: WorkerSettings, client: ControlClient) {
+    this.#settings = settings;
+    this.#client = client;
+    const front = this.#makeFront(this.#makeServices());
+    this.#listener = new Listener({
+      host: settings.listen.host,
+      port: settings.listen.port,
+      proxyFrom: settings.proxyFrom,
+      onConnection: (socket, source) => front.accept(socket, source),
+      onTurnedAway: (reason) => client.notify({ type: 'turned-away', reason }),
+    });
+  }
+
+  async start(): Promise<void> {
+    const port = await this.#listener.listen();
+    this.#client.notify({ type: 'listening', ssh: port });
+    this.#lag.enable();
+    setInterval(() => this.#tick(), TICK_MS);
+    setInterval(() => this.#beat(), BEAT_MS);
+  }
+
+  receive(notice: ControlNotice): void {
+    switch (notice.type) {
+      case 'lock':
+        this.#sessions.get(notice.sessionId)?.lock(notice.message);
+        return;
+      case 'unlock':
+        this.#sessions.get(notice.sessionId)?.unlock(notice.message);
+        return;
+      case 'terminate':
+        this.#sessions.get(notice.sessionId)?.end('terminated', notice.reason);
+        return;
+      case 'drain':
+        this.#drain(notice.deadline);
+    }
+  }
+
+  #makeServices(): SessionServices {
+    const { settings, client } = { settings: this.#settings, client: this.#client };
+    const recorder = new Recorder({
+      archive: openArchive(settings.archive.url),
+      recipients: settings.archive.recipients,
+      node: settings.node,
+      signingKey: createPrivateKey(settings.signingKey),
+      window: settings.archive.window,
+    });
+    return {
+      control: client.control,
+      recorder,
+      connectTimeoutMs: settings.ssh.connectTimeoutMs,
+      maxChannels: settings.ssh.maxChannels,
+      audit: (event) => client.notify({ type: 'audit', event }),
+      started: (session) => this.#sessions.set(session.id, session),
+      ended: (session) => {
+        this.#sessions.delete(session.id);
+        this.#reportDrained();
+      },
+      onFault: (error) => this.#fault(error),
+    };
+  }
+
+  #makeFront(services: SessionServices): SshFront {
+    const { settings, client } = { settings: this.#settings, client: this.#client };
+    return new SshFront({
+      hostKeys: settings.ssh.hostKeys,
+      banner: settings.ssh.banner,
+      loginGraceMs: settings.ssh.loginGraceMs,
+      control: client.control,
+      onAuthenticated: (connection) => {
+        this.#listener.settled(connection.socket);
+        void runSshSession(connection, services);
+      },
+      onDropped: (spoke) => client.notify({ type: 'dropped', spoke }),
+      onConnectionClosed: (connection) => client.notify({ type: 'connection-closed', connection }),
+      onFault: (error) => this.#fault(error),
+    });
+  }
+
+  #tick(): void {
+    const lines: KeystrokeLine[] = [];
+    const now = Date.now();
+    for (const session of this.#sessions.values()) session.tick(now, lines);
+    if (lines.length > 0) this.#client.notify({ type: 'keystrokes', lines });
+  }
+
+  #beat(): void {
+    this.#client.notify({
+      type: 'beat',
+      sessions: this.#sessions.size,
+      connections: this.#listener.connections,
+      lagMs: this.#lag.max / 1e6,
+    });
+    this.#lag.reset();
+  }
+
+  #drain(deadline: number): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#listener.close();
+    const left = Math.max(0, deadline - Date.now());
+    const text = `This gateway is being stopped: your session ends in ${Math.ceil(left / 1000)} s.`;
+    if (left > 0) for (const session of this.#sessions.values()) session.notify(text);
+    setTimeout(() => {
+      for (const session of this.#sessions.values())
+        session.end('node-stopping', 'this gateway is being stopped');
+    }, left);
+    this.#reportDrained();
+  }
+
+  #reportDrained(): void {
+    if (this.#draining && this.#sessions.size === 0) this.#client.notify({ type: 'drained' });
+  }
+
+  #fault(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#client.notify({ type: 'fault', text });
+  }
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  const client = new ControlClient(port);
+  const worker = new SessionWorker(workerData as WorkerSettings, client);
+  port.on('message', (message: ToWorker) => {
+    if (!client.receive(message)) worker.receive(message);
+  });
+  // A rejection here is fatal for the worker, and only for it: the supervisor replaces it.
+  await worker.start();
+}

@@ -1,0 +1,24 @@
+/** What a session worker is started with; structured-cloned, so plain data only. */
+import type { DurabilityWindow } from '../recorder/index.ts';
+
+export interface WorkerSettings {
+  readonly node: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** CIDR ranges that may send a PROXY header. */
+  readonly proxyFrom: readonly string[];
+  readonly ssh: {
+    /** PEM or OpenSSH form, one of a type. */
+    readonly hostKeys: readonly string[];
+    readonly banner: string | undefined;
+    readonly loginGraceMs: number;
+    readonly connectTimeoutMs: number;
+    readonly maxChannels: number;
+  };
+  readonly archive: {
+    readonly url: string;
+    readonly recipients: readonly string[];
+    readonly window: DurabilityWindow;
+  };
+  /** Ed25519, PKCS #8 PEM: signs manifests. */
+  readonly signingKey: string;
+}

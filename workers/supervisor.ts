@@ -1,0 +1,143 @@
+/**
+ * The main thread's hold on its session workers: starts them on one shared port, carries
+ * their requests to the control plane, and replaces one that dies or no longer beats.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Logger } from 'pino';
+import type { ControlNotice, ControlRequests, WorkerNotice } from './messages.ts';
+import { answerRequest, type ToMain } from './rpc.ts';
+import type { WorkerSettings } from './settings.ts';
+
+/** What the supervisor needs of the control plane. */
+export interface WorkerOwner {
+  /** The requests of one worker. */
+  forWorker(worker: number): ControlRequests;
+  notice(worker: number, notice: WorkerNotice): void;
+  /** The worker is gone and took its sessions along. */
+  workerDied(worker: number): Promise<void>;
+}
+
+/** A worker blocked this long is replaced: its listener still gets a share of new connections. */
+const SILENCE_MS = 15_000;
+/** Respawn back-off: doubled with each death within a minute. */
+const RESPAWN_MS = 100;
+const RESPAWN_MAX_MS = 10_000;
+/** Heap of one worker; 600 sessions take about 150 MB. A leak ends one worker, not the node. */
+const HEAP_MB = 2_048;
+
+interface Member {
+  readonly worker: Worker;
+  lastBeat: number;
+  drained: boolean;
+}
+
+export class Supervisor {
+  readonly #settings: WorkerSettings;
+  readonly #owner: WorkerOwner;
+  readonly #log: Logger;
+  readonly #members = new Map<number, Member>();
+  #port: number;
+  #nextId = 1;
+  #stopping = false;
+  #recentDeaths = 0;
+  #watchdog: NodeJS.Timeout | undefined;
+
+  constructor(settings: WorkerSettings, owner: WorkerOwner, log: Logger) {
+    this.#settings = settings;
+    this.#owner = owner;
+    this.#log = log;
+    this.#port = settings.listen.port;
+  }
+
+  /** Resolves to the port once `count` workers listen; rejects when the first cannot. */
+  async start(count: number): Promise<number> {
+    // The first binds the port (it may be 0: any free one), the others share it.
+    this.#port = await this.#spawn();
+    await Promise.all(Array.from({ length: count - 1 }, () => this.#spawn()));
+    this.#watchdog = setInterval(() => this.#watch(), SILENCE_MS / 3);
+    return this.#port;
+  }
+
+  send(worker: number, notice: ControlNotice): void {
+    this.#members.get(worker)?.worker.postMessage(notice);
+  }
+
+  /** Takes no new connections; resolves when no session is left, at the latest shortly after `deadline`. */
+  async drain(deadline: number): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#watchdog);
+    for (const id of this.#members.keys()) this.send(id, { type: 'drain', deadline });
+    // Ending sessions seal their recordings after the deadline; the archive's grace bounds that.
+    const last = deadline + (this.#settings.archive.window.graceSeconds + 5) * 1_000;
+    while (Date.now() < last && [...this.#members.values()].some((member) => !member.drained))
+      await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#watchdog);
+    await Promise.all([...this.#members.values()].map((member) => member.worker.terminate()));
+  }
+
+  /** Starts one worker; resolves to its port when it listens. */
+  #spawn(): Promise<number> {
+    const id = this.#nextId++;
+    const worker = new Worker(new URL('./session-worker.ts', import.meta.url), {
+      name: `sessions-${id}`,
+      workerData: { ...this.#settings, listen: { ...this.#settings.listen, port: this.#port } },
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+    });
+    const member: Member = { worker, lastBeat: Date.now(), drained: false };
+    this.#members.set(id, member);
+    const control = this.#owner.forWorker(id);
+    return new Promise((resolve, reject) => {
+      worker.on('message', (message: ToMain) => {
+        if (message.type === 'request') {
+          void answerRequest(message, control, worker, (name, error) =>
+            this.#log.error({ worker: id, request: name, err: error }, 'a request of a worker failed'),
+          );
+          return;
+        }
+        if (message.type === 'listening') resolve(message.ssh);
+        else if (message.type === 'beat') member.lastBeat = Date.now();
+        else if (message.type === 'drained') member.drained = true;
+        else if (message.type === 'fault')
+          this.#log.error({ worker: id, fault: message.text }, 'an error cost a session');
+        this.#owner.notice(id, message);
+      });
+      worker.on('error', (error) => {
+        this.#log.error({ worker: id, err: error }, 'a session worker failed');
+        reject(error);
+      });
+      worker.on('exit', (code) => {
+        this.#members.delete(id);
+        reject(new Error(`a session worker exited with code ${code} before it listened`));
+        void this.#replace(id);
+      });
+    });
+  }
+
+  async #replace(id: number): Promise<void> {
+    await this.#owner.workerDied(id);
+    if (this.#stopping || this.#watchdog === undefined) return;
+    const wait = Math.min(RESPAWN_MAX_MS, RESPAWN_MS * 2 ** this.#recentDeaths);
+    this.#recentDeaths += 1;
+    setTimeout(() => {
+      this.#recentDeaths = Math.max(0, this.#recentDeaths - 1);
+    }, 60_000).unref();
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    if (this.#stopping) return;
+    this.#log.warn({ worker: id }, 'a session worker is replaced');
+    await this.#spawn().catch(() => {
+      // Its exit event has been seen and brings the next try.
+    });
+  }
+
+  #watch(): void {
+    for (const [id, member] of this.#members) {
+      if (Date.now() - member.lastBeat < SILENCE_MS) continue;
+      this.#log.error({ worker: id }, 'a session worker is blocked and is ended');
+      void member.worker.terminate();
+    }
+  }
+}
