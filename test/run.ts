@@ -42,12 +42,20 @@ function show(
 ): Promise<number> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+    const pass = (signal: NodeJS.Signals): void => {
+      child.kill(signal);
+    };
+    // A test run that is ended takes its servers along.
+    process.once('SIGTERM', pass).once('SIGINT', pass);
     createInterface({ input: child.stdout }).on('line', (text) => {
       process.stdout.write(`${text}\n`);
       line(text);
     });
     child.on('error', () => resolve(127));
-    child.on('close', (code) => resolve(code ?? 1));
+    child.on('close', (code) => {
+      process.off('SIGTERM', pass).off('SIGINT', pass);
+      resolve(code ?? 1);
+    });
   });
 }
 

@@ -91,7 +91,9 @@ gatewayTest('a session is listed while it runs and after, newest first', async (
   }
   const end = await ended(id);
   assert.match(end.endCode ?? '', /^(client|target)-closed$/);
-  const table = await bed.gateway.sallyport(['sessions', 'ls']);
+  const open = await bed.gateway.json<Session[]>(['sessions', 'ls']);
+  assert.ok(!open.some((session) => session.id === id));
+  const table = await bed.gateway.sallyport(['sessions', 'ls', '--all']);
   assert.ok(table.text.includes(id) && table.text.includes('alice'), table.text);
 });
 
@@ -110,7 +112,7 @@ gatewayTest('a locked session says so and takes no input until it is unlocked', 
   assert.ok(!terminal.screen.includes('typed-23-locked'));
   terminal.type('exit\r');
   await terminal.ended;
-  const codes = (await bed.gateway.json<{ code: string; sessionId?: string }[]>(['audit']))
+  const codes = (await bed.gateway.json<{ code: string; sessionId?: string }[]>(['audit', '--limit', '1000']))
     .filter((row) => row.sessionId === id)
     .map((row) => row.code);
   for (const code of ['session.locked', 'session.unlocked', 'session.ended'])
@@ -137,7 +139,7 @@ gatewayTest('a terminated session tells the person why and ends at once', async 
   const end = await ended(id);
   assert.equal(end.endCode, 'terminated');
   assert.match(end.endReason ?? '', /maintenance at noon/);
-  const codes = (await bed.gateway.json<{ code: string; sessionId?: string }[]>(['audit']))
+  const codes = (await bed.gateway.json<{ code: string; sessionId?: string }[]>(['audit', '--limit', '1000']))
     .filter((row) => row.sessionId === id)
     .map((row) => row.code);
   assert.ok(codes.includes('session.terminated'));

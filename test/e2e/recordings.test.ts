@@ -253,7 +253,7 @@ gatewayTest('a policy without recording leaves none', async () => {
   const before = (await bed.gateway.json<Listed[]>(['recordings', 'ls'])).length;
   const result = await ssh(bed.doorFor(bed.targetLogin('private'), PASSWORD), ['target', 'echo in']);
   assert.equal(result.text, 'in\n', result.stderr);
-  const sessions = await bed.gateway.json<Listed[]>(['sessions', 'ls']);
+  const sessions = await bed.gateway.json<Listed[]>(['sessions', 'ls', '--all']);
   assert.equal(sessions[0]?.user, 'private');
   assert.equal((await bed.gateway.json<Listed[]>(['recordings', 'ls'])).length, before);
 });

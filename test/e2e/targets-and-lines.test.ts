@@ -152,7 +152,7 @@ gatewayTest('a target with old algorithms works only where the system allows the
 gatewayTest('trust on first use pins the first host key and holds on to it', async () => {
   const { account } = bed.sshd;
   await assertWorks(to(account.name, 'first01'), account.name);
-  const pinned = (await bed.gateway.json<{ code: string }[]>(['audit'])).filter(
+  const pinned = (await bed.gateway.json<{ code: string }[]>(['audit', '--limit', '1000'])).filter(
     (row) => row.code === 'target.host_key.pinned',
   );
   assert.equal(pinned.length, 1);
@@ -242,7 +242,7 @@ for (const [version, option] of [
     const result = await ssh(there, ['-b', '127.0.0.7', 'target', 'echo in']);
     await haproxy.stop();
     assert.deepEqual([result.code, result.text], [0, 'in\n'], result.stderr);
-    const [newest] = await bed.gateway.json<{ source: string }[]>(['sessions', 'ls']);
+    const [newest] = await bed.gateway.json<{ source: string }[]>(['sessions', 'ls', '--all']);
     assert.match(newest?.source ?? '', /^127\.0\.0\.7/);
   });
 }
@@ -272,7 +272,11 @@ gatewayTest('a client whose line is cut ends its session and its command at the 
   assert.notEqual(await terminal.ended, 0);
   line.close();
   await until('the session has ended', async () => {
-    const [newest] = await bed.gateway.json<{ state: string; endCode?: string }[]>(['sessions', 'ls']);
+    const [newest] = await bed.gateway.json<{ state: string; endCode?: string }[]>([
+      'sessions',
+      'ls',
+      '--all',
+    ]);
     return newest?.endCode === 'client-closed' ? true : undefined;
   });
 });
