@@ -23,7 +23,8 @@ export type KeySource =
 export interface Config {
   /** Absolute path of the file that was read; undefined: defaults only. */
   readonly file: string | undefined;
-  readonly node: { readonly name: string; readonly dataDir: string };
+  /** `demo`: the first run makes a demonstration, and this node runs its target. */
+  readonly node: { readonly name: string; readonly dataDir: string; readonly demo: boolean };
   readonly listen: {
     readonly ssh: Endpoint;
     readonly rdp: Endpoint;
@@ -109,7 +110,7 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
   const dataDir = resolve(base, node.dataDir);
   return {
     file,
-    node: { name: node.name ?? hostname(), dataDir },
+    node: { name: node.name ?? hostname(), dataDir, demo: node.demo },
     listen: {
       ssh: endpointOf(listen.ssh),
       rdp: endpointOf(listen.rdp),

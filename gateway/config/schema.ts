@@ -44,6 +44,10 @@ export const configSchema = section({
     dataDir: text('a folder')
       .default('./sallyport-data')
       .describe('Folder for keys, and for the database and archive unless they are elsewhere'),
+    demo: z
+      .boolean(wants('true or false'))
+      .default(true)
+      .describe('Whether the first run makes a user and a system to try, and this node runs that system'),
   }).optional(),
   listen: section({
     ssh: endpoint.default('0.0.0.0:4422').describe('Where people connect with SSH'),

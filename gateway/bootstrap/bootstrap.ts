@@ -1,0 +1,136 @@
+/**
+ * Everything that a node needs before it serves: opened when it is there, made on the first
+ * run. A second run finds it all and changes nothing.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MasterKey } from '../../vault-client/index.ts';
+import type { Config } from '../config/config.ts';
+import { ConfigurationError } from '../config/problems.ts';
+import { openStoreAt } from '../store/open.ts';
+import type { Store } from '../store/port.ts';
+import { startDemo } from './demo.ts';
+import { createFirstRows, DEMO, type FirstPasswords } from './first-rows.ts';
+import { codeOf, keyFile } from './key-file.ts';
+import {
+  keysFolder,
+  newSshKey,
+  openCertificate,
+  openHostKeys,
+  openMasterKey,
+  openRecipients,
+  openSigningKey,
+  type TlsCertificate,
+} from './keys.ts';
+
+export interface OpenNode {
+  readonly store: Store;
+  readonly masterKey: MasterKey;
+}
+
+export interface Bootstrapped extends OpenNode {
+  readonly config: Config;
+  /** SSH host keys in OpenSSH form: Ed25519, ECDSA, RSA. */
+  readonly hostKeys: readonly string[];
+  /** Ed25519, PKCS #8 PEM: signs manifests. */
+  readonly signingKey: string;
+  /** age recipients of recordings, at least one. */
+  readonly recipients: readonly string[];
+  /** Of the console; undefined: none could be made, `warnings` says why. */
+  readonly tls: TlsCertificate | undefined;
+  /** Passwords of what this very run created; shown once, kept nowhere. */
+  readonly created: FirstPasswords;
+  /** The demonstration's user and the login that opens its target. */
+  readonly demo: { readonly user: string; readonly login: string } | undefined;
+  readonly stopDemo: () => Promise<void>;
+  /** What does not keep the node from serving, for the log. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Opens the store and proves the master key; makes both on the first run. What a CLI
+ * command needs that writes.
+ *
+ * @throws ConfigurationError, StoreError or VaultError saying what to do
+ */
+export async function openNode(config: Config): Promise<OpenNode> {
+  makeFolder(config.node.dataDir, 'node.dataDir');
+  makeFolder(keysFolder(config), 'node.dataDir');
+  const store = await openStoreAt(config.store.url);
+  try {
+    return { store, masterKey: await openMasterKey(config, store) };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens or makes everything, and starts the demonstration's target. The caller ends it with
+ * `stopDemo`, and closes the store.
+ *
+ * @throws ConfigurationError, StoreError or VaultError saying what to do
+ */
+export async function bootstrap(config: Config): Promise<Bootstrapped> {
+  const { store, masterKey } = await openNode(config);
+  try {
+    return { config, store, masterKey, ...(await prepare(config, store, masterKey)) };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function prepare(
+  config: Config,
+  store: Store,
+  masterKey: MasterKey,
+): Promise<Omit<Bootstrapped, 'config' | keyof OpenNode>> {
+  const folder = keysFolder(config);
+  const { name, demo: wanted } = config.node;
+  const warnings: string[] = [];
+  if (config.archive.url.startsWith('file:'))
+    makeFolder(config.archive.url.slice('file:'.length), 'archive.url');
+  const [hostKeys, signingKey, recipients, tls, demoHostKey] = await Promise.all([
+    openHostKeys(folder),
+    openSigningKey(folder, name, store),
+    openRecipients(folder, config.archive.recipients),
+    openCertificate(folder, name),
+    wanted ? keyFile(join(folder, 'demo_host_key'), () => newSshKey('ed25519')) : undefined,
+  ]);
+  if (tls === undefined) {
+    warnings.push(
+      'no certificate for the console: install openssl, or put tls.key and tls.crt into the keys folder',
+    );
+  }
+
+  // Last of what can fail, so that no password is created that is never shown.
+  const created = await createFirstRows(store, masterKey, name, wanted);
+  const target =
+    demoHostKey === undefined
+      ? undefined
+      : await startDemo(store, masterKey, name, demoHostKey).catch((error: Error) => {
+          warnings.push(error.message);
+          return undefined;
+        });
+  return {
+    hostKeys,
+    signingKey,
+    recipients,
+    tls,
+    created,
+    demo: target === undefined ? undefined : { user: DEMO, login: `${DEMO}@${DEMO}@${DEMO}` },
+    stopDemo: async () => target?.stop(),
+    warnings,
+  };
+}
+
+/** @param key of the configuration that names the folder */
+function makeFolder(path: string, key: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const why = `cannot be created (${codeOf(error)}); point ${key} to a folder that this user may write`;
+    throw new ConfigurationError(path, [why], { cause: error });
+  }
+}
