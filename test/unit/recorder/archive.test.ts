@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { ArchiveError, openArchive } from '../../../recorder/index.ts';
 import { temporaryFolder } from '../../support/temp.ts';
-import { text } from './bed.ts';
+import { collect, text } from './bed.ts';
 
 const DAY = Date.UTC(2026, 0, 2, 23, 59, 59);
 const root = temporaryFolder('archive');
@@ -51,7 +51,7 @@ test('a missing archive folder is told, not made', async () => {
   await assert.rejects(archive.check(), missing);
   await assert.rejects(archive.create('s1', DAY, text('x')), missing);
   await assert.rejects(archive.open('s1'), missing);
-  await assert.rejects(Array.fromAsync(archive.list()), missing);
+  await assert.rejects(collect(archive.list()), missing);
   assert.equal(existsSync(folder), false);
 });
 
@@ -91,7 +91,7 @@ test('recordings are found by id and listed newest first', async () => {
   ];
   for (const [id, at] of files) await (await archive.create(id, at, text(`of ${id}`))).close();
   writeFileSync(join(folder, '2026/02/01/notes.txt'), 'not a recording');
-  const listed = await Array.fromAsync(archive.list());
+  const listed = await collect(archive.list());
   assert.deepEqual(
     listed.map(({ sessionId }) => sessionId),
     ['b', '01983000-0000-7000-8000-000000000002', uuid, 'a'],

@@ -180,8 +180,14 @@ export function initOf(sessionId: string): RecordingInit {
   };
 }
 
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
 export async function eventsOf(reader: RecordingReader, from?: number): Promise<RecordingEvent[]> {
-  return await Array.fromAsync(reader.events(from));
+  return await collect(reader.events(from));
 }
 
 export function text(value: string): Uint8Array {

@@ -9,7 +9,7 @@ import {
   play,
   type RecordingReader,
 } from '../../../recorder/index.ts';
-import { initOf, makeBed, Signals, STARTED_AT, text } from './bed.ts';
+import { collect, initOf, makeBed, Signals, STARTED_AT, text } from './bed.ts';
 
 type Step = readonly [
   afterMs: number,
@@ -32,9 +32,7 @@ async function recorded(steps: readonly Step[]): Promise<RecordingReader> {
 }
 
 async function castOf(reader: RecordingReader, channel?: number): Promise<unknown[]> {
-  const whole = (await Array.fromAsync(exportCast(reader, channel === undefined ? {} : { channel }))).join(
-    '',
-  );
+  const whole = (await collect(exportCast(reader, channel === undefined ? {} : { channel }))).join('');
   assert.ok(whole.endsWith('\n'));
   return whole
     .slice(0, -1)
@@ -43,7 +41,7 @@ async function castOf(reader: RecordingReader, channel?: number): Promise<unknow
 }
 
 async function textOf(reader: RecordingReader, channel?: number): Promise<string> {
-  const pieces = await Array.fromAsync(exportText(reader, channel === undefined ? {} : { channel }));
+  const pieces = await collect(exportText(reader, channel === undefined ? {} : { channel }));
   return Buffer.concat(pieces).toString();
 }
 
@@ -149,7 +147,7 @@ test('every event becomes a line of JSON', async () => {
     [0, EventKind.output, 1, Buffer.from([0xff, 0x00])],
     [0, EventKind.exit, 1, 'not json'],
   ]);
-  const lines = (await Array.fromAsync(exportJsonLines(reader))).map((line): unknown => JSON.parse(line));
+  const lines = (await collect(exportJsonLines(reader))).map((line): unknown => JSON.parse(line));
   assert.deepEqual(lines, [
     {
       at: 0,
@@ -162,7 +160,7 @@ test('every event becomes a line of JSON', async () => {
     { at: 1_500_000, time: '2026-11-21T10:30:46.500Z', kind: 'output', channel: 1, base64: '/wA=' },
     { at: 1_500_000, time: '2026-11-21T10:30:46.500Z', kind: 'exit', channel: 1, text: 'not json' },
   ]);
-  assert.equal((await Array.fromAsync(exportJsonLines(reader, { channel: 1 }))).length, 2);
+  assert.equal((await collect(exportJsonLines(reader, { channel: 1 }))).length, 2);
 });
 
 async function played(

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, hash, randomBytes } from 'node:crypto';
 import { before, test } from 'node:test';
 import { decodeFrameHeader, FRAME_HEADER_BYTES } from '../../../recorder/format/frame.ts';
 import {
@@ -54,7 +54,6 @@ before(async () => {
   ({ sealed: other } = await record('s2'));
   const last = unsealed.at(-1);
   assert.ok(last !== undefined);
-  const { hash } = await import('node:crypto');
   unsealedHead = hash('sha256', last, 'hex');
   assert.equal(frames.length, SEGMENTS + 2);
 });
@@ -97,7 +96,7 @@ test('keys of nodes may be PEM or SPKI too', async () => {
     const report = await verify(frames, { publicKeys: new Map([[keyIdOf(bed.privateKey), key]]) });
     assert.ok(
       report.proved.some((line) => line.startsWith('signature')),
-      report.problem,
+      report.problem ?? 'no problem',
     );
   }
 });
@@ -311,7 +310,7 @@ for (const { name, tamper, code, bad, needs } of TABLE) {
       assert.deepEqual(
         { ok: report.ok, code: report.code, bad: report.firstBadSegment },
         { ok: false, code, bad },
-        report.problem,
+        report.problem ?? 'no problem',
       );
       assert.ok((report.problem ?? '').length > 10);
     });

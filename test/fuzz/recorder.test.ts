@@ -1,0 +1,228 @@
+/**
+ * Hostile recordings: whatever the bytes are, reading, verifying and exporting end with a
+ * ContainerError or a result, and never ask the archive for more than a frame can hold.
+ */
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
+import { FrameChain, segmentFrameLength } from '../../recorder/container/chain.ts';
+import { KeyRing, keyIdOf } from '../../recorder/container/keys.ts';
+import { decodeHeader, decodeManifest } from '../../recorder/format/document.ts';
+import { decodeEvents } from '../../recorder/format/event-codec.ts';
+import { decodeFrameHeader, FRAME_HEADER_BYTES, MAX_BODY_BYTES } from '../../recorder/format/frame.ts';
+import {
+  type Archive,
+  ContainerError,
+  EventKind,
+  exportCast,
+  exportJsonLines,
+  exportText,
+  openRecording,
+  parseIdentities,
+  verifyRecording,
+} from '../../recorder/index.ts';
+import { type Bed, collect, initOf, makeBed, Signals, text } from '../unit/recorder/bed.ts';
+
+/** Small, fast and the same every time (mulberry32). */
+function randomFrom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
+  };
+}
+
+type Random = ReturnType<typeof randomFrom>;
+
+function noise(random: Random, length: number): Buffer {
+  return Buffer.from(Array.from({ length }, () => random(256)));
+}
+
+function mutate(random: Random, bytes: Buffer): Buffer {
+  let out = Buffer.from(bytes);
+  for (let n = 1 + random(3); n > 0 && out.length > 0; n -= 1) {
+    const at = random(out.length);
+    const other = random(out.length);
+    const [from, to] = at < other ? [at, other] : [other, at];
+    switch (random(6)) {
+      case 0:
+        out.writeUInt8(out.readUInt8(at) ^ (1 << random(8)), at);
+        break;
+      case 1:
+        out.writeUInt8([0, 1, 0x7f, 0x80, 0xff][random(5)] ?? 0, at);
+        break;
+      case 2:
+        out = out.subarray(0, at);
+        break;
+      case 3:
+        out = Buffer.concat([out.subarray(0, from), out.subarray(to)]);
+        break;
+      case 4:
+        out = Buffer.concat([out.subarray(0, to), out.subarray(from)]);
+        break;
+      default:
+        out = Buffer.concat([out.subarray(0, at), noise(random, random(40)), out.subarray(at)]);
+    }
+  }
+  return out;
+}
+
+let bed: Bed;
+let recording: Buffer;
+let archive: Archive;
+
+before(async () => {
+  bed = await makeBed();
+  const live = await bed.recorder.open(initOf('s1'), new Signals());
+  live.note(EventKind.terminal, 0, { term: 'xterm', columns: 80, rows: 24 });
+  for (let i = 0; i < 6; i += 1) {
+    live.write(EventKind.output, 0, text(`line ${i} of what the target shows\r\n`.repeat(i)));
+    live.write(EventKind.input, 0, text('ls\r'));
+    await bed.clock.advance(300);
+  }
+  await live.seal('done');
+  recording = Buffer.from(bed.archive.bytes('s1'));
+  // The archive with its reads watched.
+  archive = {
+    description: 'watched',
+    check: () => bed.archive.check(),
+    create: (...args) => bed.archive.create(...args),
+    list: () => bed.archive.list(),
+    open: async (sessionId) => {
+      const reader = await bed.archive.open(sessionId);
+      return {
+        size: reader.size,
+        close: () => reader.close(),
+        read: async (offset, length) => {
+          assert.ok(length <= MAX_BODY_BYTES + FRAME_HEADER_BYTES, `a read of ${length} bytes`);
+          assert.ok(offset >= 0 && offset <= reader.size + MAX_BODY_BYTES + FRAME_HEADER_BYTES);
+          return await reader.read(offset, length);
+        },
+      };
+    },
+  };
+});
+
+/** Runs `work` to its end; anything thrown but a ContainerError fails the test. */
+async function tolerate(what: string, work: () => unknown): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (error instanceof ContainerError) return false;
+    throw new Error(`${what}: threw something else`, { cause: error });
+  }
+}
+
+async function exercise(what: string, bytes: Buffer, identities: string[]): Promise<boolean> {
+  bed.archive.recordings.set('s1', bytes);
+  const publicKeys = new Map([[keyIdOf(bed.publicKey), bed.publicKey]]);
+  const report = await verifyRecording(archive, 's1', { identities, publicKeys });
+  assert.equal(report.ok, report.problem === undefined, what);
+  await tolerate(what, async () => {
+    const reader = await openRecording(archive, 's1', identities);
+    if (identities.length === 0) return;
+    for (const from of [0, 400_000]) await tolerate(what, () => collect(reader.events(from)));
+    await tolerate(what, () => collect(exportCast(reader)));
+    await tolerate(what, () => collect(exportText(reader)));
+    await tolerate(what, () => collect(exportJsonLines(reader)));
+    await reader.close();
+  });
+  return report.ok;
+}
+
+test('mutated recordings are never taken for whole, and only ever refused', async () => {
+  for (let seed = 0; seed < 1500; seed += 1) {
+    const bytes = mutate(randomFrom(seed), recording);
+    // Decrypting costs most of the time: one in ten goes all the way.
+    const identities = seed % 10 === 0 ? [bed.identity.identity] : [];
+    const ok = await exercise(`seed ${seed}`, bytes, identities);
+    assert.equal(ok, bytes.equals(recording), `seed ${seed}`);
+  }
+});
+
+test('noise, with and without the beginning of a recording, is refused', async () => {
+  for (let seed = 0; seed < 300; seed += 1) {
+    const random = randomFrom(seed);
+    const bytes = Buffer.concat([
+      recording.subarray(0, random(2) * random(recording.length)),
+      noise(random, random(400)),
+    ]);
+    assert.equal(await exercise(`seed ${seed}`, bytes, []), false, `seed ${seed}`);
+  }
+});
+
+test('segments whose plaintext is hostile are refused, not obeyed', async () => {
+  const identities = [bed.identity.identity];
+  const keys = new KeyRing([bed.identity.recipient], () => 0);
+  const bomb = zstdCompressSync(Buffer.alloc(64 * 1024 * 1024));
+  for (let seed = 0; seed < 120; seed += 1) {
+    const random = randomFrom(seed);
+    const { key, wrappedKey, salt } = await keys.keyFor('s1');
+    const chain = new FrameChain('s1', key);
+    const { sessionId, startedAt, protocol, user, account, system, policy } = initOf('s1');
+    const header = {
+      sessionId,
+      startedAt,
+      protocol,
+      user,
+      account,
+      system,
+      policy,
+      node: 'n',
+      wrappedKey,
+      salt,
+    };
+    const frames = [chain.header(header)];
+    const plain = noise(random, random(200));
+    const packed = [
+      { bytes: plain, compressed: false },
+      { bytes: plain, compressed: true },
+      { bytes: mutate(random, zstdCompressSync(plain)), compressed: true },
+      { bytes: bomb, compressed: true },
+    ][seed % 4];
+    assert.ok(packed !== undefined);
+    const frame = new Uint8Array(segmentFrameLength(packed.bytes.length));
+    chain.segment({ packed, firstAt: random(1000), lastAt: 2 ** 53 - 1, events: 1 }, frame);
+    frames.push(frame);
+    assert.equal(await exercise(`seed ${seed}`, Buffer.concat(frames), identities), false);
+  }
+});
+
+test('the parsers throw nothing but their own error', async () => {
+  const headerFrame = decodeFrameHeader(recording, 0);
+  const header = recording.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + headerFrame.bodyLength);
+  const manifest = recording.subarray(
+    recording.length - recording.readUInt32BE(recording.length - 4) + FRAME_HEADER_BYTES,
+  );
+  let decoded = 0;
+  for (let seed = 0; seed < 5000; seed += 1) {
+    const random = randomFrom(seed);
+    const what = `seed ${seed}`;
+    const bytes = noise(random, random(64));
+    await tolerate(what, () => {
+      for (const event of decodeEvents(bytes, random(2 ** 31))) decoded += event.payload.length + 1;
+    });
+    await tolerate(what, () =>
+      decodeFrameHeader(mutate(random, recording.subarray(0, FRAME_HEADER_BYTES)), 0),
+    );
+    await tolerate(what, () => decodeHeader(mutate(random, header)));
+    await tolerate(what, () => decodeManifest(mutate(random, manifest)));
+  }
+  assert.ok(decoded > 100, 'some of the noise gets past the first field');
+});
+
+test('identity files that are none are refused without being shown', () => {
+  for (let seed = 0; seed < 500; seed += 1) {
+    const random = randomFrom(seed);
+    const mutated = mutate(random, Buffer.from(`# comment\n${bed.identity.identity}\n`)).toString('latin1');
+    try {
+      parseIdentities(mutated);
+    } catch (error) {
+      assert.ok(error instanceof Error && /^archive identity: /.test(error.message), `seed ${seed}`);
+      assert.ok(!/AGE-SECRET-KEY-1[0-9A-Z]/.test(error.message), `seed ${seed}`);
+    }
+  }
+});
