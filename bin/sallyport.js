@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Starts the CLI on the Node that the project pins, whatever Node the machine has.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -14,8 +14,7 @@ if (Number(process.versions.node.split('.')[0]) >= 24) {
     process.stderr.write('sallyport: needs Node 24 or newer: run `npm ci` in its folder first\n');
     process.exit(1);
   }
-  // The child shares the terminal, so it gets Ctrl-C itself.
-  process.on('SIGINT', () => {});
-  const child = spawnSync(pinned, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
-  process.exit(child.status ?? 1);
+  const child = spawn(pinned, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code) => process.exit(code ?? 1));
 }

@@ -78,6 +78,7 @@ class SessionWorker {
       connectTimeoutMs: settings.ssh.connectTimeoutMs,
       maxChannels: settings.ssh.maxChannels,
       audit: (event) => client.notify({ type: 'audit', event }),
+      keystrokes: (lines) => client.notify({ type: 'keystrokes', lines }),
       started: (session) => this.#sessions.set(session.id, session),
       ended: (session) => {
         this.#sessions.delete(session.id);

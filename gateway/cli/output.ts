@@ -91,9 +91,8 @@ export function bytesText(bytes: number | undefined): string | undefined {
 
 /** Control characters made visible: what an attacker named must not draw on an auditor's terminal. */
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return text.replace(
-    /[\u0000-\u001f\u007f-\u009f]/g,
+    /\p{Cc}/gu,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );
 }

@@ -21,11 +21,17 @@ export class SessionLimits {
     if (active) this.#activeAt = now;
     const { maxDuration, idleTimeout, notAfter, policy } = this.#authorization;
     if (maxDuration !== undefined && now - this.#startedAt >= maxDuration)
-      return { code: 'max-duration', reason: `policy ${policy} ends sessions after ${duration(maxDuration)}` };
+      return {
+        code: 'max-duration',
+        reason: `policy ${policy} ends sessions after ${duration(maxDuration)}`,
+      };
     if (notAfter !== undefined && now >= notAfter)
       return { code: 'schedule-ended', reason: `the hours that policy ${policy} allows are over` };
     if (idleTimeout !== undefined && now - this.#activeAt >= idleTimeout)
-      return { code: 'idle-timeout', reason: `policy ${policy} ends sessions idle for ${duration(idleTimeout)}` };
+      return {
+        code: 'idle-timeout',
+        reason: `policy ${policy} ends sessions idle for ${duration(idleTimeout)}`,
+      };
     return undefined;
   }
 }

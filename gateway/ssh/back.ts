@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import ssh2, { type AnyAuthMethod, type AuthenticationType, type ParsedKey } from 'ssh2';
 import type { CheckedOutCredential, EndCode, TargetAuthorization } from '../../workers/messages.ts';
 import { BACK_ALGORITHMS, hostKeyAlgorithms, LEGACY_BACK_ALGORITHMS } from './algorithms.ts';
+import { hostKeyLine } from './host-key.ts';
 import { Leg, Pause } from './leg.ts';
 
 /** The target leg could not be made; `message` is for the person. */
@@ -151,8 +152,7 @@ function logOn(socket: Socket, options: DialOptions, where: string): Promise<Leg
           verdict(same);
           return;
         }
-        const type = shown.subarray(4, 4 + shown.readUInt32BE(0)).toString('latin1');
-        options.pin(`${type} ${shown.toString('base64')}`).then(
+        options.pin(hostKeyLine(shown)).then(
           () => verdict(true),
           (error: Error) => {
             fail(

@@ -59,15 +59,14 @@ export class SessionRecord {
 
   /** Hands over the keystrokes whose echo is decided; to be called every 250 ms. */
   takeKeystrokes(lines: KeystrokeLine[]): void {
-    for (const channel of this.#terminals) channel.takeKeystrokes(lines);
+    for (const channel of this.#terminals) {
+      channel.takeKeystrokes(lines);
+      if (channel.closed) this.#terminals.delete(channel);
+    }
   }
 
   terminalOpened(channel: ChannelRecord): void {
     this.#terminals.add(channel);
-  }
-
-  terminalClosed(channel: ChannelRecord): void {
-    this.#terminals.delete(channel);
   }
 }
 
@@ -85,7 +84,7 @@ export class ChannelRecord {
   readonly #number: number;
   readonly #recording: Recording | undefined;
   readonly #isSession: boolean;
-  #terminal = false;
+  #terminal: { columns: number; rows: number } | undefined;
   #fromClient = 0;
   #fromTarget = 0;
   #keys: KeystrokeLog | undefined;
@@ -94,7 +93,7 @@ export class ChannelRecord {
   #streamRoom = 0;
   #observer: SftpObserver | ScpObserver | undefined;
   #onMismatch: (error: Error) => void = () => {};
-  #closed = false;
+  closed = false;
 
   constructor(session: SessionRecord, number: number, isSession: boolean) {
     this.#session = session;
@@ -104,11 +103,12 @@ export class ChannelRecord {
   }
 
   terminal(size: { term: string; columns: number; rows: number }): void {
-    this.#terminal = true;
+    this.#terminal = size;
     this.#session.note(EventKind.terminal, this.#number, size);
   }
 
   resize(size: { columns: number; rows: number }): void {
+    this.#keys?.resize(size.columns, size.rows);
     this.#session.note(EventKind.resize, this.#number, size);
   }
 
@@ -137,13 +137,12 @@ export class ChannelRecord {
       };
       const scp = kind === 'scp' ? parseScpCommand(command ?? '') : undefined;
       this.#observer = scp === undefined ? new SftpObserver(sink, hash) : new ScpObserver(scp, sink, hash);
-    } else if (this.#terminal) {
-      if (keystrokes) {
-        this.#keys = new KeystrokeLog({ now: Date.now });
-        this.#session.terminalOpened(this);
-      }
+    } else if (this.#terminal !== undefined && keystrokes) {
+      const { columns, rows } = this.#terminal;
+      this.#keys = new KeystrokeLog({ now: Date.now, columns, rows });
+      this.#session.terminalOpened(this);
     }
-    if (!this.#terminal) {
+    if (this.#terminal === undefined) {
       this.#streams = new Map();
       this.#streamRoom = execLimit === 'full' ? Number.POSITIVE_INFINITY : execLimit;
     }
@@ -161,7 +160,7 @@ export class ChannelRecord {
   output(data: Uint8Array): void {
     this.#fromTarget += data.length;
     if (this.#observer !== undefined) this.#observe(() => this.#observer?.fromTarget(data));
-    else if (this.#terminal) {
+    else if (this.#terminal !== undefined) {
       this.#recording?.write(EventKind.output, this.#number, data);
       if (this.#keys !== undefined) {
         this.#keys.output(data);
@@ -172,7 +171,7 @@ export class ChannelRecord {
 
   errorOutput(data: Uint8Array): void {
     this.#fromTarget += data.length;
-    if (this.#terminal) this.#recording?.write(EventKind.errorOutput, this.#number, data);
+    if (this.#terminal !== undefined) this.#recording?.write(EventKind.errorOutput, this.#number, data);
     else if (this.#isSession) this.#stream('errorOutput', EventKind.errorOutput, data);
   }
 
@@ -197,8 +196,12 @@ export class ChannelRecord {
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.closed) return;
+    this.closed = true;
+    if (this.#keys !== undefined) {
+      this.#keys.end();
+      this.#recordKeys(this.#keys);
+    }
     if (this.#observer !== undefined) this.#observe(() => this.#observer?.end());
     for (const [stream, count] of this.#streams ?? []) {
       const sha256 = count.hash.digest('hex');
@@ -225,7 +228,7 @@ export class ChannelRecord {
   }
 
   #recordKeys(keys: KeystrokeLog): void {
-    for (const typed of keys.takeInput()) this.#recording?.write(EventKind.input, this.#number, typed);
+    for (const typed of keys.maskedInput()) this.#recording?.write(EventKind.input, this.#number, typed);
   }
 
   #stream(name: StreamName, kind: EventKind, data: Uint8Array): void {

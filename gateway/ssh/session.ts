@@ -30,6 +30,7 @@ export interface SessionServices {
   readonly connectTimeoutMs: number;
   readonly maxChannels: number;
   audit(event: WorkerAuditEvent): void;
+  keystrokes(lines: readonly KeystrokeLine[]): void;
   started(session: LiveSession): void;
   ended(session: LiveSession): void;
   onFault(error: unknown): void;
@@ -255,6 +256,7 @@ class SshSession implements LiveSession {
   async #close(end: End, recording: Recording | undefined): Promise<void> {
     const keystrokes: KeystrokeLine[] = [];
     this.#record?.takeKeystrokes(keystrokes);
+    if (keystrokes.length > 0) this.#services.keystrokes(keystrokes);
     let summary: RecordingSummary | undefined;
     try {
       summary = await recording?.seal(end.reason);

@@ -24,13 +24,16 @@ const command = (text: string): Uint8Array => encodeMessage(0, text).subarray(1)
 test('channel open is read as RFC 4254 §5.1 lays it out', () => {
   const message = encodeMessage(Message.channelOpen, 'session', 3, 2_097_152, 32_768);
   const open = readChannelOpen(message);
-  assert.deepEqual({ ...open, data: open.data.length }, {
-    type: 'session',
-    sender: 3,
-    window: 2_097_152,
-    maxPacket: 32_768,
-    data: 0,
-  });
+  assert.deepEqual(
+    { ...open, data: open.data.length },
+    {
+      type: 'session',
+      sender: 3,
+      window: 2_097_152,
+      maxPacket: 32_768,
+      data: 0,
+    },
+  );
 });
 
 test('channel request and pty-req are read', () => {
@@ -45,16 +48,23 @@ test('channel request and pty-req are read', () => {
 test('every truncation of a message is an error that names a field, never a crash', () => {
   const whole = encodeMessage(Message.channelRequest, 9, 'pty-req', true, 'xterm', 80, 24, 0, 0, '');
   for (let length = 1; length < whole.length - 16; length += 1)
-    assert.throws(() => {
-      const part = whole.subarray(0, length);
-      recipientOf(part);
-      readTerminalRequest(readChannelRequest(part).data);
-    }, SshWireError, `cut at ${length}`);
+    assert.throws(
+      () => {
+        const part = whole.subarray(0, length);
+        recipientOf(part);
+        readTerminalRequest(readChannelRequest(part).data);
+      },
+      SshWireError,
+      `cut at ${length}`,
+    );
 });
 
 test('a string length beyond the message is refused before it is read', () => {
   const message = Uint8Array.of(Message.globalRequest, 0xff, 0xff, 0xff, 0xff, 1);
-  assert.throws(() => new WireReader(message).string('request name'), /request name at offset 5 needs 4294967295/);
+  assert.throws(
+    () => new WireReader(message).string('request name'),
+    /request name at offset 5 needs 4294967295/,
+  );
 });
 
 test('data whose length field lies is refused', () => {

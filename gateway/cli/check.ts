@@ -1,0 +1,107 @@
+/** `sallyport check`: is everything reachable and well configured? */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { openArchive } from '../../recorder/index.ts';
+import { openNode } from '../bootstrap/bootstrap.ts';
+import type { Config } from '../config/config.ts';
+import { readHostKey } from '../ssh/host-key.ts';
+import type { Store, SystemRow } from '../store/port.ts';
+import { configOf, withCommon } from './common.ts';
+import { printList } from './output.ts';
+
+interface Finding {
+  readonly id: string;
+  readonly state: 'ok' | 'advice' | 'problem';
+  readonly text: string;
+}
+
+/** Systems asked at once: a check of a thousand must not take an hour, nor look like a scan. */
+const AT_ONCE = 16;
+
+export function addCheck(program: Command): void {
+  withCommon(
+    program.command('check').description('check configuration, store, vault, archive and every system'),
+  ).action(async (options: { config?: string; json?: boolean }) => {
+    const config = configOf(options.config);
+    const findings: Finding[] = [
+      { id: 'configuration', state: 'ok', text: config.file ?? 'defaults, there is no sallyport.yaml' },
+    ];
+    findings.push(await checkArchive(config), checkIdentity(config));
+    findings.push(...(await checkStore(config)));
+    printList(
+      findings,
+      [
+        { title: 'CHECK', value: (row) => row.id },
+        { title: 'STATE', value: (row) => row.state },
+        { title: '', value: (row) => row.text },
+      ],
+      { json: options.json, empty: '' },
+    );
+    if (findings.some((finding) => finding.state === 'problem')) process.exitCode = 1;
+  });
+}
+
+async function checkArchive({ archive }: Config): Promise<Finding> {
+  return await finding('archive', async () => {
+    await openArchive(archive.url).check();
+    return `${archive.url} takes recordings`;
+  });
+}
+
+function checkIdentity({ node }: Config): Finding {
+  const path = join(node.dataDir, 'keys', 'archive.identity');
+  return existsSync(path)
+    ? {
+        id: 'archive identity',
+        state: 'advice',
+        text: `${path} opens every recording: move it off this node, then only its holder can read them`,
+      }
+    : { id: 'archive identity', state: 'ok', text: 'not on this node' };
+}
+
+async function checkStore(config: Config): Promise<readonly Finding[]> {
+  let store: Store | undefined;
+  const opened = await finding('store and vault', async () => {
+    ({ store } = await openNode(config));
+    return `${config.store.url}, the master key fits`;
+  });
+  if (store === undefined) return [opened];
+  const systems = [...(await store.systems())].sort((a, b) => a.name.localeCompare(b.name));
+  const findings: Finding[] = [opened];
+  for (let at = 0; at < systems.length; at += AT_ONCE)
+    findings.push(
+      ...(await Promise.all(systems.slice(at, at + AT_ONCE).map((row) => checkSystem(row, config)))),
+    );
+  await store.close();
+  return findings;
+}
+
+async function checkSystem(system: SystemRow, config: Config): Promise<Finding> {
+  return await finding(`system ${system.name}`, async () => {
+    if (system.protocol !== 'ssh') return 'not checked: only SSH is';
+    const pinned = system.hostKey === 'trust-on-first-use' ? system.pinnedHostKey : system.hostKey;
+    const shown = await readHostKey({
+      host: system.host,
+      port: system.port,
+      timeoutMs: config.ssh.connectTimeoutSeconds * 1000,
+      type: pinned?.split(' ')[0],
+      legacyAlgorithms: system.legacyAlgorithms,
+    });
+    const where = `${system.host}:${system.port}`;
+    if (pinned === undefined && system.hostKey === undefined)
+      throw new Error(`${where} shows ${shown}: no hostKey is declared, so nobody can connect`);
+    if (pinned === undefined) return `${where} is reachable, its host key will be pinned on first use`;
+    if (shown !== pinned.split(' ').slice(0, 2).join(' '))
+      throw new Error(`${where} shows another host key than the pinned one: ${shown}`);
+    return `${where} is reachable and shows the pinned host key`;
+  });
+}
+
+async function finding(id: string, check: () => Promise<string>): Promise<Finding> {
+  try {
+    return { id, state: 'ok', text: await check() };
+  } catch (error) {
+    return { id, state: 'problem', text: error instanceof Error ? error.message : String(error) };
+  }
+}
