@@ -56,6 +56,10 @@ export interface FrontOptions {
   onFault(error: unknown): void;
 }
 
+// ssh2 pings every client by itself and would take the answers for its own; after the log-on
+// they are the relay's, which knows of no question. TCP keepalive finds dead clients.
+(ssh2.Server as unknown as { KEEPALIVE_CLIENT_INTERVAL: number }).KEEPALIVE_CLIENT_INTERVAL = 0;
+
 interface Arrival {
   readonly id: string;
   readonly source: string;

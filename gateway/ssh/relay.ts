@@ -46,6 +46,8 @@ export interface RelayOptions {
   onRefusal(request: string, reason: string): void;
   /** A leg broke the protocol; the owner ends the session. */
   onProtocolError(fault: 'client' | 'target', error: Error): void;
+  /** An error of ours, likewise. */
+  onFault(error: unknown): void;
 }
 
 interface Adoption {
@@ -179,8 +181,8 @@ export class Relay {
       if (from === 'client') this.#fromClient(message);
       else this.#fromTarget(message);
     } catch (error) {
-      if (!(error instanceof SshWireError)) throw error;
-      this.#options.onProtocolError(from, error);
+      if (error instanceof SshWireError) this.#options.onProtocolError(from, error);
+      else this.#options.onFault(error);
     }
   }
 

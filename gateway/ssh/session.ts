@@ -38,6 +38,7 @@ export interface SessionServices {
 
 /** Environment variable that carries the reason of a session without a terminal. */
 const REASON_VARIABLE = 'SALLYPORT_REASON';
+const INTERNAL_ERROR = 'the gateway had an internal error; the administrator finds it in the log';
 
 interface End {
   readonly code: EndCode;
@@ -57,7 +58,7 @@ export async function runSshSession(
     await new SshSession(front, desk, authorization, services).run();
   } catch (error) {
     services.onFault(error);
-    desk.fail('the gateway had an internal error; the administrator finds it in the log');
+    desk.fail(INTERNAL_ERROR);
   }
 }
 
@@ -138,7 +139,11 @@ class SshSession implements LiveSession {
   async run(): Promise<void> {
     const { control } = this.#services;
     this.#desk.hold();
-    this.#front.leg.onClose = () => this.#ended.resolve({ code: 'client-closed', reason: 'the client left' });
+    this.#front.leg.onClose = (error) =>
+      this.end(
+        'client-closed',
+        error === undefined ? 'the client left' : `the client's connection failed: ${error.message}`,
+      );
     this.#services.started(this);
     let recording: Recording | undefined;
     let end: End;
@@ -236,6 +241,10 @@ class SshSession implements LiveSession {
         }),
       onProtocolError: (fault, error) =>
         this.end('protocol-error', `the ${fault} broke the protocol: ${error.message}`),
+      onFault: (error) => {
+        this.#services.onFault(error);
+        this.end('protocol-error', INTERNAL_ERROR);
+      },
     });
     back.onClose = () => this.end('target-closed', `${system.name} closed the connection`);
     this.#limits = new SessionLimits(this.#authorization, Date.now());
@@ -301,7 +310,7 @@ function endOf(error: unknown): End {
     };
   return {
     code: 'protocol-error',
-    reason: 'the gateway had an internal error; the administrator finds it in the log',
+    reason: INTERNAL_ERROR,
   };
 }
 
