@@ -2,12 +2,12 @@
 import { Command, CommanderError } from 'commander';
 import { ArchiveError, ContainerError } from '../../recorder/index.ts';
 import { VaultError } from '../../vault-client/index.ts';
-import { ConfigurationError } from '../config/config.ts';
+import { ConfigurationError, configJsonSchema } from '../config/config.ts';
 import { StoreError } from '../store/errors.ts';
 import { addApply } from './apply.ts';
 import { addAudit } from './audit.ts';
 import { addCheck } from './check.ts';
-import { UsageError } from './output.ts';
+import { printJson, UsageError } from './output.ts';
 import { addRecordings } from './recordings.ts';
 import { addServe } from './serve.ts';
 import { addSessions } from './sessions.ts';
@@ -15,7 +15,7 @@ import { VERSION } from './version.ts';
 
 const program = new Command('sallyport')
   .description(
-    'Privileged session gateway: people log on with their own SSH client, reach systems with\n' +
+    'Privileged session gateway: people log on with their own SSH client, reach systems with ' +
       'credentials they never see, and everything they do is recorded.',
   )
   .version(VERSION)
@@ -28,6 +28,10 @@ addCheck(program);
 addSessions(program);
 addRecordings(program);
 addAudit(program);
+program
+  .command('schema')
+  .description('print the JSON Schema of sallyport.yaml, for editors')
+  .action(() => printJson(configJsonSchema()));
 
 try {
   await program.parseAsync();

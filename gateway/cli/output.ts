@@ -90,7 +90,7 @@ export function bytesText(bytes: number | undefined): string | undefined {
 }
 
 /** Control characters made visible: what an attacker named must not draw on an auditor's terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(
     /\p{Cc}/gu,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,

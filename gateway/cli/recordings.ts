@@ -26,6 +26,7 @@ import { configOf, openStore, operator, withCommon } from './common.ts';
 import {
   bytesText,
   durationText,
+  printable,
   printFields,
   printJson,
   printList,
@@ -50,7 +51,10 @@ export function addRecordings(program: Command): void {
     .option('--limit <count>', 'at most this many', '100')
     .action(async (options: CommonOptions & { limit: string }) => {
       await using store = await openStore(options.config);
-      const rows = await store.sessions({ recorded: true }, { limit: Number(options.limit) });
+      const rows = await store.sessions(
+        { recorded: true },
+        { limit: numberOption('--limit', options.limit) },
+      );
       printList(
         rows,
         [
@@ -63,6 +67,28 @@ export function addRecordings(program: Command): void {
           { title: 'STATE', value: stateOf },
         ],
         { json: options.json, empty: 'no recordings yet' },
+      );
+    });
+
+  withCommon(
+    recordings
+      .command('search')
+      .description('find what was typed, over all sessions, newest first')
+      .argument('<text>', 'words to look for'),
+  )
+    .option('--limit <count>', 'at most this many', '100')
+    .action(async (text: string, options: CommonOptions & { limit: string }) => {
+      await using store = await openStore(options.config);
+      const rows = await store.searchKeystrokes(text, { limit: numberOption('--limit', options.limit) });
+      printList(
+        rows.map((row) => ({ id: row.sessionId, ...row })),
+        [
+          { title: 'ID', value: (row) => row.id },
+          { title: 'TIME', value: (row) => timeText(row.at) },
+          { title: 'KIND', value: (row) => row.kind },
+          { title: 'TEXT', value: (row) => row.text },
+        ],
+        { json: options.json, empty: `nobody typed ${text}` },
       );
     });
 
@@ -87,7 +113,10 @@ export function addRecordings(program: Command): void {
         end: manifest?.reason,
         head: session.headHash,
       };
-      printFields(fields, options.json);
+      const commands = await opened.commands();
+      if (options.json === true) return printJson({ ...fields, commands });
+      printFields(fields, false);
+      for (const { at, text } of commands) process.stdout.write(`  ${timeText(at)}  ${printable(text)}\n`);
     },
   );
 
@@ -167,6 +196,8 @@ function withIdentity(command: Command): Command {
 interface Opened extends AsyncDisposable {
   readonly session: SessionRow;
   readonly reader: RecordingReader;
+  /** The commands that were typed, oldest first; `at` is ms since the epoch. */
+  commands(): Promise<readonly { readonly at: number; readonly text: string }[]>;
   audit(code: 'recording.played' | 'recording.exported', detail: Record<string, string>): Promise<void>;
 }
 
@@ -181,6 +212,10 @@ async function openOne(id: string, options: CommonOptions, decrypt: boolean): Pr
     return {
       session,
       reader,
+      async commands() {
+        const rows = await store.keystrokes(session.id, 'command');
+        return rows.map(({ at, text }) => ({ at, text })).sort((a, b) => a.at - b.at);
+      },
       audit: (code, detail) => audit(store, config, session, code, detail),
       async [Symbol.asyncDispose]() {
         await reader.close();
