@@ -82,8 +82,16 @@ function terminalOf(pid: number): string | undefined {
   }
 }
 
-/** Ends the program and what it started. */
-export function endProgram(program: ChildProcessWithoutNullStreams, signal: NodeJS.Signals): void {
+/**
+ * Ends the program as a hang-up does. `script` is deaf to SIGHUP, and waits for shells that
+ * ignore SIGTERM; once it is killed, its terminal hangs up on them.
+ */
+export function endProgram(program: ChildProcessWithoutNullStreams): void {
+  signalProgram(program, program.spawnfile === 'script' ? 'SIGKILL' : 'SIGHUP');
+}
+
+/** Sends a signal to the program and what it started. */
+export function signalProgram(program: ChildProcessWithoutNullStreams, signal: NodeJS.Signals): void {
   if (program.pid === undefined || program.exitCode !== null || program.signalCode !== null) return;
   try {
     process.kill(-program.pid, signal);

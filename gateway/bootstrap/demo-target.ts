@@ -5,12 +5,14 @@
  */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer } from 'node:net';
 import ssh2 from 'ssh2';
 import {
   endProgram,
   hasTerminals,
   resizeTerminal,
   sftpServer,
+  signalProgram,
   startProgram,
   type Terminal,
 } from './demo-programs.ts';
@@ -37,16 +39,12 @@ process.on('disconnect', () => process.exit(0));
 // Ctrl-C reaches the whole process group; the parent decides when sessions end.
 process.on('SIGINT', () => {});
 process.on('exit', () => {
-  for (const program of programs) endProgram(program, 'SIGHUP');
+  for (const program of programs) endProgram(program);
 });
 
 function serve(order: DemoOrder): void {
-  const server = new ssh2.Server({ hostKeys: [order.hostKey] }, (client, info) => {
+  const ssh = new ssh2.Server({ hostKeys: [order.hostKey] }, (client) => {
     client.on('error', () => {});
-    if (info.ip !== LOOPBACK) {
-      client.end();
-      return;
-    }
     client.on('authentication', (context) => {
       const right =
         context.method === 'password' &&
@@ -56,6 +54,11 @@ function serve(order: DemoOrder): void {
       else context.reject(['password']);
     });
     client.on('session', (accept) => serveSession(accept()));
+  });
+  // A socket of our own: without Nagle's delay, each key echoes at once.
+  const server = createServer({ noDelay: true }, (socket) => {
+    if (socket.remoteAddress === LOOPBACK) ssh.injectSocket(socket);
+    else socket.destroy();
   });
   server.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EADDRINUSE' && order.port !== 0) serve({ ...order, port: 0 });
@@ -99,7 +102,7 @@ function serveSession(session: ssh2.Session): void {
   });
   session.on('signal', (accept, _reject, info) => {
     const signal = `SIG${info.name.replace(/^SIG/, '')}`;
-    if (program !== undefined && isSignal(signal)) endProgram(program, signal);
+    if (program !== undefined && isSignal(signal)) signalProgram(program, signal);
     accept?.();
   });
   const start = (channel: ssh2.ServerChannel, command: string | undefined, on: Terminal | undefined) => {
@@ -139,7 +142,7 @@ function runProgram(
   channel.pipe(program.stdin);
   program.stdout.pipe(channel, { end: false });
   program.stderr.pipe(channel.stderr, { end: false });
-  channel.on('close', () => endProgram(program, 'SIGHUP'));
+  channel.on('close', () => endProgram(program));
   program.on('close', (code, signal) => {
     programs.delete(program);
     if (signal !== null) channel.exit(signal.replace(/^SIG/, ''));

@@ -11,5 +11,8 @@ import { openSqliteStore } from './sqlite.ts';
 export async function openStoreAt(url: string): Promise<Store> {
   if (url.startsWith('sqlite:')) return await openSqliteStore(url.slice('sqlite:'.length));
   const scheme = url.slice(0, Math.max(0, url.indexOf(':')));
-  throw new StoreError('unavailable', `store.url: ${scheme} is not supported by this version, use sqlite:PATH`);
+  throw new StoreError(
+    'unavailable',
+    `store.url: ${scheme} is not supported by this version, use sqlite:PATH`,
+  );
 }
