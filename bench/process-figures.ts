@@ -1,0 +1,32 @@
+/** What a process used, from /proc (proc(5)). */
+import { readFileSync } from 'node:fs';
+import { clockTicks } from './machine.ts';
+
+/**
+ * CPU seconds, user and system, of all threads of a process and of its children that have
+ * ended and been waited for (an sshd does its work in such children). Steps of 10 ms.
+ */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  // The second field, the command in brackets, may hold anything; fields 14 to 17 count the time.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+  return ticks / clockTicks();
+}
+
+export interface Memory {
+  /** Resident set. */
+  readonly rssBytes: number;
+  /** Proportional set: pages that processes share are divided among them. */
+  readonly pssBytes: number;
+}
+
+export function memoryOf(pid: number): Memory {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
+  const bytes = (name: string): number => {
+    const kib = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1];
+    if (kib === undefined) throw new Error(`/proc/${pid}/smaps_rollup has no line ${name}`);
+    return Number(kib) * 1024;
+  };
+  return { rssBytes: bytes('Rss'), pssBytes: bytes('Pss') };
+}

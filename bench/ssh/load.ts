@@ -1,0 +1,159 @@
+/**
+ * Process entry: a light SSH client that puts load on a server. It does one job, sent by its
+ * parent, answers with the outcome and keeps its connections until the parent disconnects.
+ */
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { Client, type ClientChannel } from 'ssh2';
+import type { Endpoint, Job, JobOutcome } from './jobs.ts';
+
+/** Resolves when a connection is logged on. */
+async function logOn(endpoint: Endpoint): Promise<Client> {
+  const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true });
+  const client = new Client();
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      client.once('ready', resolve);
+      client.once('error', reject);
+      client.once('close', () => reject(new Error('the connection was closed before the log-on')));
+      client.connect({
+        sock: socket,
+        username: endpoint.login,
+        privateKey: readFileSync(endpoint.keyFile),
+        algorithms: { cipher: ['aes128-gcm@openssh.com'], compress: ['none'] },
+        readyTimeout: 60_000,
+      });
+    });
+  });
+  client.on('error', () => {});
+  return client;
+}
+
+/** Logs on, runs `true`, leaves. */
+async function runTrue(endpoint: Endpoint): Promise<void> {
+  const client = await logOn(endpoint);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      client.once('close', () => reject(new Error('the connection was closed under the command')));
+      client.exec('true', (error, channel) => {
+        if (error) return reject(error);
+        let code: number | null | undefined;
+        channel.on('exit', (status: number | null) => {
+          code = status;
+        });
+        channel.on('close', () => (code === 0 ? resolve() : reject(new Error(`true ended with ${code}`))));
+        channel.resume();
+      });
+    });
+  } finally {
+    client.end();
+  }
+}
+
+/** Resolves with a shell on a terminal that has shown its prompt. */
+async function openShell(endpoint: Endpoint): Promise<ClientChannel> {
+  const client = await logOn(endpoint);
+  return await new Promise((resolve, reject) => {
+    client.once('close', () => reject(new Error('the connection was closed before the prompt')));
+    client.shell({ term: 'xterm-256color', cols: 80, rows: 24 }, (error, channel) => {
+      if (error) return reject(error);
+      channel.once('data', () => resolve(channel));
+    });
+  });
+}
+
+/** Runs `work` `count` times, `concurrency` at once; returns how long each took and what failed. */
+async function many(
+  count: number,
+  concurrency: number,
+  work: () => Promise<void>,
+): Promise<{ seconds: number; millis: number[]; errors: string[] }> {
+  const started = performance.now();
+  const millis: number[] = [];
+  const errors: string[] = [];
+  let left = count;
+  const lane = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      const begun = performance.now();
+      try {
+        await work();
+        millis.push(performance.now() - begun);
+      } catch (error) {
+        errors.push(String(error));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, lane));
+  return { seconds: (performance.now() - started) / 1000, millis, errors };
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Types `keys` letters, one every `spacingMs`; resolves with ms from each key to its echo. */
+async function typeKeys(channel: ClientChannel, keys: number, spacingMs: number): Promise<number[]> {
+  const sentAt: number[] = [];
+  const millis: number[] = [];
+  const done = new Promise<void>((resolve, reject) => {
+    channel.once('close', () => reject(new Error('the shell ended while keys were typed')));
+    channel.on('data', (bytes: Buffer) => {
+      const now = performance.now();
+      for (const byte of bytes) {
+        const sent = sentAt[millis.length];
+        if (sent === undefined || byte !== letter(millis.length))
+          return reject(new Error(`byte ${byte} is not the echo of key ${millis.length}`));
+        millis.push(now - sent);
+      }
+      if (millis.length === keys) resolve();
+    });
+  });
+  // Who awaits `done` comes later; a failure before that must not end the process.
+  done.catch(() => {});
+  const start = performance.now();
+  for (let index = 0; index < keys; index += 1) {
+    await sleep(Math.max(0, start + index * spacingMs - performance.now()));
+    sentAt.push(performance.now());
+    channel.write(Buffer.of(letter(index)));
+  }
+  await done;
+  return millis;
+}
+
+const letter = (index: number): number => 0x61 + (index % 26);
+
+/** All endpoints at the same time, their keys evenly apart, so that whatever disturbs meets all. */
+async function echo(job: Job & { kind: 'echo' }): Promise<number[][]> {
+  const channels = await Promise.all(job.endpoints.map(openShell));
+  // cat never sees a key: the terminal's driver in the target's kernel echoes it.
+  for (const channel of channels) channel.resume().write('exec cat\n');
+  await sleep(1000);
+  for (const channel of channels) channel.removeAllListeners('data');
+  return await Promise.all(
+    channels.map(async (channel, index) => {
+      await sleep((index * job.spacingMs) / channels.length);
+      return await typeKeys(channel, job.keys, job.spacingMs);
+    }),
+  );
+}
+
+async function perform(job: Job): Promise<JobOutcome> {
+  switch (job.kind) {
+    case 'set-ups':
+      return { kind: job.kind, ...(await many(job.count, job.concurrency, () => runTrue(job.endpoint))) };
+    case 'idle': {
+      const open = async (): Promise<void> => void (await openShell(job.endpoint));
+      return { kind: job.kind, ...(await many(job.count, job.concurrency, open)) };
+    }
+    case 'echo':
+      return { kind: job.kind, millis: await echo(job) };
+  }
+}
+
+process.once('disconnect', () => process.exit());
+process.once('message', (job: Job) => {
+  perform(job).then(
+    (outcome) => process.send?.(outcome),
+    (error: unknown) => process.send?.({ kind: 'failed', error: String(error) } satisfies JobOutcome),
+  );
+});

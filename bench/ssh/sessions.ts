@@ -1,0 +1,192 @@
+/** What a session costs: its set-up, a keystroke's way, and memory while nothing happens. */
+import { run } from '../../test/support/process.ts';
+import { median, percentile, rotated } from '../figures/statistics.ts';
+import { cpuSeconds, type Memory, memoryOf } from '../process-figures.ts';
+import type { BenchOptions } from '../report.ts';
+import { type Bed, gatewayEndpoint, startBenchGateway } from './bed.ts';
+import { runLoad, startLoad } from './jobs.ts';
+
+export type SetUpClient = 'light' | 'openssh';
+export type SetUpPath = 'direct' | 'jump' | 'haproxy' | 'gateway';
+
+export interface SetUps {
+  readonly client: SetUpClient;
+  readonly path: SetUpPath;
+  /** By the clock, client and servers on the same cores. */
+  readonly perSecond: number;
+  readonly ratioToDirect: number;
+  /** From TCP connect to the command's end. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** CPU of the server that the client connects to. */
+  readonly cpuMsPerSetUp: number;
+  /** How many a second one core of that server would do. */
+  readonly perSecondAndCore: number;
+  readonly count: number;
+  readonly failures: number;
+}
+
+const CONCURRENCY = 8;
+const SET_UP_PATHS = {
+  light: ['direct', 'haproxy', 'gateway'],
+  openssh: ['direct', 'jump', 'gateway'],
+} as const;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+interface Batch {
+  readonly seconds: number;
+  readonly millis: readonly number[];
+  readonly errors: readonly string[];
+}
+
+/** `count` log-ons per round and path with the light client, a fifth of that with OpenSSH's. */
+export async function measureSetUps(bed: Bed, count: number, options: BenchOptions): Promise<SetUps[]> {
+  const runs = (['light', 'openssh'] as const).flatMap((client) =>
+    SET_UP_PATHS[client].map((path) => ({
+      client,
+      path,
+      count: client === 'light' ? count : Math.ceil(count / 5),
+      batches: [] as (Batch & { readonly cpu: number })[],
+    })),
+  );
+  for (let round = 0; round < options.rounds; round += 1) {
+    for (const { client, path, count, batches } of rotated(runs, round)) {
+      const before = cpuSeconds(bed.servers[path]);
+      const batch =
+        path === 'jump' || client === 'openssh'
+          ? await byOpenssh(bed, path, count)
+          : await byLight(bed, path, count);
+      // Sessions end on the gateway a moment after their clients have left.
+      await sleep(500);
+      batches.push({ ...batch, cpu: cpuSeconds(bed.servers[path]) - before });
+      if (batch.errors[0] !== undefined) options.progress(`set-ups, ${path}: ${batch.errors[0]}`);
+    }
+    options.progress(`set-ups: round ${round + 1} of ${options.rounds}`);
+  }
+  const rows = runs.map(({ client, path, count, batches }) => {
+    const rate = median(batches.map((batch) => batch.millis.length / batch.seconds));
+    const cpu = median(batches.map((batch) => batch.cpu / batch.millis.length));
+    const millis = batches.flatMap((batch) => batch.millis);
+    return {
+      client,
+      path,
+      perSecond: rate,
+      p50Ms: percentile(millis, 50),
+      p99Ms: percentile(millis, 99),
+      cpuMsPerSetUp: cpu * 1000,
+      perSecondAndCore: 1 / cpu,
+      count: count * batches.length,
+      failures: batches.reduce((sum, batch) => sum + batch.errors.length, 0),
+    };
+  });
+  return rows.map((row) => {
+    const base = rows.find((each) => each.client === row.client && each.path === 'direct');
+    return { ...row, ratioToDirect: row.perSecond / (base?.perSecond ?? Number.NaN) };
+  });
+}
+
+async function byLight(bed: Bed, path: Exclude<SetUpPath, 'jump'>, count: number): Promise<Batch> {
+  return await runLoad({ kind: 'set-ups', endpoint: bed.endpoints[path], count, concurrency: CONCURRENCY });
+}
+
+async function byOpenssh(bed: Bed, path: SetUpPath, count: number): Promise<Batch> {
+  const started = performance.now();
+  const millis: number[] = [];
+  const errors: string[] = [];
+  let left = count;
+  const lane = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      const begun = performance.now();
+      const { code, stderr } = await run('ssh', ['-F', bed.sshConfig, path, 'true']);
+      if (code === 0) millis.push(performance.now() - begun);
+      else errors.push(`ssh ended with ${code}: ${stderr.trim()}`);
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, lane));
+  return { seconds: (performance.now() - started) / 1000, millis, errors };
+}
+
+export interface Echo {
+  readonly path: 'direct' | 'haproxy' | 'gateway';
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** To the direct path. */
+  readonly addedP50Ms: number;
+  readonly addedP99Ms: number;
+  readonly keys: number;
+}
+
+/** One key every 20 ms at each path, all paths at the same time from one client. */
+export async function measureEcho(bed: Bed, keys: number, options: BenchOptions): Promise<Echo[]> {
+  const paths = ['direct', 'haproxy', 'gateway'] as const;
+  const rounds: (readonly (readonly number[])[])[] = [];
+  for (let round = 0; round < options.rounds; round += 1) {
+    const order = rotated(paths, round);
+    const endpoints = order.map((path) => bed.endpoints[path]);
+    const { millis } = await runLoad({ kind: 'echo', endpoints, keys, spacingMs: 20 });
+    rounds.push(paths.map((path) => millis[order.indexOf(path)] ?? []));
+    options.progress(`echo: round ${round + 1} of ${options.rounds}`);
+  }
+  const over = (index: number, percent: number): number =>
+    median(rounds.map((millis) => percentile(millis[index] ?? [], percent)));
+  return paths.map((path, index) => ({
+    path,
+    p50Ms: over(index, 50),
+    p99Ms: over(index, 99),
+    addedP50Ms: over(index, 50) - over(0, 50),
+    addedP99Ms: over(index, 99) - over(0, 99),
+    keys: keys * options.rounds,
+  }));
+}
+
+export interface Idle {
+  readonly sessions: number;
+  readonly failures: number;
+  readonly openedInSeconds: number;
+  readonly before: Memory;
+  readonly after: Memory;
+  readonly rssBytesPerSession: number;
+  readonly pssBytesPerSession: number;
+  /** CPU seconds of the gateway over the measurement. */
+  readonly cpuSeconds: number;
+  /** Of which per second and session while nothing happens. */
+  readonly idleCpuMsPerSecond: number;
+}
+
+/** A gateway of its own, warmed up by some sessions, then `count` shells that nobody types in. */
+export async function measureIdle(bed: Bed, count: number, options: BenchOptions): Promise<Idle> {
+  const settleMs = options.quick ? 2000 : 10_000;
+  const gateway = await startBenchGateway(bed.target);
+  try {
+    const endpoint = gatewayEndpoint(gateway, bed.target, 'alice');
+    // Code that every session runs is loaded and compiled before memory is looked at.
+    await runLoad({ kind: 'set-ups', endpoint, count: Math.ceil(count / 3), concurrency: CONCURRENCY });
+    await sleep(settleMs);
+    const before = memoryOf(gateway.pid);
+    options.progress(`idle: opening ${count} shells`);
+    const load = await startLoad({ kind: 'idle', endpoint, count, concurrency: CONCURRENCY });
+    await sleep(settleMs);
+    const cpu = cpuSeconds(gateway.pid);
+    await sleep(settleMs);
+    const idleCpu = cpuSeconds(gateway.pid) - cpu;
+    const after = memoryOf(gateway.pid);
+    const { millis, errors, seconds } = load.outcome;
+    if (errors[0] !== undefined) options.progress(`idle: ${errors[0]}`);
+    await load.stop();
+    return {
+      sessions: millis.length,
+      failures: errors.length,
+      openedInSeconds: seconds,
+      before,
+      after,
+      rssBytesPerSession: (after.rssBytes - before.rssBytes) / millis.length,
+      pssBytesPerSession: (after.pssBytes - before.pssBytes) / millis.length,
+      cpuSeconds: cpuSeconds(gateway.pid),
+      idleCpuMsPerSecond: (idleCpu / settleMs) * 1e6,
+    };
+  } finally {
+    await gateway.stop();
+  }
+}
