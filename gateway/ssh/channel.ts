@@ -108,9 +108,12 @@ export class RelayChannel {
     this.#settleClose();
   }
 
-  /** Shows text of the gateway's own: on the terminal, or as standard error. */
-  show(text: string): void {
-    if (this.type !== 'session' || this.dead || this.#closeSentTo.client) return;
+  /**
+   * Shows text of the gateway's own: on the terminal, or as standard error.
+   * @returns false when the channel shows no text, or its client has no room for it now
+   */
+  show(text: string): boolean {
+    if (this.type !== 'session' || this.dead || this.#closeSentTo.client) return false;
     this.#showing = true;
     const shown = this.down?.inject(
       this.terminal
@@ -118,16 +121,19 @@ export class RelayChannel {
         : encodeMessage(Message.channelExtendedData, this.client.number, STDERR, text),
     );
     this.#showing = false;
-    if (shown === true) this.record.notice(text);
+    if (shown !== true) return false;
+    this.record.notice(text);
+    return true;
   }
 
   /**
    * Ends the program that the client asked for or runs: text on its standard error, exit
    * status, EOF and close (RFC 4254 §6.10, §5.3). The target sees a close.
+   * @returns whether the text was shown
    */
-  abort(text: string, exitStatus: number): void {
-    if (this.dead || this.up === undefined) return;
-    this.show(text);
+  abort(text: string, exitStatus: number): boolean {
+    if (this.dead || this.up === undefined) return false;
+    const shown = this.show(text);
     this.dead = true;
     const to = this.client.number;
     if (this.type === 'session')
@@ -136,6 +142,7 @@ export class RelayChannel {
     this.#sendClose('client');
     this.#sendClose('target');
     this.#finishDead();
+    return shown;
   }
 
   set lock(locked: boolean) {

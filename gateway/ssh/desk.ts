@@ -31,7 +31,7 @@ const DESK_MAX_PACKET = 32 * 1024;
 /** Held bytes at which reading pauses: a client sends little before it hears from its server. */
 const HELD_LIMIT = 256 * 1024;
 /** A client that was told why it fails gets this long to close by itself. */
-const FAREWELL_MS = 2_000;
+export const FAREWELL_MS = 2_000;
 /** Exit status for "the connection failed", as OpenSSH's client uses it. */
 const FAILED_STATUS = 255;
 

@@ -72,6 +72,7 @@ export class Relay {
   readonly #targetGlobals = new ReplyQueue();
   readonly #legs: ChannelLegs;
   #locked = false;
+  #over = false;
   #adopting: Adoption | undefined;
   /** Something happened that counts against the idle limit; the owner clears it. */
   active = true;
@@ -118,9 +119,21 @@ export class Relay {
     }
   }
 
-  /** Ends every channel in the client's own terms: text, exit status, close. */
-  abort(text: string): void {
-    for (const channel of [...this.#channels]) channel.abort(text, REFUSED_STATUS);
+  /**
+   * Ends every channel in the client's own terms: text, exit status, close. Whatever either
+   * side says from then on is dropped.
+   * @returns whether every program's person was told; there may be none, or no room for the text
+   */
+  abort(text: string): boolean {
+    this.#over = true;
+    let told = false;
+    let untold = false;
+    for (const channel of [...this.#channels]) {
+      const shown = channel.abort(text, REFUSED_STATUS);
+      told ||= shown;
+      untold ||= channel.started && !shown;
+    }
+    return told && !untold;
   }
 
   /** Writes out what the recording still has to say about open channels. */
@@ -177,6 +190,7 @@ export class Relay {
   }
 
   #guard(from: 'client' | 'target', message: Uint8Array): void {
+    if (this.#over) return;
     try {
       if (from === 'client') this.#fromClient(message);
       else this.#fromTarget(message);

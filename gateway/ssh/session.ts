@@ -17,7 +17,7 @@ import { SessionLimits } from '../session/limits.ts';
 import type { LiveSession } from '../session/live.ts';
 import { askLine, pickTarget } from './ask.ts';
 import { dialTarget, TargetError } from './back.ts';
-import { Desk, type Program } from './desk.ts';
+import { Desk, FAREWELL_MS, type Program } from './desk.ts';
 import type { AuthenticatedConnection } from './front.ts';
 import { type Leg, Pause } from './leg.ts';
 import { SessionRecord } from './record.ts';
@@ -120,6 +120,7 @@ class SshSession implements LiveSession {
   #relay: Relay | undefined;
   #record: SessionRecord | undefined;
   #limits: SessionLimits | undefined;
+  #over = false;
   /** Locked, perhaps while the target was still being dialled. */
   #lockedWith: string | undefined;
 
@@ -161,7 +162,6 @@ class SshSession implements LiveSession {
     } catch (error) {
       end = endOf(error);
       this.#back?.destroy();
-      this.#audit(end);
       if (end.code === 'protocol-error') this.#services.onFault(error);
       this.#desk.fail(end.reason);
     }
@@ -183,6 +183,7 @@ class SshSession implements LiveSession {
   }
 
   end(code: EndCode, reason: string): void {
+    this.#over = true;
     this.#ended.resolve({ code, reason });
   }
 
@@ -216,7 +217,9 @@ class SshSession implements LiveSession {
     );
   }
 
+  /** Not once the session is over: the client's leg must then hear that it is being closed. */
   #bothLegs(act: (leg: Leg) => void): void {
+    if (this.#over) return;
     act(this.#front.leg);
     if (this.#back !== undefined) act(this.#back);
   }
@@ -255,10 +258,11 @@ class SshSession implements LiveSession {
     back.resume(Pause.starting);
 
     const end = await this.#ended.promise;
-    if (end.code !== 'client-closed') relay.abort(`\r\nsallyport: ${end.reason}\r\n`);
+    const told = end.code !== 'client-closed' && relay.abort(`\r\nsallyport: ${end.reason}\r\n`);
     relay.finish();
-    front.disconnect(DisconnectReason.byApplication, `sallyport: ${end.reason}`);
     back.disconnect(DisconnectReason.byApplication, 'session ended');
+    if (told) await farewell(front);
+    front.disconnect(DisconnectReason.byApplication, `sallyport: ${end.reason}`);
     return end;
   }
 
@@ -272,6 +276,7 @@ class SshSession implements LiveSession {
     } catch (error) {
       this.#services.onFault(error);
     }
+    this.#audit(end, summary);
     this.#services.ended(this);
     await this.#services.control.sessionEnded({
       sessionId: this.id,
@@ -287,9 +292,15 @@ class SshSession implements LiveSession {
     return { sessionId: this.id, connection: this.#front.id, source: this.#front.source };
   }
 
-  #audit(end: End): void {
+  #audit(end: End, recording: RecordingSummary | undefined): void {
     const code = AUDIT_CODES[end.code];
     if (code !== undefined) this.#services.audit({ ...this.#subject, code, detail: { reason: end.reason } });
+    if (recording?.sealed === false && end.code !== 'archive-failed')
+      this.#services.audit({
+        ...this.#subject,
+        code: 'recording.failed',
+        detail: { reason: 'the archive did not take the end of the recording' },
+      });
   }
 }
 
@@ -312,6 +323,19 @@ function endOf(error: unknown): End {
     code: 'protocol-error',
     reason: INTERNAL_ERROR,
   };
+}
+
+/**
+ * Lets a client that was told why it ends close by itself: OpenSSH's leaves at once when it
+ * is disconnected, before it has shown what its channels received.
+ */
+async function farewell(front: Leg): Promise<void> {
+  front.resume(Pause.recorder | Pause.congestion | Pause.starting);
+  if (front.closed) return;
+  await new Promise<void>((resolve) => {
+    front.onClose = () => resolve();
+    setTimeout(resolve, FAREWELL_MS);
+  });
 }
 
 /** A line of the gateway's own, in reverse video so that it stands out from the program's. */
