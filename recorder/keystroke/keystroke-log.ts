@@ -47,6 +47,15 @@ const ENTERS_MAX = 64;
 /** A piece of keys is closed at this size. */
 const PIECE_MAX = 4096;
 
+/** An Enter whose line the screen has not ended yet. */
+interface Entered {
+  readonly at: number;
+  /** What stands on its line is what was typed. */
+  readonly shown: boolean;
+  /** Its line was typed ahead and masked: the screen may show it later, behind the next prompt. */
+  readonly ahead: boolean;
+}
+
 /** `reacted`: released without an echo. */
 type Verdict = 'release' | 'reacted' | 'mask' | 'wait';
 /** When the screen is looked at: before a control acts, before a line feed, at the end of a chunk. */
@@ -76,10 +85,11 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
   #echoedRow = 0;
   #masked = false;
   #edited = false;
+  /** What was masked of it was typed ahead. */
+  #ahead = false;
   /** The last thing told was a mask: another one behind it would tell of a length. */
   #afterMask = false;
-  /** Lines sent by Enter that the screen has not ended yet. */
-  #enters: { readonly at: number; readonly shown: boolean }[] = [];
+  #enters: Entered[] = [];
 
   #pieces: KeystrokePiece[] = [];
   #keys = '';
@@ -246,6 +256,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     this.#echoed = false;
     this.#masked = false;
     this.#edited = false;
+    this.#ahead = false;
   }
 
   /** {@link ScreenListener} */
@@ -274,7 +285,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
       if (verdict === 'wait') break;
       this.#queue.shift();
       this.#heldPoints -= head.points.length;
-      if (verdict === 'mask') this.#maskRun();
+      if (verdict === 'mask') this.#maskRun(head);
       else this.#releaseRun(head, verdict === 'release');
       this.#headChanged();
     }
@@ -385,10 +396,11 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
   }
 
   /** Masks the run that was just taken off the queue, and the erasing and typing behind it that belongs to it. */
-  #maskRun(): void {
+  #maskRun(run: Run): void {
     if (!this.#afterMask) this.#tell(this.#time, MASK, MASK_BYTES);
     this.#afterMask = true;
     this.#masked = true;
+    this.#ahead = run.anchor === NEXT_LINE;
     for (;;) {
       const next = this.#queue[0];
       if (next === undefined || (next.kind === 'key' && next.role !== 'erase')) return;
@@ -400,7 +412,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
   #maskAll(): void {
     for (let head = this.#queue.shift(); head !== undefined; head = this.#queue.shift()) {
       if (head.kind === 'key') this.#releaseKey(head);
-      else this.#maskRun();
+      else this.#maskRun(head);
     }
     this.#heldPoints = 0;
     this.#screen.watched = false;
@@ -416,7 +428,8 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     this.#closePiece();
     if (key.role === 'enter' && !this.#screen.alternate && this.#enters.length < ENTERS_MAX) {
       const secret = this.#secretLine === this.#screen.serial && this.#masked;
-      this.#enters.push({ at: key.at, shown: !secret && (!this.#masked || this.#echoed || this.#edited) });
+      const shown = !secret && (!this.#masked || this.#echoed || this.#edited);
+      this.#enters.push({ at: key.at, shown, ahead: this.#ahead });
     }
     this.#secretLine = -1;
     this.#forgetLine();
@@ -432,13 +445,8 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     if (text === undefined) return;
     const entered = this.#enters.shift();
     if (typedHere) this.#prompt.serial = -1;
-    if (
-      entered === undefined ||
-      !entered.shown ||
-      text === '' ||
-      Array.from(text).every((char) => isMark(char.codePointAt(0) ?? 0))
-    )
-      return;
+    if (entered === undefined || !(typedHere ? entered.shown : entered.ahead)) return;
+    if (text === '' || Array.from(text).every((char) => isMark(char.codePointAt(0) ?? 0))) return;
     this.#closePiece();
     this.#pieces.push({ at: entered.at, kind: 'command', text });
   }
