@@ -232,7 +232,7 @@ class FileAppender implements ArchiveAppender {
 
   async append(bytes: Uint8Array): Promise<void> {
     try {
-      if (this.#torn) await truncate(this.#fd, this.#durable);
+      // A part that an append before left behind is written over.
       this.#torn = true;
       let done = 0;
       while (done < bytes.length) {

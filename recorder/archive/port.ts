@@ -36,8 +36,8 @@ export class ArchiveError extends Error {
 export interface ArchiveAppender {
   /**
    * Resolves when `bytes` are durable behind everything appended before. After a
-   * rejection (always {@link ArchiveError}) the same bytes may be appended again:
-   * whatever part of them was written is gone first.
+   * rejection (always {@link ArchiveError}) the same bytes may be appended again;
+   * whatever part of them was written then counts for nothing.
    */
   append(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;

@@ -94,7 +94,6 @@ export class LiveRecording implements Recording {
   /** Size of the segment before, to lend the next one enough at once. */
   #sizeHint = 0;
   #cut: CutSegment[] = [];
-  #lastAt = 0;
 
   #unacknowledged = 0;
   /** When the oldest byte of the append in flight was taken. */
@@ -168,8 +167,8 @@ export class LiveRecording implements Recording {
   #take(kind: EventKind, channel: number, payload: Uint8Array): void {
     const { clock, pool, window, wake } = this.#parts;
     const now = clock.now();
-    const at = Math.max(this.#lastAt, Math.floor((now - this.#origin) * 1000));
-    this.#lastAt = at;
+    // The clock is monotonic, so times of events never decrease.
+    const at = Math.floor((now - this.#origin) * 1000);
     if (this.#segment === undefined) {
       this.#segment = new SegmentBuffer(pool, at, this.#sizeHint);
       this.#segmentOpenedAt = now;

@@ -188,6 +188,9 @@ test('segments whose plaintext is hostile are refused, not obeyed', async () => 
     chain.segment({ packed, firstAt: random(1000), lastAt: 2 ** 53 - 1, events: 1 }, frame);
     frames.push(frame);
     assert.equal(await exercise(`seed ${seed}`, Buffer.concat(frames), identities), false);
+    if (packed.bytes !== bomb) continue;
+    const reader = await openRecording(archive, 's1', identities);
+    await assert.rejects(collect(reader.events()), { code: 'bad-body' }, 'it is not inflated past the bound');
   }
 });
 

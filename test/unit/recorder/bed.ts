@@ -84,6 +84,11 @@ export class MemoryArchive implements Archive {
     for (const go of this.#waiting.splice(0)) go();
   }
 
+  /** Lets one waiting append through; those after it wait on. */
+  step(): void {
+    this.#waiting.shift()?.();
+  }
+
   async check(): Promise<void> {
     if (this.failure !== undefined) throw this.failure;
   }

@@ -126,6 +126,8 @@ function onFullDisk(folder: string): void {
     fill(folder, 100 * 1024);
     const signals = new Signals();
     const recording = await recorder.open(initOf('failed'), signals);
+    recording.write(EventKind.output, 0, randomBytes(10_007));
+    await until(() => statSync(fileOf(folder, 'failed')).size > 10_007);
     while (signals.error === undefined) {
       if (!recording.paused) recording.write(EventKind.output, 0, randomBytes(10_007));
       await new Promise<void>((resolve) => void setImmediate(resolve));
@@ -133,13 +135,20 @@ function onFullDisk(folder: string): void {
     assert.equal(signals.error.code, 'archive-full');
     const summary = await recording.seal('archive-failed');
     assert.equal(summary.sealed, false);
+    await until(() => statSync(fileOf(folder, 'failed')).size <= summary.bytes);
     const report = await verifyRecording(archive, 'failed', {
       identities: [identity.identity],
       expectedHead: summary.head,
     });
     assert.equal(report.problem, undefined);
     assert.equal(report.ok, true);
-    assert.ok(report.segments >= summary.segments);
+    assert.equal(report.segments, summary.segments);
+    assert.ok(summary.segments > 0);
+    assert.equal(
+      statSync(fileOf(folder, 'failed')).size,
+      summary.bytes,
+      'the torn part of the last append is gone',
+    );
     rmSync(join(folder, 'filler'));
   });
 

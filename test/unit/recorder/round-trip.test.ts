@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { KeyRing } from '../../../recorder/container/keys.ts';
 import {
   ContainerError,
   EventKind,
@@ -92,6 +93,8 @@ test('a long recording is read from the middle, without what is before', async (
   const reader = await openRecording(bed.archive, 's1', [bed.identity.identity]);
   const index = reader.manifest()?.index ?? [];
   assert.ok(index.length > 256 && index.length <= 512, `the index is thinned: ${index.length}`);
+  const steps = new Set(index.slice(1).map(([sequence], i) => sequence - (index[i]?.[0] ?? 0)));
+  assert.deepEqual([...steps], [4], 'evenly');
   const all = await eventsOf(reader);
   assert.equal(all.length, 3000);
   for (const from of [0, 1, 299_999, 300_000, 300_001, 224_850_000, 449_700_000]) {
@@ -100,6 +103,43 @@ test('a long recording is read from the middle, without what is before', async (
     assert.deepEqual(got, expected, `from ${from}`);
   }
   assert.deepEqual(await eventsOf(reader, 449_700_001), []);
+});
+
+test('events of one moment in several segments are all found from that moment', async () => {
+  const bed = await makeBed();
+  const recording = await bed.recorder.open(initOf('s1'), new Signals());
+  recording.write(EventKind.output, 0, text('before'));
+  await bed.clock.advance(300);
+  for (let i = 0; i < 4; i += 1) recording.write(EventKind.output, 0, randomBytes(16_384));
+  assert.equal((await recording.seal('done')).segments, 5);
+  const reader = await openRecording(bed.archive, 's1', [bed.identity.identity]);
+  assert.equal((await eventsOf(reader, 300_000)).length, 4);
+});
+
+test('a reader stops at what was tampered with', async () => {
+  const bed = await makeBed();
+  const recording = await bed.recorder.open(initOf('s1'), new Signals());
+  const ends = [bed.archive.bytes('s1').length];
+  for (const letter of 'abcd') {
+    recording.write(EventKind.output, 0, text(letter));
+    await bed.clock.advance(300);
+    ends.push(bed.archive.bytes('s1').length);
+  }
+  await recording.seal('done');
+  const whole = bed.archive.bytes('s1');
+  const read = async (bytes: Buffer, from?: number): Promise<unknown> => {
+    bed.archive.recordings.set('s1', bytes);
+    return await eventsOf(await openRecording(bed.archive, 's1', [bed.identity.identity]), from);
+  };
+  const otherUser = Buffer.from(whole.toString('latin1').replace('alice', 'malik'), 'latin1');
+  await assert.rejects(read(otherUser), { name: 'ContainerError', code: 'broken-chain' });
+  const flipped = Buffer.from(whole);
+  const inSecond = (ends[1] ?? 0) + 70;
+  flipped.writeUInt8(flipped.readUInt8(inSecond) ^ 1, inSecond);
+  await assert.rejects(read(flipped), { code: 'bad-body' });
+  const removed = Buffer.concat([whole.subarray(0, ends[1]), whole.subarray(ends[2])]);
+  await assert.rejects(read(removed), { code: 'out-of-sequence' });
+  await assert.rejects(read(removed, 1), { code: 'out-of-sequence' });
 });
 
 test('an unsealed recording is read to its last whole segment', async () => {
@@ -173,6 +213,17 @@ test('recordings of one worker have keys of their own, and share a wrapping for 
   assert.equal(headers[0]?.wrappedKey, headers[1]?.wrappedKey);
   assert.notEqual(headers[0]?.salt, headers[1]?.salt);
   assert.notEqual(headers[1]?.wrappedKey, headers[2]?.wrappedKey);
+});
+
+test('a wrapping serves a thousand recordings and no more', async () => {
+  const { recipient } = await generateIdentity();
+  const ring = new KeyRing([recipient], () => 0);
+  const wrapped = new Map<string, number>();
+  for (let i = 0; i < 1500; i += 1) {
+    const { wrappedKey } = await ring.keyFor(`s${i}`);
+    wrapped.set(wrappedKey, (wrapped.get(wrappedKey) ?? 0) + 1);
+  }
+  assert.deepEqual([...wrapped.values()], [1000, 500]);
 });
 
 test('a recorder needs recipients and an Ed25519 key', async () => {

@@ -90,6 +90,24 @@ test('the window pauses the session at its size and resumes it under half', asyn
   assert.equal(await bytesBack(bed), 65 * 1024, 'what came after the pause is not lost');
 });
 
+test('a session stays paused while more than half of the window waits', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  bed.archive.held = true;
+  for (let i = 0; i < 10; i += 1) recording.write(EventKind.output, 0, KIB);
+  await bed.clock.advance(300);
+  assert.equal(bed.archive.appends, 1, 'the first part is on its way');
+  for (let i = 0; i < 54; i += 1) recording.write(EventKind.output, 0, KIB);
+  assert.deepEqual(signals.seen, ['pause']);
+  bed.archive.step();
+  await until(() => bed.archive.appends === 2);
+  assert.deepEqual(signals.seen, ['pause'], '54 of 64 KiB still wait');
+  bed.archive.release();
+  await bed.clock.advance(300);
+  await until(() => !recording.paused);
+  assert.deepEqual(signals.seen, ['pause', 'resume']);
+});
+
 test('the window pauses the session when its oldest byte is too old', async () => {
   const bed = await makeBed();
   const { recording, signals } = await open(bed);
@@ -120,6 +138,9 @@ test('an archive that answers nothing for the grace time ends the recording', as
   assert.deepEqual({ ...summary, head: '', bytes: 0 }, { segments: 0, bytes: 0, head: '', sealed: false });
   assert.equal(bed.clock.timers, 0);
   bed.archive.release();
+  await settle();
+  assert.deepEqual(signals.seen, ['pause', 'failed'], 'an answer that comes too late changes nothing');
+  assert.deepEqual(await recording.seal('archive-failed'), summary);
 });
 
 test('an error that persists ends the recording with that error', async () => {
@@ -148,10 +169,14 @@ test('an error that heals within the grace time loses nothing', async () => {
   bed.archive.failure = undefined;
   await bed.clock.advance(3000);
   assert.deepEqual(signals.seen, ['pause', 'resume']);
-  const sealing = recording.seal('done');
-  await bed.clock.advance(100);
-  assert.equal((await sealing).sealed, true);
   assert.equal(await bytesBack(bed), 13);
+
+  // What is over is not blamed for what comes later.
+  bed.archive.held = true;
+  recording.write(EventKind.output, 0, text('x'));
+  await bed.clock.advance(32_000);
+  assert.equal(signals.error?.code, 'archive-timeout');
+  bed.archive.release();
 });
 
 test('sealing waits for the archive no longer than the grace time', async () => {
