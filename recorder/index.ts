@@ -35,6 +35,7 @@ export {
 export type { IndexEntry, RecordingHeader, RecordingManifest } from './format/document.ts';
 export { ContainerError, type ContainerErrorCode } from './format/error.ts';
 export * from './format/event.ts';
+export { KeystrokeLog } from './keystroke/index.ts';
 export { exportCast } from './replay/cast.ts';
 export type { ReplayOptions } from './replay/channel.ts';
 export { exportJsonLines } from './replay/json-lines.ts';

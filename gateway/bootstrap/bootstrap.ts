@@ -2,8 +2,8 @@
  * Everything that a node needs before it serves: opened when it is there, made on the first
  * run. A second run finds it all and changes nothing.
  */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join, sep } from 'node:path';
 import type { MasterKey } from '../../vault-client/index.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigurationError } from '../config/problems.ts';
@@ -89,8 +89,12 @@ async function prepare(
   const folder = keysFolder(config);
   const { name, demo: wanted } = config.node;
   const warnings: string[] = [];
-  if (config.archive.url.startsWith('file:'))
-    makeFolder(config.archive.url.slice('file:'.length), 'archive.url');
+  const archive = config.archive.url.startsWith('file:') ? config.archive.url.slice('file:'.length) : '';
+  // An archive elsewhere may be a mount that is not there yet: a folder made in its place
+  // would keep recordings on this node. Sessions are refused until it is there.
+  if (isInside(archive, config.node.dataDir)) makeFolder(archive, 'archive.url');
+  else if (archive !== '' && !existsSync(archive))
+    warnings.push(`the archive folder ${archive} is missing: no session can be recorded until it is there`);
   const [hostKeys, signingKey, recipients, tls, demoHostKey] = await Promise.all([
     openHostKeys(folder),
     openSigningKey(folder, name, store),
@@ -123,6 +127,10 @@ async function prepare(
     stopDemo: async () => target?.stop(),
     warnings,
   };
+}
+
+function isInside(path: string, folder: string): boolean {
+  return path.startsWith(folder + sep);
 }
 
 /** @param key of the configuration that names the folder */

@@ -1,5 +1,5 @@
 /** `sallyport recordings`: list, replay, export and prove what was recorded. */
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -11,7 +11,6 @@ import {
   exportCast,
   exportJsonLines,
   exportText,
-  keyIdOf,
   loadIdentities,
   openArchive,
   openRecording,
@@ -20,6 +19,7 @@ import {
   verifyRecording,
 } from '../../recorder/index.ts';
 import { auditRow } from '../audit/events.ts';
+import { signingKeysIn } from '../bootstrap/keys.ts';
 import type { Config } from '../config/config.ts';
 import type { SessionRow, Store } from '../store/port.ts';
 import { configOf, openStore, operator, withCommon } from './common.ts';
@@ -254,12 +254,9 @@ async function identitiesOf(
   throw new UsageError(`no archive identity at ${local}: give --identity FILE or set SALLYPORT_IDENTITY`);
 }
 
-/** Public halves of the node's signing keys, by key id, as the store keeps them. */
-async function nodeKeys(store: Store, node: string): Promise<Map<string, KeyObject>> {
-  const pem = await store.setting(`node.${node}.signingKey`);
-  if (pem === undefined) return new Map();
-  const key = createPublicKey(pem);
-  return new Map([[keyIdOf(key), key]]);
+/** Public halves of the keys that this node has signed with, by key id. */
+async function nodeKeys(store: Store, node: string): Promise<ReadonlyMap<string, KeyObject>> {
+  return signingKeysIn((await store.setting(`node.${node}.signingKey`)) ?? '');
 }
 
 function stateOf(row: SessionRow): string {

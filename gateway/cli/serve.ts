@@ -2,8 +2,10 @@
 import type { Command } from 'commander';
 import pino from 'pino';
 import { type Bootstrapped, bootstrap } from '../bootstrap/bootstrap.ts';
+import type { Config } from '../config/config.ts';
 import { Node } from '../node/node.ts';
 import { configOf } from './common.ts';
+import { UsageError } from './output.ts';
 import { VERSION } from './version.ts';
 
 /** How long people may go on after SIGTERM; a second signal ends it at once. */
@@ -18,13 +20,33 @@ export function addServe(program: Command): void {
       const config = configOf(options.config);
       const log = pino({ level: config.log.level, base: { node: config.node.name } }, pino.destination(2));
       const parts = await bootstrap(config);
-      const { node, sshPort } = await Node.start(parts, log);
+      for (const warning of parts.warnings) log.warn(warning);
+      const { node, sshPort } = await Node.start(parts, log).catch(async (error: unknown) => {
+        await parts.stopDemo();
+        await parts.store.close();
+        throw startError(error, config);
+      });
       process.stdout.write(welcome(parts, sshPort));
       await stopSignal(async (deadline) => {
         await node.stop(deadline);
         await parts.stopDemo();
       });
     });
+}
+
+/** An address that cannot be bound is the operator's to mend: the words name the key. */
+function startError(error: unknown, { listen }: Config): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const why =
+    code === 'EADDRINUSE'
+      ? 'is in use by another program'
+      : code === 'EACCES'
+        ? "is not this user's to open"
+        : code === 'EADDRNOTAVAIL'
+          ? 'is no address of this machine'
+          : undefined;
+  if (why === undefined) return error;
+  return new UsageError(`listen.ssh: ${listen.ssh.host}:${listen.ssh.port} ${why}`);
 }
 
 /** Resolves when the node has stopped after SIGTERM or SIGINT. */

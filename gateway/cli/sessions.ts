@@ -1,5 +1,6 @@
 /** `sallyport sessions`: who is connected to what, and live control. */
 import type { Command } from 'commander';
+import { auditRow } from '../audit/events.ts';
 import { newSessionId } from '../control/session-id.ts';
 import type { CommandRow, SessionRow, Store } from '../store/port.ts';
 import { openStore, operator, withCommon } from './common.ts';
@@ -127,12 +128,22 @@ async function order(
   reason: string | undefined,
 ): Promise<string> {
   const id = newSessionId(Date.now());
+  const by = operator();
+  await store.insertAudit(
+    auditRow({
+      code: 'admin.command',
+      node: session.node,
+      actor: by,
+      sessionId: session.id,
+      detail: { verb, ...(reason === undefined ? {} : { reason }) },
+    }),
+  );
   await store.insertCommand({
     id,
     node: session.node,
     sessionId: session.id,
     verb,
-    by: operator(),
+    by,
     reason,
     createdAt: Date.now(),
     doneAt: undefined,
