@@ -2,15 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { clockTicks } from './machine.ts';
 
-/**
- * CPU seconds, user and system, of all threads of a process and of its children that have
- * ended and been waited for (an sshd does its work in such children). Steps of 10 ms.
- */
+/** CPU seconds, user and system, of all threads of a process. Steps of 10 ms. */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The second field, the command in brackets, may hold anything; fields 14 to 17 count the time.
+  // The second field, the command in brackets, may hold anything; fields 14 and 15 count the time.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+  const ticks = fields.slice(11, 13).reduce((sum, field) => sum + Number(field), 0);
   return ticks / clockTicks();
 }
 
@@ -29,4 +26,15 @@ export function memoryOf(pid: number): Memory {
     return Number(kib) * 1024;
   };
   return { rssBytes: bytes('Rss'), pssBytes: bytes('Pss') };
+}
+
+/** Runs `work` and returns CPU seconds that a process used meanwhile, when there is such a process. */
+export async function cpuOf(pid: number | undefined, work: () => Promise<void>): Promise<number | undefined> {
+  if (pid === undefined) {
+    await work();
+    return undefined;
+  }
+  const before = cpuSeconds(pid);
+  await work();
+  return cpuSeconds(pid) - before;
 }

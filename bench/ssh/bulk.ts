@@ -3,7 +3,7 @@ import { globSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { median, rotated } from '../figures/statistics.ts';
 import { figure, type Table } from '../figures/table.ts';
-import { cpuSeconds } from '../process-figures.ts';
+import { cpuOf } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
 import { type Bed, type Line, PATHS, type Path } from './bed.ts';
 import { type Direction, transfer, verifyTransfers } from './transfer.ts';
@@ -15,7 +15,7 @@ export interface Throughput {
   readonly mbPerSecond: number;
   /** To the direct path of the same direction. */
   readonly ratioToDirect: number;
-  /** CPU seconds per 10^9 bytes of the server that the client connects to; absent on long lines. */
+  /** CPU seconds per 10^9 bytes of the server that the client connects to, where they were counted. */
   readonly cpuSecondsPerGb: number | undefined;
 }
 
@@ -33,13 +33,13 @@ export async function measureBulk(bed: Bed, options: BenchOptions): Promise<Thro
   const runs = DIRECTIONS.flatMap((direction) => PATHS.map((path) => ({ path, direction })));
   const samples = runs.map((run) => ({ ...run, rates: [] as number[], cpu: [] as number[] }));
   for (let round = 0; round < options.rounds; round += 1) {
-    for (const sample of rotated(samples, round)) {
-      const before = cpuSeconds(bed.servers[sample.path]);
-      const seconds = await transfer(bed, sample.path, sample.direction, bed.bulk);
-      await sleep(AFTERWORK_MS);
-      sample.cpu.push((cpuSeconds(bed.servers[sample.path]) - before) / (bed.bulk.bytes / 1e9));
-      sample.rates.push(bed.bulk.bytes / seconds / 1e6);
-      if (sample.path === 'gateway-full') discardRecordings(bed);
+    for (const { path, direction, rates, cpu } of rotated(samples, round)) {
+      const used = await cpuOf(bed.servers[path], async () => {
+        rates.push(bed.bulk.bytes / (await transfer(bed, path, direction, bed.bulk)) / 1e6);
+        await sleep(AFTERWORK_MS);
+      });
+      if (used !== undefined) cpu.push(used / (bed.bulk.bytes / 1e9));
+      if (path === 'gateway-full') discardRecordings(bed);
     }
     options.progress(`bulk: round ${round + 1} of ${options.rounds}`);
   }
@@ -48,7 +48,7 @@ export async function measureBulk(bed: Bed, options: BenchOptions): Promise<Thro
       path,
       direction,
       mbPerSecond: median(rates),
-      cpuSecondsPerGb: median(cpu),
+      cpuSecondsPerGb: cpu.length === 0 ? undefined : median(cpu),
     })),
     'direct',
   );

@@ -1,7 +1,7 @@
 /** What a session costs: its set-up, a keystroke's way, and memory while nothing happens. */
 import { run } from '../../test/support/process.ts';
 import { median, percentile, rotated } from '../figures/statistics.ts';
-import { cpuSeconds, type Memory, memoryOf } from '../process-figures.ts';
+import { cpuOf, cpuSeconds, type Memory, memoryOf } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
 import { type Bed, gatewayEndpoint, startBenchGateway } from './bed.ts';
 import { runLoad, startLoad } from './jobs.ts';
@@ -18,10 +18,10 @@ export interface SetUps {
   /** From TCP connect to the command's end. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** CPU of the server that the client connects to. */
-  readonly cpuMsPerSetUp: number;
+  /** CPU of the server that the client connects to, where it was counted. */
+  readonly cpuMsPerSetUp: number | undefined;
   /** How many a second one core of that server would do. */
-  readonly perSecondAndCore: number;
+  readonly perSecondAndCore: number | undefined;
   readonly count: number;
   readonly failures: number;
 }
@@ -47,26 +47,27 @@ export async function measureSetUps(bed: Bed, count: number, options: BenchOptio
       client,
       path,
       count: client === 'light' ? count : Math.ceil(count / 5),
-      batches: [] as (Batch & { readonly cpu: number })[],
+      batches: [] as Batch[],
+      cpu: [] as number[],
     })),
   );
   for (let round = 0; round < options.rounds; round += 1) {
-    for (const { client, path, count, batches } of rotated(runs, round)) {
-      const before = cpuSeconds(bed.servers[path]);
-      const batch =
-        path === 'jump' || client === 'openssh'
-          ? await byOpenssh(bed, path, count)
-          : await byLight(bed, path, count);
-      // Sessions end on the gateway a moment after their clients have left.
-      await sleep(500);
-      batches.push({ ...batch, cpu: cpuSeconds(bed.servers[path]) - before });
-      if (batch.errors[0] !== undefined) options.progress(`set-ups, ${path}: ${batch.errors[0]}`);
+    for (const { client, path, count, batches, cpu } of rotated(runs, round)) {
+      const used = await cpuOf(bed.servers[path], async () => {
+        const openssh = path === 'jump' || client === 'openssh';
+        batches.push(await (openssh ? byOpenssh(bed, path, count) : byLight(bed, path, count)));
+        // Sessions end on the gateway a moment after their clients have left.
+        await sleep(500);
+      });
+      const batch = batches.at(-1);
+      if (used !== undefined && batch !== undefined) cpu.push(used / batch.millis.length);
+      if (batch?.errors[0] !== undefined) options.progress(`set-ups, ${path}: ${batch.errors[0]}`);
     }
     options.progress(`set-ups: round ${round + 1} of ${options.rounds}`);
   }
-  const rows = runs.map(({ client, path, count, batches }) => {
+  const rows = runs.map(({ client, path, count, batches, cpu }) => {
     const rate = median(batches.map((batch) => batch.millis.length / batch.seconds));
-    const cpu = median(batches.map((batch) => batch.cpu / batch.millis.length));
+    const each = cpu.length === 0 ? undefined : median(cpu);
     const millis = batches.flatMap((batch) => batch.millis);
     return {
       client,
@@ -74,8 +75,8 @@ export async function measureSetUps(bed: Bed, count: number, options: BenchOptio
       perSecond: rate,
       p50Ms: percentile(millis, 50),
       p99Ms: percentile(millis, 99),
-      cpuMsPerSetUp: cpu * 1000,
-      perSecondAndCore: 1 / cpu,
+      cpuMsPerSetUp: each === undefined ? undefined : each * 1000,
+      perSecondAndCore: each === undefined ? undefined : 1 / each,
       count: count * batches.length,
       failures: batches.reduce((sum, batch) => sum + batch.errors.length, 0),
     };
