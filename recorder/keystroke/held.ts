@@ -28,7 +28,7 @@ export interface Key {
   readonly at: number;
   readonly role: Exclude<KeyRole, 'text'>;
   readonly name: string;
-  readonly raw: readonly number[];
+  readonly raw: Uint8Array;
 }
 
 /** The echo stands wherever the next character is written: the key before moved the cursor somewhere. */
@@ -44,9 +44,9 @@ export function anchorAfter(anchor: number, role: KeyRole): number {
   return ANYWHERE;
 }
 
-export function append(run: Run, point: number, raw: readonly number[]): void {
+export function append(run: Run, point: number, raw: Uint8Array, size: number): void {
   run.points.push(point);
-  for (const byte of raw) run.raw.push(byte);
+  for (let i = 0; i < size; i++) run.raw.push(raw[i] ?? 0);
   run.columns += widthOf(point);
 }
 

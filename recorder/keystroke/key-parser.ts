@@ -12,8 +12,11 @@ import { CUT, MORE, REPLACEMENT, Utf8 } from './utf8.ts';
 export type KeyRole = 'text' | 'erase' | 'enter' | 'stop' | 'edit' | 'none';
 
 export interface KeyListener {
-  /** `point`: the code point of a `text` key; `name`: of all others; `raw`: its bytes, valid during the call. */
-  key(role: KeyRole, point: number, name: string, raw: readonly number[]): void;
+  /**
+   * `point`: the code point of a `text` key; `name`: of all others; the first `size` bytes
+   * of `raw` are what was sent, valid during the call.
+   */
+  key(role: KeyRole, point: number, name: string, raw: Uint8Array, size: number): void;
 }
 
 const GROUND = 0;
@@ -67,7 +70,8 @@ export class KeyParser {
   readonly #listener: KeyListener;
   readonly #utf8 = new Utf8();
   #state = GROUND;
-  #raw: number[] = [];
+  readonly #raw = new Uint8Array(SEQUENCE_MAX + 8);
+  #size = 0;
   #sequence = '';
   #length = 0;
 
@@ -93,7 +97,7 @@ export class KeyParser {
         this.#csi(byte);
         return;
       case SS3:
-        this.#raw.push(byte);
+        this.#raw[this.#size++] = byte;
         this.#named(String.fromCharCode(byte));
         return;
       default:
@@ -108,7 +112,7 @@ export class KeyParser {
       this.#ground(byte);
       return;
     }
-    this.#raw.push(byte);
+    this.#raw[this.#size++] = byte;
     if (point === MORE) return;
     if (point === 0x1b) this.#state = ESCAPE;
     else if (point < 0x20 || (point >= 0x7f && point < 0xa0)) this.#control(point);
@@ -116,8 +120,8 @@ export class KeyParser {
   }
 
   #text(point: number): void {
-    this.#listener.key('text', point, '', this.#raw);
-    this.#raw.length = 0;
+    this.#listener.key('text', point, '', this.#raw, this.#size);
+    this.#size = 0;
   }
 
   #control(point: number): void {
@@ -153,7 +157,7 @@ export class KeyParser {
       this.#ground(byte);
       return;
     }
-    this.#raw.push(byte);
+    this.#raw[this.#size++] = byte;
     this.#sequence = '';
     this.#length = 0;
     if (byte === 0x5b) this.#state = CSI;
@@ -163,24 +167,24 @@ export class KeyParser {
     else if (byte === 0x7f || byte === 0x08) this.#done('edit', 'Alt-Backspace');
     else {
       // Esc, then a control or the start of a character: two keys.
-      this.#raw.length = 1;
+      this.#size = 1;
       this.#done('stop', 'Esc');
       this.#ground(byte);
     }
   }
 
   #csi(byte: number): void {
-    this.#raw.push(byte);
+    this.#raw[this.#size++] = byte;
     if (byte >= 0x20 && byte < 0x40) {
       this.#sequence += String.fromCharCode(byte);
       if (this.#sequence.length <= SEQUENCE_MAX) return;
       // No key is that long: what was held back is not recorded, it may be anything.
-      this.#raw.length = 0;
+      this.#size = 0;
       this.#done('edit', 'Esc');
       return;
     }
     if (byte < 0x20 || byte > 0x7e) {
-      this.#raw.pop();
+      this.#size--;
       this.#done('edit', 'Esc');
       this.#ground(byte);
       return;
@@ -204,7 +208,7 @@ export class KeyParser {
   #string(byte: number): void {
     this.#length++;
     if (this.#state === STRING_ESCAPE) {
-      this.#raw.length = 0;
+      this.#size = 0;
       this.#done('none', '');
       if (byte !== 0x5c) this.#ground(byte);
     } else if (
@@ -214,7 +218,7 @@ export class KeyParser {
       byte === 0x03 ||
       this.#length > STRING_MAX
     ) {
-      this.#raw.length = 0;
+      this.#size = 0;
       this.#done('none', '');
       if (byte !== 0x07) this.#ground(byte);
     } else if (byte === 0x1b) {
@@ -224,7 +228,7 @@ export class KeyParser {
 
   #done(role: KeyRole, name: string): void {
     this.#state = GROUND;
-    this.#listener.key(role, 0, name, this.#raw);
-    this.#raw.length = 0;
+    this.#listener.key(role, 0, name, this.#raw, this.#size);
+    this.#size = 0;
   }
 }

@@ -14,14 +14,7 @@ import { ANYWHERE, anchorAfter, append, isMark, type Key, NEXT_LINE, type Run } 
 import { type KeyListener, KeyParser, type KeyRole } from './key-parser.ts';
 import { asksForSecret, Prompt } from './prompt.ts';
 import { ScreenLine, type ScreenListener } from './screen-line.ts';
-
-export interface KeystrokePiece {
-  /** Time of `now()` at the first key of it. */
-  readonly at: number;
-  /** `keys`: what was typed, masked; `command`: the line that Enter sent, as the screen showed it. */
-  readonly kind: 'keys' | 'command';
-  readonly text: string;
-}
+import { type KeystrokePiece, Tally } from './tally.ts';
 
 export interface KeystrokeLogOptions {
   /** Milliseconds since the epoch. */
@@ -44,8 +37,6 @@ const ITEMS_MAX = 1024;
 const AHEAD_MIN = 4;
 /** Enters whose line has not been seen ended. */
 const ENTERS_MAX = 64;
-/** A piece of keys is closed at this size. */
-const PIECE_MAX = 4096;
 
 /** An Enter whose line the screen has not ended yet. */
 interface Entered {
@@ -91,10 +82,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
   #afterMask = false;
   #enters: Entered[] = [];
 
-  #pieces: KeystrokePiece[] = [];
-  #keys = '';
-  #keysAt = 0;
-  #input: number[] = [];
+  readonly #tally = new Tally();
 
   constructor(options: KeystrokeLogOptions) {
     this.#now = options.now;
@@ -122,6 +110,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     if (held) this.#time = this.#now();
     this.#dueKnown = false;
     this.#screen.watched = held;
+    this.#screen.idle = !held && this.#enters.length === 0;
     this.#printedMark = this.#screen.printed;
     this.#screen.feed(bytes, this);
     if (held) this.#settle('end', true);
@@ -146,30 +135,24 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
 
   /** Whether anything is held or waits to be taken. */
   get pending(): boolean {
-    return this.#queue.length > 0 || this.#keys !== '' || this.#pieces.length > 0 || this.#input.length > 0;
+    return this.#queue.length > 0 || !this.#tally.empty;
   }
 
   /** What was decided since the last call. */
   take(): KeystrokePiece[] {
-    this.#closePiece();
-    const pieces = this.#pieces;
-    this.#pieces = [];
-    return pieces;
+    return this.#tally.takePieces();
   }
 
   /** The bytes typed, decided since the last call, with what was not shown replaced by a mask. */
   maskedInput(): Uint8Array[] {
-    if (this.#input.length === 0) return [];
-    const bytes = Uint8Array.from(this.#input);
-    this.#input = [];
-    return [bytes];
+    return this.#tally.takeBytes();
   }
 
   /** {@link KeyListener} */
-  key(role: KeyRole, point: number, name: string, raw: readonly number[]): void {
+  key(role: KeyRole, point: number, name: string, raw: Uint8Array, size: number): void {
     if (role !== 'none') this.#readPrompt();
     if (role === 'text') {
-      this.#character(point, raw);
+      this.#character(point, raw, size);
       return;
     }
     const open = this.#openRun();
@@ -180,12 +163,12 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     if (role === 'erase' && this.#queue.length === 0 && this.#afterMask) return;
     this.#due = anchorAfter(this.#nextDue(), role);
     this.#dueKnown = true;
-    this.#queue.push({ kind: 'key', at: this.#time, role, name, raw: raw.slice() });
+    this.#queue.push({ kind: 'key', at: this.#time, role, name, raw: raw.slice(0, size) });
     this.#settle('control');
     if (this.#queue.length > ITEMS_MAX) this.#maskAll();
   }
 
-  #character(point: number, raw: readonly number[]): void {
+  #character(point: number, raw: Uint8Array, size: number): void {
     let run = this.#openRun();
     if (run === undefined) {
       const secret = this.#queue.length === 0 && this.#atSecret();
@@ -204,7 +187,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
       this.#queue.push(run);
       if (this.#queue.length === 1) this.#headChanged();
     }
-    append(run, point, raw);
+    append(run, point, raw, size);
     this.#heldPoints++;
     if (run.anchor >= 0) this.#due = run.anchor + run.columns;
     else this.#due = ANYWHERE;
@@ -214,13 +197,13 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
 
   /** The run that the next character belongs to. */
   #openRun(): Run | undefined {
-    const last = this.#queue.at(-1);
+    const last = this.#queue[this.#queue.length - 1];
     return last?.kind === 'run' ? last : undefined;
   }
 
   /** Where the echo of the next character is due: at the cursor, when the screen shows all that was typed. */
   #nextDue(): number {
-    return this.#queue.length === 0 && !this.#dueKnown ? this.#screen.cursor : this.#due;
+    return this.#queue.length === 0 && !this.#dueKnown ? this.#screen.cells.cursor : this.#due;
   }
 
   /** Whether a secret is being typed on this line; asked while nothing is held. */
@@ -229,7 +212,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     if (this.#secretLine === screen.serial) return true;
     // What the person typed and sees may well end like a prompt.
     if (this.#echoed && (!screen.alternate || screen.row === this.#echoedRow)) return false;
-    if (!asksForSecret(screen.text(0, screen.cursor))) return false;
+    if (!asksForSecret(screen.cells.text(0, screen.cells.cursor))) return false;
     this.#secretLine = screen.serial;
     return true;
   }
@@ -247,8 +230,8 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     if (answered) this.#prompt.forget();
     this.#prompt.read(
       screen.serial,
-      screen.text(0, screen.cursor),
-      screen.text(screen.cursor, screen.length),
+      screen.cells.text(0, screen.cells.cursor),
+      screen.cells.text(screen.cells.cursor, screen.cells.length),
     );
   }
 
@@ -344,10 +327,10 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     const sent = this.#sentBy() !== undefined;
     if (moment === 'control' || (moment === 'newline') !== sent || screen.serial === run.serial)
       return 'wait';
-    if (!sent && screen.cursor !== screen.length) return 'wait';
-    const start = screen.length - run.columns;
-    if (start < 0 || !screen.holds(run.points, start, screen.length)) return 'wait';
-    const before = screen.text(0, start);
+    if (!sent && screen.cells.cursor !== screen.cells.length) return 'wait';
+    const start = screen.cells.length - run.columns;
+    if (start < 0 || !screen.cells.holds(run.points, start, screen.cells.length)) return 'wait';
+    const before = screen.cells.text(0, start);
     const long = run.points.length >= AHEAD_MIN;
     const proven = before === '' ? sent || long : before === this.#prompt.last || (sent && long);
     if (!proven) return 'wait';
@@ -366,17 +349,21 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
   #shows(run: Run): boolean {
     const screen = this.#screen;
     const end = run.anchor + run.columns;
-    if (screen.cursor !== end || screen.serial !== run.serial || run.columns === 0) return false;
+    if (screen.cells.cursor !== end || screen.serial !== run.serial || run.columns === 0) return false;
     // On a line with something unproven, stars are what a password field shows.
     if (this.#masked && run.points.every(isMark)) return false;
-    return screen.holds(run.points, run.anchor, end);
+    return screen.cells.holds(run.points, run.anchor, end);
   }
 
   /** The beginning of the run, or nothing yet, stands there, and the cursor behind that. */
   #grows(run: Run): boolean {
     const screen = this.#screen;
-    const shown = screen.cursor - run.anchor;
-    if (shown < 0 || screen.serial !== run.serial || !screen.holds(run.points, run.anchor, screen.cursor))
+    const shown = screen.cells.cursor - run.anchor;
+    if (
+      shown < 0 ||
+      screen.serial !== run.serial ||
+      !screen.cells.holds(run.points, run.anchor, screen.cells.cursor)
+    )
       return false;
     if (shown > this.#progress) {
       this.#progress = shown;
@@ -386,7 +373,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
   }
 
   #releaseRun(run: Run, proven: boolean): void {
-    this.#tell(run.at, String.fromCodePoint(...run.points), run.raw);
+    this.#tally.keys(run.at, String.fromCodePoint(...run.points), run.raw);
     if (proven) {
       this.#echoed = true;
       this.#echoedRow = this.#screen.row;
@@ -397,7 +384,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
 
   /** Masks the run that was just taken off the queue, and the erasing and typing behind it that belongs to it. */
   #maskRun(run: Run): void {
-    if (!this.#afterMask) this.#tell(this.#time, MASK, MASK_BYTES);
+    if (!this.#afterMask) this.#tally.keys(this.#time, MASK, MASK_BYTES);
     this.#afterMask = true;
     this.#masked = true;
     this.#ahead = run.anchor === NEXT_LINE;
@@ -419,13 +406,12 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
   }
 
   #releaseKey(key: Key): void {
-    if (key.name !== '') this.#tell(key.at, `<${key.name}>`, key.raw);
-    else for (const byte of key.raw) this.#input.push(byte);
+    this.#tally.keys(key.at, key.name === '' ? '' : `<${key.name}>`, key.raw);
     if (key.role === 'none') return;
     this.#afterMask = false;
     if (key.role === 'edit') this.#edited = true;
     if (key.role !== 'enter' && key.role !== 'stop') return;
-    this.#closePiece();
+    this.#tally.closePiece();
     if (key.role === 'enter' && !this.#screen.alternate && this.#enters.length < ENTERS_MAX) {
       const secret = this.#secretLine === this.#screen.serial && this.#masked;
       const shown = !secret && (!this.#masked || this.#echoed || this.#edited);
@@ -438,7 +424,7 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
   /** A line ends that Enter sent: what stands behind its prompt is the command. */
   #commandLine(): void {
     const screen = this.#screen;
-    const line = screen.text(0, screen.length);
+    const line = screen.cells.text(0, screen.cells.length);
     const typedHere = this.#prompt.serial === screen.serial;
     const text = typedHere ? this.#prompt.command(line) : this.#prompt.commandAtLast(line);
     // A line of output, not of the one who typed: the Enter waits for its own.
@@ -447,20 +433,6 @@ export class KeystrokeLog implements KeyListener, ScreenListener {
     if (typedHere) this.#prompt.serial = -1;
     if (entered === undefined || !(typedHere ? entered.shown : entered.ahead)) return;
     if (text === '' || Array.from(text).every((char) => isMark(char.codePointAt(0) ?? 0))) return;
-    this.#closePiece();
-    this.#pieces.push({ at: entered.at, kind: 'command', text });
-  }
-
-  #tell(at: number, text: string, raw: readonly number[]): void {
-    if (this.#keys === '') this.#keysAt = at;
-    this.#keys += text;
-    for (const byte of raw) this.#input.push(byte);
-    if (this.#keys.length >= PIECE_MAX) this.#closePiece();
-  }
-
-  #closePiece(): void {
-    if (this.#keys === '') return;
-    this.#pieces.push({ at: this.#keysAt, kind: 'keys', text: this.#keys });
-    this.#keys = '';
+    this.#tally.command(entered.at, text);
   }
 }

@@ -3,6 +3,7 @@
  * its terminal (ECMA-48, xterm's ctlseqs): text, cursor, and whether the alternate
  * screen shows. Lines that wrap are one line when the size is known.
  */
+import { Cells } from './cells.ts';
 import { CUT, MORE, REPLACEMENT, Utf8, widthOf } from './utf8.ts';
 
 export interface ScreenListener {
@@ -12,14 +13,7 @@ export interface ScreenListener {
   beforeNewline(): void;
 }
 
-/** Longest line that is followed; what is longer stays cut. */
-const CELLS_MAX = 8192;
-/** Cells kept when a line is done; longer lines give their memory back. */
-const CELLS_KEPT = 256;
-/** Right half of a wide character. */
-const WIDE_REST = 0xffffffff;
 const SPACE = 0x20;
-const COLON = 0x3a;
 const PARAMETERS_MAX = 8;
 
 const GROUND = 0;
@@ -30,17 +24,16 @@ const STRING_ESCAPE = 4;
 const CHARSET = 5;
 
 export class ScreenLine {
-  /** INVARIANT: cells from `length` on are meaningless. */
-  cells = new Uint32Array(128);
-  length = 0;
-  cursor = 0;
+  readonly cells = new Cells();
   /** Counts lines: changes when the line is another one. */
   serial = 0;
   alternate = false;
   watched = false;
-  /** Counts characters written, blanks left out. */
+  /** Nothing is held and no command is awaited: what scrolls by need not be read. */
+  idle = false;
+  /** Changes when anything but blanks is written. */
   printed = 0;
-  /** The first of them since it was set to 0, and where it was written. */
+  /** The first such character since it was set to 0, and where it was written. */
   firstPoint = 0;
   firstColumn = 0;
   #columns: number;
@@ -69,68 +62,64 @@ export class ScreenLine {
     this.#rows = rows;
   }
 
-  /** The text from cell `start` to `end`. */
-  text(start: number, end: number): string {
-    let text = '';
-    const stop = Math.min(end, this.length);
-    for (let i = start; i < stop; i++) {
-      const point = this.cells[i] ?? SPACE;
-      if (point !== WIDE_REST) text += String.fromCodePoint(point);
-    }
-    return text;
-  }
-
-  /** Where `points` end if they stand in the cells from `start` up to cell `end`, whole; else -1. */
-  holds(points: readonly number[], start: number, end: number): boolean {
-    let at = start;
-    for (let i = 0; i < points.length && at < end; i++) {
-      const point = points[i] ?? 0;
-      const width = widthOf(point);
-      if (width === 0) continue;
-      if (at >= this.length || this.cells[at] !== point) return false;
-      at += width;
-    }
-    return at === end;
-  }
-
   feed(bytes: Uint8Array, listener: ScreenListener): void {
+    let start = 0;
+    if (this.idle && this.#state === GROUND && !this.alternate && !this.#utf8.open) start = this.#skip(bytes);
     const size = bytes.length;
-    for (let i = 0; i < size; i++) {
+    for (let i = start; i < size; i++) {
       const byte = bytes[i] ?? 0;
-      if (this.#state === GROUND) {
-        if (byte >= 0x20 && byte < 0x7f && !this.#utf8.open) this.#put(byte, 1);
-        else if (byte >= 0x80 || this.#utf8.open) this.#multibyte(byte, listener);
-        else this.#control(byte, listener);
-      } else {
+      if (this.#state !== GROUND) {
         this.#sequence(byte, listener);
+      } else if (this.#utf8.open || byte >= 0x80) {
+        this.#multibyte(byte, listener);
+      } else if (byte >= 0x20 && byte < 0x7f) {
+        let end = i + 1;
+        for (; end < size; end++) {
+          const next = bytes[end] ?? 0;
+          if (next < 0x20 || next >= 0x7f) break;
+        }
+        this.#ascii(bytes, i, end);
+        i = end - 1;
+      } else {
+        this.#control(byte, listener);
       }
     }
+  }
+
+  /**
+   * Where the last line of a chunk begins, when nothing before it matters: nobody waits
+   * for an echo or a command, and no escape sequence stands there.
+   */
+  #skip(bytes: Uint8Array): number {
+    const last = bytes.lastIndexOf(0x0a) + 1;
+    if (last === 0) return 0;
+    const sequence = bytes.indexOf(0x1b);
+    if (sequence >= 0 && sequence < last) return 0;
+    // Which row of the screen that is, nobody knows.
+    this.row = 0;
+    this.#clear();
+    return last;
+  }
+
+  #ascii(bytes: Uint8Array, start: number, end: number): void {
+    for (let i = start; i < end; i++) {
+      if (bytes[i] === SPACE) continue;
+      this.#wrote(bytes[i] ?? 0, this.cells.cursor + i - start);
+      break;
+    }
+    this.cells.putAscii(bytes, start, end);
   }
 
   #put(point: number, width: number): void {
-    const end = this.cursor + width;
-    if (end > this.cells.length && !this.#grow(end)) return;
-    const cells = this.cells;
-    if (this.cursor > this.length) cells.fill(SPACE, this.length, this.cursor);
-    cells[this.cursor] = point;
-    if (width === 2) cells[this.cursor + 1] = WIDE_REST;
-    if (point !== SPACE) {
-      this.printed = (this.printed + 1) | 0;
-      if (this.firstPoint === 0) {
-        this.firstPoint = point;
-        this.firstColumn = this.cursor;
-      }
-    }
-    this.cursor = end;
-    if (end > this.length) this.length = end;
+    const at = this.cells.cursor;
+    if (this.cells.put(point, width)) this.#wrote(point, at);
   }
 
-  #grow(needed: number): boolean {
-    if (needed > CELLS_MAX) return false;
-    const bigger = new Uint32Array(Math.min(CELLS_MAX, Math.max(needed, this.cells.length * 2)));
-    bigger.set(this.cells.subarray(0, this.length));
-    this.cells = bigger;
-    return true;
+  #wrote(point: number, column: number): void {
+    this.printed = (this.printed + 1) | 0;
+    if (this.firstPoint !== 0) return;
+    this.firstPoint = point;
+    this.firstColumn = column;
   }
 
   #multibyte(byte: number, listener: ScreenListener): void {
@@ -157,15 +146,15 @@ export class ScreenLine {
         return;
       case 0x0d:
         this.#before(listener);
-        this.cursor = this.#rowStart();
+        this.cells.cursor = this.#rowStart();
         return;
       case 0x08:
         this.#before(listener);
-        if (this.cursor > this.#rowStart()) this.cursor--;
+        if (this.cells.cursor > this.#rowStart()) this.cells.cursor--;
         return;
       case 0x09:
         this.#before(listener);
-        this.#moveTo((this.cursor | 7) + 1);
+        this.cells.moveTo((this.cells.cursor | 7) + 1);
         return;
       case 0x1b:
         this.#state = ESCAPE;
@@ -182,13 +171,10 @@ export class ScreenLine {
   #rowStart(): number {
     const columns = this.#columns;
     if (columns <= 0 || this.alternate) return 0;
-    const row = Math.floor(this.cursor / columns);
-    const waits = this.cursor > 0 && this.cursor % columns === 0 && this.cursor === this.length;
+    const row = Math.floor(this.cells.cursor / columns);
+    const waits =
+      this.cells.cursor > 0 && this.cells.cursor % columns === 0 && this.cells.cursor === this.cells.length;
     return (waits ? row - 1 : row) * columns;
-  }
-
-  #moveTo(column: number): void {
-    this.cursor = Math.max(0, Math.min(column, CELLS_MAX));
   }
 
   #lineFeed(listener: ScreenListener): void {
@@ -198,8 +184,8 @@ export class ScreenLine {
       return;
     }
     const columns = this.#columns;
-    if (columns > 0 && this.#rowStart() + columns < this.length) {
-      this.cursor += columns;
+    if (columns > 0 && this.#rowStart() + columns < this.cells.length) {
+      this.cells.cursor += columns;
       return;
     }
     listener.beforeNewline();
@@ -210,35 +196,28 @@ export class ScreenLine {
   /** Another line, empty, the cursor at its start. */
   #clear(): void {
     this.serial = (this.serial + 1) | 0;
-    this.length = 0;
-    this.cursor = 0;
-    if (this.cells.length > CELLS_KEPT) this.cells = new Uint32Array(CELLS_KEPT);
+    this.cells.clear();
   }
 
   /** Moves to another row of the screen, its text unknown, or known when it was kept as a prompt. */
   #toRow(row: number, listener: ScreenListener, scrolls = false): void {
     if (row === this.row && !scrolls) return;
-    const last = this.cursor > 0 && this.cells[this.cursor - 1] === SPACE ? this.cursor - 2 : this.cursor - 1;
-    if (this.alternate && last >= 0 && last < this.length && this.cells[last] === COLON) {
-      this.#promptCells = this.cells.slice(0, this.length);
+    if (this.alternate && this.cells.endsWithColon) {
+      this.#promptCells = this.cells.copy();
       this.#promptRow = this.row;
     }
-    const column = this.cursor;
+    const column = this.cells.cursor;
     if (this.alternate) {
-      this.length = 0;
+      this.cells.length = 0;
     } else {
       listener.beforeNewline();
       this.#clear();
     }
     this.row = Math.max(1, row);
     if (this.alternate && this.row === this.#promptRow && this.#promptCells !== undefined) {
-      const kept = this.#promptCells;
-      if (kept.length <= this.cells.length || this.#grow(kept.length)) {
-        this.cells.set(kept);
-        this.length = kept.length;
-      }
+      this.cells.load(this.#promptCells);
     }
-    this.cursor = column;
+    this.cells.cursor = column;
   }
 
   #sequence(byte: number, listener: ScreenListener): void {
@@ -307,13 +286,13 @@ export class ScreenLine {
   }
 
   #save(): void {
-    this.#savedCursor = this.cursor;
+    this.#savedCursor = this.cells.cursor;
     this.#savedRow = this.row;
   }
 
   #restore(listener: ScreenListener): void {
     this.#toRow(this.#savedRow, listener);
-    this.#moveTo(this.#savedCursor);
+    this.cells.moveTo(this.#savedCursor);
   }
 
   #csi(byte: number, listener: ScreenListener): void {
@@ -352,32 +331,33 @@ export class ScreenLine {
     this.#before(listener);
     switch (final) {
       case 0x41: // A, up; within a wrapped line while there is one
-        if (columns > 0 && this.cursor - count * columns >= 0) this.cursor -= count * columns;
+        if (columns > 0 && this.cells.cursor - count * columns >= 0) this.cells.cursor -= count * columns;
         else this.#toRow(this.row - count, listener);
         return;
       case 0x42: // B, down
-        if (columns > 0 && this.cursor + count * columns <= this.length) this.cursor += count * columns;
+        if (columns > 0 && this.cells.cursor + count * columns <= this.cells.length)
+          this.cells.cursor += count * columns;
         else this.#toRow(this.row + count, listener);
         return;
       case 0x43: // C, right
-        this.#moveTo(this.cursor + count);
+        this.cells.moveTo(this.cells.cursor + count);
         return;
       case 0x44: // D, left
-        this.#moveTo(Math.max(this.#rowStart(), this.cursor - count));
+        this.cells.moveTo(Math.max(this.#rowStart(), this.cells.cursor - count));
         return;
       case 0x45: // E, F: rows down and up, to their start
       case 0x46:
         this.#toRow(this.row + (final === 0x45 ? count : -count), listener);
-        this.cursor = 0;
+        this.cells.cursor = 0;
         return;
       case 0x47: // G, `
       case 0x60:
-        this.#moveTo(this.#rowStart() + count - 1);
+        this.cells.moveTo(this.#rowStart() + count - 1);
         return;
       case 0x48: // H, f
       case 0x66:
         this.#toRow(count, listener);
-        this.#moveTo(Math.max(1, this.#at(1, 1)) - 1);
+        this.cells.moveTo(Math.max(1, this.#at(1, 1)) - 1);
         return;
       case 0x64: // d
         this.#toRow(count, listener);
@@ -387,17 +367,13 @@ export class ScreenLine {
         this.#eraseLine(this.#at(0, 0));
         return;
       case 0x50: // P, delete
-        this.#delete(count);
+        this.cells.delete(count);
         return;
       case 0x40: // @, insert
-        this.#insert(count);
+        this.cells.insert(count);
         return;
       case 0x58: // X, blank
-        this.cells.fill(
-          SPACE,
-          Math.min(this.cursor, this.length),
-          Math.min(this.cursor + count, this.length),
-        );
+        this.cells.blank(this.cells.cursor, this.cells.cursor + count);
         return;
       case 0x73: // s
         this.#save();
@@ -427,25 +403,8 @@ export class ScreenLine {
 
   /** 0: from the cursor on, 1: up to it, 2: all. */
   #eraseLine(mode: number): void {
-    if (mode === 0) this.length = Math.min(this.length, this.cursor);
-    else if (mode === 1) this.cells.fill(SPACE, 0, Math.min(this.cursor + 1, this.length));
-    else this.length = 0;
-  }
-
-  #delete(count: number): void {
-    if (this.cursor >= this.length) return;
-    const from = Math.min(this.cursor + count, this.length);
-    this.cells.copyWithin(this.cursor, from, this.length);
-    this.length -= from - this.cursor;
-  }
-
-  #insert(count: number): void {
-    if (this.cursor >= this.length) return;
-    const end = Math.min(this.length + count, CELLS_MAX);
-    if (end > this.cells.length && !this.#grow(end)) return;
-    const shift = end - this.length;
-    this.cells.copyWithin(this.cursor + shift, this.cursor, this.length);
-    this.cells.fill(SPACE, this.cursor, this.cursor + shift);
-    this.length = end;
+    if (mode === 0) this.cells.length = Math.min(this.cells.length, this.cells.cursor);
+    else if (mode === 1) this.cells.blank(0, this.cells.cursor + 1);
+    else this.cells.length = 0;
   }
 }
