@@ -63,9 +63,12 @@ export async function settle(): Promise<void> {
   for (let i = 0; i < 3; i += 1) await new Promise<void>((resolve) => void setImmediate(resolve));
 }
 
-/** Resolves when `condition` holds; the test's own time limit ends the wait. */
+/** Resolves when `condition` holds; rejects when it does not for very long. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise<void>((resolve) => void setTimeout(resolve, 1));
+  for (const deadline = performance.now() + 30_000; !condition(); ) {
+    if (performance.now() > deadline) throw new Error(`never held: ${condition}`);
+    await new Promise<void>((resolve) => void setTimeout(resolve, 1));
+  }
 }
 
 /** Keeps recordings in memory. `held`: appends wait for {@link release}; `failure`: they fail. */
