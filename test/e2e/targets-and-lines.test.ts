@@ -57,7 +57,7 @@ before(async () => {
   ]);
   servers.push(pam, old, dropbear);
   bed = await startBed({
-    config: { listen: { proxyProtocol: { from: ['127.0.0.0/8'] } } },
+    config: { listen: { proxyProtocol: { from: ['127.0.0.2/32'] } } },
     document: (sshd) => {
       const at = (name: string, port: number, hostKey: string, more = {}): Record<string, unknown> => ({
         name,
@@ -228,7 +228,8 @@ for (const [version, option] of [
       `  bind 127.0.0.1:${port}`,
       '  default_backend nodes',
       'backend nodes',
-      `  server one 127.0.0.1:${bed.gateway.sshPort} ${option}`,
+      // The address that the gateway trusts; people come from others.
+      `  server one 127.0.0.1:${bed.gateway.sshPort} ${option} source 127.0.0.2`,
     ];
     const haproxy = await startHaproxy(`${lines.join('\n')}\n`, port);
     const folder = temporaryFolder('haproxy-door');

@@ -126,10 +126,12 @@ testWith(
       runOk('/usr/bin/ansible', ['web01', '-i', inventory, ...args], { cwd: folder, env, timeoutMs: 55_000 });
     assert.match((await ansible('-m', 'ping')).text, /web01 \| SUCCESS .*"ping": "pong"/s);
     const file = randomFile(join(folder, 'payload'), 300_000);
-    const copied = await ansible('-m', 'copy', '-a', `src=${file} dest=~/copied mode=0640`);
+    // Not `~`: Ansible makes that `~LOGIN`, and the login here names more than the account.
+    const copy = ['-m', 'copy', '-a', `src=${file} dest=${home}/copied mode=0640`];
+    const copied = await ansible(...copy);
     assert.match(copied.text, /web01 \| CHANGED/);
     assert.equal(digestFile(join(home, 'copied')), digestFile(file));
-    const again = await ansible('-m', 'copy', '-a', `src=${file} dest=~/copied mode=0640`);
+    const again = await ansible(...copy);
     assert.match(again.text, /web01 \| SUCCESS .*"changed": false/s);
     const command = await ansible('-m', 'command', '-a', 'id -un');
     assert.match(command.text, new RegExp(`rc=0 >>\n${bed.sshd.account.name}\n`));

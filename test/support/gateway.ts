@@ -59,7 +59,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   if (sshPort === undefined || healthPort === undefined) throw new Error('no free ports');
   const { listen, ...rest } = options.config ?? {};
   const config = {
-    node: { name: 'test-node', dataDir },
+    // The demonstration's own target would only take time here.
+    node: { name: 'test-node', dataDir, demo: false },
     listen: {
       ssh: `127.0.0.1:${sshPort}`,
       rdp: `127.0.0.1:${rdpPort}`,

@@ -1,7 +1,7 @@
 /** Programs that tests start: ones that end by themselves, and servers. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { atExit } from './temp.ts';
 
 export interface RunOptions {
@@ -129,6 +129,9 @@ export function startDaemon(
   const { pid } = child;
   if (pid === undefined) throw new Error(`${command} cannot be started`);
   const withdraw = atExit(() => killGroup(pid, 'SIGKILL'));
+  // A test file whose preparation failed must still end; what runs is killed with it.
+  child.unref();
+  for (const pipe of [child.stdout, child.stderr]) if (pipe instanceof Socket) pipe.unref();
   let text = '';
   const collect = (chunk: Buffer): void => {
     text += chunk.toString();
@@ -144,9 +147,11 @@ export function startDaemon(
     output: () => text,
     exited,
     kill: (signal) => {
+      child.ref();
       child.kill(signal);
     },
     async stop(graceMs = 5000): Promise<number> {
+      child.ref();
       child.kill('SIGTERM');
       const timer = setTimeout(() => killGroup(pid, 'SIGKILL'), graceMs);
       const code = await exited;

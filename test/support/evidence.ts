@@ -1,0 +1,57 @@
+/** What the gateway wrote down, read from its store directly: quicker than a CLI call for each look. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { openStoreAt } from '../../gateway/store/open.ts';
+import type { AuditRow, SessionRow, Store } from '../../gateway/store/port.ts';
+import { type Bed, type Door, ssh } from './bed.ts';
+import type { Gateway } from './gateway.ts';
+import { until } from './process.ts';
+
+export class Evidence {
+  readonly #store: Store;
+
+  private constructor(store: Store) {
+    this.#store = store;
+  }
+
+  static async of(gateway: Gateway): Promise<Evidence> {
+    return new Evidence(await openStoreAt(`sqlite:${join(gateway.dataDir, 'sallyport.db')}`));
+  }
+
+  /** Newest first. */
+  async sessions(): Promise<readonly SessionRow[]> {
+    return await this.#store.sessions({}, { limit: 1000 });
+  }
+
+  /** The newest session of a user that is in `state`, once there is one. */
+  async session(user: string, state: SessionRow['state']): Promise<SessionRow> {
+    return await until(`a session of ${user} that is ${state}`, async () => {
+      const newest = (await this.sessions()).find((row) => row.user === user);
+      return newest?.state === state ? newest : undefined;
+    });
+  }
+
+  /** Newest first. */
+  async audit(code?: string): Promise<readonly AuditRow[]> {
+    return await this.#store.audit(code === undefined ? {} : { code }, { limit: 1000 });
+  }
+
+  /** The newest audit row of `code` that `fits`, once there is one. */
+  async event(code: string, fits: (row: AuditRow) => boolean = () => true): Promise<AuditRow> {
+    return await until(`an audit event ${code}`, async () => (await this.audit(code)).find(fits), 20_000);
+  }
+
+  async keystrokes(sessionId: string): Promise<string> {
+    return (await this.#store.keystrokes(sessionId)).map((row) => row.text).join('');
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+}
+
+/** The gateway serves the next session as if nothing had happened. */
+export async function stillServes(bed: Bed, door: Door = bed.door): Promise<void> {
+  const result = await ssh(door, ['target', 'echo still $((40 + 2))']);
+  assert.deepEqual([result.code, result.text], [0, 'still 42\n'], result.stderr);
+}
