@@ -113,6 +113,7 @@ export class ChannelRecord {
   }
 
   /**
+   * A program was asked for; again only when the target refused the one before.
    * @param kind how its streams are read
    * @param onMismatch the stream is not what `kind` says: the caller ends the channel
    */
@@ -129,6 +130,9 @@ export class ChannelRecord {
       command === undefined ? { request } : { request, command },
     );
     this.#onMismatch = onMismatch;
+    // The program before, if any, was refused by the target.
+    this.#observer = undefined;
+    this.#keys = undefined;
     if (kind === 'sftp' || kind === 'scp') {
       const sink = { operation: (operation: ObservedOperation) => this.#file(operation, kind) };
       const hash = (): { update(bytes: Uint8Array): void; digestHex(): string } => {

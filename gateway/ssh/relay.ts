@@ -411,6 +411,11 @@ export class Relay {
     const request = readChannelRequest(message);
     const need = channel.type === 'session' ? needOfSessionRequest(request.type, request.data) : 'never';
     const starts = request.type === 'shell' || request.type === 'exec' || request.type === 'subsystem';
+    if (starts && channel.started) {
+      // RFC 4254 §6.5: only one of these can succeed per channel.
+      if (request.wantReply && !answered) channel.answerClient(false);
+      return;
+    }
     const refusal =
       need === 'never'
         ? `${request.type} is not supported`
@@ -436,7 +441,11 @@ export class Relay {
         if (!succeeded && starts)
           channel.abort(`sallyport: the target refused the ${request.type} request\r\n`, REFUSED_STATUS);
       });
-    else if (request.wantReply) channel.clientReplies.forwarded();
+    else if (request.wantReply)
+      channel.clientReplies.forwarded((succeeded) => {
+        // Clients try another program then: some servers have sftp only as a command.
+        if (starts && !succeeded) channel.started = false;
+      });
     channel.fromClient(message);
   }
 
@@ -447,7 +456,6 @@ export class Relay {
     } else if (type === 'window-change') {
       channel.record.resize(readWindowChange(data));
     } else if (type === 'shell' || type === 'exec' || type === 'subsystem') {
-      if (channel.started) throw new SshWireError('a second program was requested on one channel');
       channel.started = true;
       const command = type === 'shell' ? undefined : new WireReader(data, 0).text('command');
       channel.record.start(type, command, need === 'scp' || need === 'sftp' ? need : 'stream', (error) =>

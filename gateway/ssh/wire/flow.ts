@@ -6,7 +6,7 @@
  * the gateway injects text, swallows input or takes over a channel do the two ends see
  * different windows; this class keeps the difference.
  */
-import { dataOffset, encodeMessage, Message, readUint32 } from './connection.ts';
+import { dataOffset, encodeMessage, Message, readUint32, SshWireError } from './connection.ts';
 
 export interface FlowEnds {
   /** Hands a message to the receiver; the recipient channel is replaced there. */
@@ -15,6 +15,11 @@ export interface FlowEnds {
   grantSender(bytes: number): void;
 }
 
+/** Messages that wait in one flow: some 600 bytes of each is bookkeeping, the rest its window bounds. */
+const MAX_WAITING = 16_384;
+/** Bytes of waiting messages that no window bounds: requests, EOF, close. */
+const MAX_WAITING_BYTES = 1024 ** 2;
+
 export class Flow {
   readonly #ends: FlowEnds;
   /** What the receiver has granted and nobody has used. */
@@ -22,8 +27,13 @@ export class Flow {
   /** How much more than {@link #credit} the sender believes it may send. INVARIANT: ≥ 0. */
   #surplus = 0;
   #maxPacket: number;
-  /** INVARIANT: holds at most what the sender believed it may send, so its window bounds it. */
+  /** INVARIANT: holds no more data than the sender believed it may send, and few other messages. */
   #queue: Uint8Array[] = [];
+  /** Bytes of data in the queue, and bytes of its other messages. */
+  #waitingData = 0;
+  #waitingOther = 0;
+  /** Bytes of the first message's data that are delivered already. */
+  #delivered = 0;
   #held = false;
 
   /** @param credit the receiver's initial window; @param maxPacket its maximum packet size. */
@@ -36,6 +46,7 @@ export class Flow {
   /**
    * A message of the sender: data, extended data, or anything that must keep its place
    * among them (EOF, close, channel requests).
+   * @throws SshWireError when the sender overruns its window while its messages wait here
    */
   push(message: Uint8Array): void {
     const size = dataSize(message);
@@ -48,7 +59,7 @@ export class Flow {
         return;
       }
     }
-    this.#queue.push(message.slice());
+    this.#wait(message, size);
     this.#drain();
   }
 
@@ -99,24 +110,36 @@ export class Flow {
     if (granted > believed) this.#ends.grantSender(granted - believed);
   }
 
+  #wait(message: Uint8Array, size: number): void {
+    if (size > this.#credit + this.#surplus - this.#waitingData)
+      throw new SshWireError(`${size} bytes of data overrun the window of the channel`);
+    const other = size === 0 ? message.length : 0;
+    if (this.#queue.length >= MAX_WAITING || this.#waitingOther + other > MAX_WAITING_BYTES)
+      throw new SshWireError(`more than ${MAX_WAITING} messages or too large ones wait on the channel`);
+    this.#waitingData += size;
+    this.#waitingOther += other;
+    this.#queue.push(message.slice());
+  }
+
   #drain(): void {
     while (!this.#held) {
       const message = this.#queue[0];
       if (message === undefined) return;
       const size = dataSize(message);
-      const part = Math.min(size, this.#maxPacket, this.#credit);
-      if (size === part) {
-        this.#queue.shift();
-        this.#credit -= size;
-        this.#ends.deliver(message);
-        continue;
-      }
-      // At most one part a grant waits here, so the copies stay few.
-      if (part === 0) return;
-      const offset = message.length - size;
-      this.#queue[0] = withData(message, message.subarray(offset + part));
+      const left = size - this.#delivered;
+      const part = Math.min(left, this.#maxPacket, this.#credit);
+      if (part === 0 && left > 0) return;
+      const from = message.length - left;
+      const whole = part === size;
       this.#credit -= part;
-      this.#ends.deliver(withData(message, message.subarray(offset, offset + part)));
+      this.#waitingData -= part;
+      this.#delivered += part;
+      if (this.#delivered === size) {
+        this.#queue.shift();
+        this.#delivered = 0;
+        if (size === 0) this.#waitingOther -= message.length;
+      }
+      this.#ends.deliver(whole ? message : withData(message, message.subarray(from, from + part)));
     }
   }
 }

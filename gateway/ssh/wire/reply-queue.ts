@@ -9,7 +9,7 @@ const MAX_UNANSWERED = 4096;
 
 /** What an open request waits for: the peer's reply to pass on or to keep, or its turn to act. */
 type Expected =
-  | { readonly kind: 'forward' }
+  | { readonly kind: 'forward'; readonly answered?: (succeeded: boolean) => void }
   | { readonly kind: 'asked'; readonly answered: (succeeded: boolean) => void }
   | { readonly kind: 'decided'; readonly act: () => void };
 
@@ -18,9 +18,9 @@ const FORWARD: Expected = { kind: 'forward' };
 export class ReplyQueue {
   readonly #expected: Expected[] = [];
 
-  /** A request went to the peer, whose reply goes to the requester. */
-  forwarded(): void {
-    this.#push(FORWARD);
+  /** A request went to the peer, whose reply goes to the requester; `answered` hears of it first. */
+  forwarded(answered?: (succeeded: boolean) => void): void {
+    this.#push(answered === undefined ? FORWARD : { kind: 'forward', answered });
   }
 
   /** The gateway itself asked the peer: the reply ends here. */
@@ -42,8 +42,8 @@ export class ReplyQueue {
     const expected = this.#expected.shift();
     if (expected === undefined || expected.kind === 'decided')
       throw new SshWireError('a reply came for which no request is open');
-    if (expected.kind === 'asked') expected.answered(succeeded);
-    else forward();
+    expected.answered?.(succeeded);
+    if (expected.kind === 'forward') forward();
     for (let next = this.#expected[0]; next?.kind === 'decided'; next = this.#expected[0]) {
       this.#expected.shift();
       next.act();

@@ -131,3 +131,24 @@ test('the sum of what sender and receiver see is kept over random traffic', () =
     assert.equal(received, sent);
   }
 });
+
+test('a sender that overruns its window while its messages wait is stopped', () => {
+  const { subject, text } = flow(10);
+  subject.held = true;
+  subject.push(data('0123456789'));
+  assert.throws(() => subject.push(data('x')), /1 bytes of data overrun the window/);
+  subject.held = false;
+  assert.equal(text(), '0123456789');
+
+  const other = flow(10).subject;
+  other.held = true;
+  const request = encodeMessage(Message.channelRequest, 7, 'env', false, 'n'.repeat(30_000));
+  assert.throws(() => {
+    for (let count = 0; count < 100; count += 1) other.push(request);
+  }, /too large ones wait/);
+  const small = flow(100_000).subject;
+  small.held = true;
+  assert.throws(() => {
+    for (let count = 0; count < 20_000; count += 1) small.push(data('x'));
+  }, /more than 16384 messages/);
+});

@@ -35,3 +35,11 @@ test('unanswered requests are bounded', () => {
   for (let count = 0; count < 4096; count += 1) queue.forwarded();
   assert.throws(() => queue.forwarded(), SshWireError);
 });
+
+test('who forwarded a request may hear of its reply before the requester does', () => {
+  const seen: string[] = [];
+  const queue = new ReplyQueue();
+  queue.forwarded((succeeded) => seen.push(`heard ${succeeded}`));
+  queue.replied(false, () => seen.push('forwarded'));
+  assert.deepEqual(seen, ['heard false', 'forwarded']);
+});
