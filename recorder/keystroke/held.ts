@@ -40,7 +40,6 @@ export const NEXT_LINE = -2;
 export function anchorAfter(anchor: number, role: KeyRole): number {
   if (role === 'enter') return NEXT_LINE;
   if (role === 'none') return anchor;
-  if (role === 'erase' && anchor > 0) return anchor - 1;
   return ANYWHERE;
 }
 
