@@ -11,8 +11,13 @@ const require = createRequire(import.meta.url);
 const root = join(import.meta.dirname, '..');
 const addonDir = join(root, 'node_modules/ssh2/lib/protocol/crypto');
 
+// node-gyp lets npm's configuration, which npm passes in the environment, win over its arguments.
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^npm_(config|package_config)_/i.test(name)),
+);
+
 function run(what, command, args, cwd) {
-  const result = spawnSync(process.execPath, [command, ...args], { cwd, encoding: 'utf8' });
+  const result = spawnSync(process.execPath, [command, ...args], { cwd, env, encoding: 'utf8' });
   if (result.status === 0) return;
   process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}\n`);
   fail(`could not ${what}`);
