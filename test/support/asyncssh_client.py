@@ -42,7 +42,9 @@ async def main():
         killed = await connection.run("kill -USR1 $$")
         result["signal"] = killed.exit_signal[0]
 
-        process = await connection.create_process("sleep 60")
+        process = await connection.create_process("echo up; sleep 60")
+        # A signal that overtakes the start of the program is lost at the server.
+        await process.stdout.readline()
         process.terminate()
         await process.wait()
         result["terminated"] = process.exit_signal[0] if process.exit_signal else process.exit_status

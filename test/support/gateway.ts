@@ -1,10 +1,11 @@
 /** The gateway itself, started as people start it, on ports and in a folder of its own. */
+import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Daemon, freePort, type RunResult, run, runOk, startDaemon } from './process.ts';
 import { waitForSsh } from './sshd.ts';
-import { temporaryFolder } from './temp.ts';
+import { atExit, temporaryFolder } from './temp.ts';
 
 const SALLYPORT = join(import.meta.dirname, '../../bin/sallyport.js');
 
@@ -75,13 +76,25 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const configFile = join(folder, 'sallyport.yaml');
   writeFileSync(configFile, stringify(config));
 
-  let earlier = '';
-  let daemon: Daemon;
+  const starts: Daemon[] = [];
   const start = async (): Promise<void> => {
-    daemon = startDaemon(process.execPath, [SALLYPORT, 'serve', '--config', configFile], { cwd: folder });
+    const daemon = startDaemon(process.execPath, [SALLYPORT, 'serve', '--config', configFile], {
+      cwd: folder,
+    });
+    starts.push(daemon);
     await waitForSsh(daemon, sshPort);
   };
   await start();
+  const running = (): Daemon => starts.at(-1) ?? assert.fail('the gateway was never started');
+  const log = (): string => starts.map((daemon) => daemon.output()).join('');
+  // What the gateway warned of explains a failed test better than the client can.
+  atExit(() => {
+    const warnings = log()
+      .split('\n')
+      .filter((line) => /^\{"level":[456]0/.test(line));
+    if (process.exitCode !== undefined && process.exitCode !== 0 && warnings.length > 0)
+      process.stderr.write(`warnings of the gateway:\n${warnings.slice(-20).join('\n')}\n`);
+  });
 
   const command = (args: readonly string[]): string[] => [SALLYPORT, ...args, '--config', configFile];
   const gateway: Gateway = {
@@ -91,9 +104,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     dataDir,
     configFile,
     get pid() {
-      return daemon.pid;
+      return running().pid;
     },
-    log: () => earlier + daemon.output(),
+    log,
     sallyport: (args, runOptions = {}) =>
       run(process.execPath, command(args), { cwd: folder, ...runOptions }),
     async json<T>(args: readonly string[]): Promise<T> {
@@ -106,15 +119,10 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       return runOk(process.execPath, command(['apply', file]), { cwd: folder });
     },
     start,
-    async stop() {
-      const code = await daemon.stop(15_000);
-      earlier += daemon.output();
-      return code;
-    },
+    stop: () => running().stop(15_000),
     async kill9() {
-      daemon.kill('SIGKILL');
-      await daemon.exited;
-      earlier += daemon.output();
+      running().kill('SIGKILL');
+      await running().exited;
     },
   };
   if (options.document !== undefined) await gateway.apply(options.document);
