@@ -136,8 +136,9 @@ export class Relay {
     return told && !untold;
   }
 
-  /** Writes out what the recording still has to say about open channels. */
+  /** Writes out what the recording still has to say about open channels; nothing is relayed any more. */
   finish(): void {
+    this.#over = true;
     for (const channel of this.#channels) channel.record.close();
     this.#channels.clear();
   }
