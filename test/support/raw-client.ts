@@ -10,6 +10,7 @@ import {
   encodeMessage,
   Message,
   readChannelOpenConfirmation,
+  readUint32,
   recipientOf,
 } from '../../gateway/ssh/wire/connection.ts';
 import type { Door } from './bed.ts';
@@ -20,8 +21,6 @@ export interface RawChannel {
   readonly own: number;
   /** The number by which the gateway is told of it. */
   readonly peer: number;
-  /** What the gateway lets the client send at first, bytes. */
-  readonly window: number;
 }
 
 export class RawClient {
@@ -83,6 +82,18 @@ export class RawClient {
     return this.messages.filter((message) => message[0] === number).length;
   }
 
+  /** Bytes that the client has been allowed to send on a channel so far. */
+  granted(channel: RawChannel): number {
+    return this.messages
+      .filter((message) => recipientOf(message) === channel.own)
+      .map((message) => {
+        if (message[0] === Message.channelOpenConfirmation)
+          return readChannelOpenConfirmation(message).window;
+        return message[0] === Message.channelWindowAdjust ? readUint32(message, 5) : 0;
+      })
+      .reduce((sum, bytes) => sum + bytes, 0);
+  }
+
   /** Text of all data (stdout), and of extended data (stderr), that came for a channel. */
   text(channel: RawChannel): string {
     return this.messages
@@ -103,8 +114,7 @@ export class RawClient {
         recipientOf(message) === own,
     );
     if (answer[0] !== Message.channelOpenConfirmation) throw new Error(`channel ${own} was refused`);
-    const { sender, window: granted } = readChannelOpenConfirmation(answer);
-    return { own, peer: sender, window: granted };
+    return { own, peer: readChannelOpenConfirmation(answer).sender };
   }
 
   /** Runs a command on a new session; resolves once it is started. */
