@@ -73,6 +73,8 @@ const SEGMENT_BYTES = 256 * 1024;
 const SEGMENT_MS = 250;
 /** Longer payloads become several events, so that a segment stays far under the format's bound. */
 const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
+/** What a leg has already read when it is told to pause, 64 KiB at most, is still written: room for both. */
+const READ_AHEAD_BYTES = 128 * 1024;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 2000;
@@ -177,7 +179,7 @@ export class LiveRecording implements Recording {
     this.#unacknowledged += this.#segment.add(at, kind, channel, payload);
     // A window smaller than a few segments would otherwise wait for the clock each time.
     if (this.#segment.length >= Math.min(SEGMENT_BYTES, window.bytes / 4)) this.#cutSegment();
-    if (this.#unacknowledged >= window.bytes) this.#pause(now);
+    if (this.#unacknowledged >= window.bytes - Math.min(READ_AHEAD_BYTES, window.bytes / 2)) this.#pause(now);
   }
 
   #cutSegment(): void {

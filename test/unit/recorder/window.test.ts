@@ -67,8 +67,8 @@ test('what is cut during an append goes together into the next', async () => {
   assert.equal(await bytesBack(bed), 4);
 });
 
-test('the window pauses the session at its size and resumes it under half', async () => {
-  const bed = await makeBed();
+test('the window pauses the session with room for what its legs have read, and resumes it under half', async () => {
+  const bed = await makeBed({ ...WINDOW, bytes: 128 * 1024 });
   const { recording, signals } = await open(bed);
   bed.archive.held = true;
   for (let i = 0; i < 63; i += 1) recording.write(EventKind.output, 0, KIB);
