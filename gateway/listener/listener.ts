@@ -10,7 +10,7 @@ export interface ListenerOptions {
   readonly port: number;
   /** CIDR ranges whose connections begin with a PROXY protocol header. */
   readonly proxyFrom: readonly string[];
-  /** A connection; `source` is the client's address. */
+  /** A connection, perhaps paused; `source` is the client's address. */
   onConnection(socket: Socket, source: string): void;
   /** Turned away at the door: `reason` is a stable word for counting. */
   onTurnedAway(reason: 'source-limit' | 'limit' | 'proxy-header'): void;
