@@ -8,6 +8,7 @@ import { hashPassword, verifyPassword } from '../apply/password.ts';
 import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
+import { requireFree } from '../listener/free-port.ts';
 
 export class Node {
   readonly #parts: Bootstrapped;
@@ -53,8 +54,14 @@ export class Node {
     const dummyHash = await hashPassword(crypto.randomUUID());
     const node = new Node(parts, dummyHash, log);
     const { config, store } = parts;
+    // Before anything else: a node that runs already must not have its sessions taken for leftovers.
+    await requireFree(config.listen.ssh);
     await node.#control.start();
-    const sshPort = await node.#supervisor.start(config.workers.sessions);
+    const sshPort = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
+      await node.#supervisor.stop();
+      await node.#control.stop();
+      throw error;
+    });
     await store.insertAudit(
       auditRow({ node: config.node.name, code: 'node.started', detail: { ssh: sshPort } }),
     );
