@@ -1,0 +1,51 @@
+/** A small disk of its own (tmpfs), which can be full, read-only or gone. Needs root. */
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { run, runOk, until } from './process.ts';
+import { atExit, temporaryFolder } from './temp.ts';
+
+export interface SmallDisk {
+  /** A folder on the disk. */
+  readonly folder: string;
+  /** Takes all space but `free` bytes. */
+  fill(free: number): void;
+  /** Gives back what {@link fill} took. */
+  empty(): void;
+  /** Bytes that can still be written. */
+  free(): number;
+  /** Mounts the disk anew, read-only or writable. */
+  access(mode: 'ro' | 'rw'): Promise<void>;
+  /** Takes the folder away, as a mount that is not there. */
+  hide(): void;
+  show(): void;
+}
+
+/** Mounts a disk of `mib` MiB; unmounted when the test process ends. */
+export async function smallDisk(mib: number): Promise<SmallDisk> {
+  const root = temporaryFolder('disk');
+  await runOk('mount', ['-t', 'tmpfs', '-o', `size=${mib}m,mode=0700`, 'tmpfs', root]);
+  atExit(() => void spawnSync('umount', ['-l', root]));
+  const folder = join(root, 'archive');
+  const filler = join(root, 'filler');
+  mkdirSync(folder, { mode: 0o700 });
+  const free = (): number => {
+    const { bavail, bsize } = statfsSync(root);
+    return bavail * bsize;
+  };
+  return {
+    folder,
+    fill: (left) => writeFileSync(filler, Buffer.alloc(Math.max(0, free() - left))),
+    empty: () => rmSync(filler, { force: true }),
+    free,
+    async access(mode) {
+      // Busy while a recording is still open for writing.
+      await until(`the disk is ${mode}`, async () =>
+        (await run('mount', ['-o', `remount,${mode}`, root])).code === 0 ? true : undefined,
+      );
+    },
+    hide: () => renameSync(folder, `${folder}.hidden`),
+    show: () => renameSync(`${folder}.hidden`, folder),
+  };
+}
