@@ -28,7 +28,7 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 /** Each path in each direction once per round, in a rotating order, after one round that only verifies. */
 export async function measureBulk(bed: Bed, options: BenchOptions): Promise<Throughput[]> {
-  for (const path of PATHS) await verifyTransfers(bed, path, bed.bulk);
+  for (const path of PATHS) await verifyTransfers(bed, path, bed.short);
   options.progress('bulk: every path moves the right bytes');
   const runs = DIRECTIONS.flatMap((direction) => PATHS.map((path) => ({ path, direction })));
   const samples = runs.map((run) => ({ ...run, rates: [] as number[], cpu: [] as number[] }));

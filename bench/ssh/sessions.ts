@@ -156,14 +156,18 @@ export interface Idle {
   readonly idleCpuMsPerSecond: number;
 }
 
-/** A gateway of its own, warmed up by some sessions, then `count` shells that nobody types in. */
+/**
+ * A gateway of its own, then `count` shells that nobody types in. What the first sessions make
+ * the gateway load and compile counts too, so the figure per session is an upper bound; a longer
+ * warm-up would leave garbage, in whose place sessions would seem to cost nothing.
+ */
 export async function measureIdle(bed: Bed, count: number, options: BenchOptions): Promise<Idle> {
   const settleMs = options.quick ? 2000 : 10_000;
   const gateway = await startBenchGateway(bed.target);
   try {
     const endpoint = gatewayEndpoint(gateway, bed.target, 'alice');
-    // Code that every session runs is loaded and compiled before memory is looked at.
-    await runLoad({ kind: 'set-ups', endpoint, count: Math.ceil(count / 3), concurrency: CONCURRENCY });
+    // A few for each worker: what they load when first used is there before memory is looked at.
+    await runLoad({ kind: 'set-ups', endpoint, count: 8, concurrency: CONCURRENCY });
     await sleep(settleMs);
     const before = memoryOf(gateway.pid);
     options.progress(`idle: opening ${count} shells`);
