@@ -35,6 +35,7 @@ export class Supervisor {
   readonly #settings: WorkerSettings;
   readonly #owner: WorkerOwner;
   readonly #log: Logger;
+  readonly #script: URL;
   readonly #members = new Map<number, Member>();
   #port: number;
   #nextId = 1;
@@ -42,7 +43,14 @@ export class Supervisor {
   #recentDeaths = 0;
   #watchdog: NodeJS.Timeout | undefined;
 
-  constructor(settings: WorkerSettings, owner: WorkerOwner, log: Logger) {
+  /** @param script what each worker runs */
+  constructor(
+    settings: WorkerSettings,
+    owner: WorkerOwner,
+    log: Logger,
+    script = new URL('./session-worker.ts', import.meta.url),
+  ) {
+    this.#script = script;
     this.#settings = settings;
     this.#owner = owner;
     this.#log = log;
@@ -82,7 +90,7 @@ export class Supervisor {
   /** Starts one worker; resolves to its port when it listens. */
   #spawn(): Promise<number> {
     const id = this.#nextId++;
-    const worker = new Worker(new URL('./session-worker.ts', import.meta.url), {
+    const worker = new Worker(this.#script, {
       name: `sessions-${id}`,
       workerData: { ...this.#settings, listen: { ...this.#settings.listen, port: this.#port } },
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
