@@ -1,7 +1,7 @@
 /** `npm run bench -- NAME`: measures, prints, and with `--save` keeps the figures in RESULTS.md. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { withSection } from './figures/results-file.ts';
 import { type Benchmark, makeReport, reportText } from './report.ts';
 import { sshBenchmark } from './ssh.ts';
@@ -61,6 +61,6 @@ for (const benchmark of BENCHMARKS)
     .option('--quick', 'a smoke test: everything once and small')
     .option('--rounds <n>', 'rounds of which the median counts, an odd number (default: 5, quick: 1)', odd)
     .option('--mib <n>', 'size of one bulk transfer in MiB (default: 512, quick: 64)', positive)
-    .option('--only <parts...>', 'run these parts alone')
+    .addOption(new Option('--only <parts...>', 'run these parts alone').choices(benchmark.parts))
     .action((flags: Flags) => measure(benchmark, flags));
 await program.parseAsync();

@@ -6,6 +6,8 @@ export interface Benchmark {
   readonly name: string;
   /** What `--help` says about it. */
   readonly summary: string;
+  /** Names of what can be measured alone (`--only`). */
+  readonly parts: readonly string[];
   run(options: BenchOptions): Promise<Outcome>;
 }
 
@@ -16,7 +18,7 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** Size of one bulk transfer in MiB; undefined: the benchmark's own. */
   readonly mib: number | undefined;
-  /** Parts to run, by name; empty: all. */
+  /** Which of its parts to run; empty: all. */
   readonly only: readonly string[];
   /** A line of progress for standard error. */
   progress(line: string): void;
