@@ -14,6 +14,9 @@ import { ensurePackages } from './support/packages.ts';
 const ROOT = join(import.meta.dirname, '..');
 const words = process.argv.slice(2);
 
+/** How long one test file may take: several times what the longest needs on two busy cores. */
+const FILE_LIMIT_MS = 300_000;
+
 interface Step {
   readonly name: string;
   readonly seconds: number;
@@ -24,8 +27,11 @@ interface Step {
   readonly leftOut?: readonly string[];
 }
 const steps: Step[] = [];
+/** Told to end: the running step is ended, the others are not begun. */
+let interrupted = false;
 
 async function step(name: string, work: () => Promise<Omit<Step, 'name' | 'seconds'>>): Promise<void> {
+  if (interrupted) return;
   process.stdout.write(`\n=== ${name}\n`);
   const started = performance.now();
   const done = { name, ...(await work()), seconds: (performance.now() - started) / 1000 };
@@ -43,6 +49,7 @@ function show(
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
     const pass = (signal: NodeJS.Signals): void => {
+      interrupted = true;
       child.kill(signal);
     };
     // A test run that is ended takes its servers along.
@@ -80,6 +87,8 @@ async function tests(
   const leftOut: string[] = [];
   let listing = false;
   const runner = ['--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`];
+  // A test that waits for ever fails by its name instead of holding up all others.
+  runner.push(`--test-timeout=${FILE_LIMIT_MS}`);
   const code = await show(process.execPath, [...runner, ...files], (text) => {
     const count = /^ℹ (\w+) (\d+)/.exec(text);
     if (count?.[1] !== undefined) counts[count[1]] = Number(count[2]);
@@ -122,4 +131,4 @@ if (words.length > 0 && total('tests') === 0) {
   process.stdout.write(`no test file's path contains ${words.join(' or ')}\n`);
   process.exitCode = 1;
 }
-if (steps.some((each) => each.problems.length > 0)) process.exitCode = 1;
+if (interrupted || steps.some((each) => each.problems.length > 0)) process.exitCode = 1;
