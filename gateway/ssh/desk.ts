@@ -32,6 +32,8 @@ const DESK_MAX_PACKET = 32 * 1024;
 const HELD_LIMIT = 256 * 1024;
 /** A client that was told why it fails gets this long to close by itself. */
 export const FAREWELL_MS = 2_000;
+/** Clients open their channel at once after the log-on; who opens none (`ssh -N`) is told after this. */
+const OPENING_MS = 30_000;
 /** Exit status for "the connection failed", as OpenSSH's client uses it. */
 const FAILED_STATUS = 255;
 
@@ -102,11 +104,15 @@ export class Desk implements HandOver {
 
   /**
    * Answers the client's first session channel until it asks for a program.
-   * @returns undefined when the client opens something else first, so that nobody can be asked
+   * @returns undefined when the client opens something else or nothing, so that nobody can be asked
    */
   serve(): Promise<Program | undefined> {
     return new Promise((resolve) => {
-      this.#serving = resolve;
+      const timer = setTimeout(() => this.#resolve(undefined), OPENING_MS);
+      this.#serving = (program) => {
+        clearTimeout(timer);
+        resolve(program);
+      };
       this.#replay('serve');
     });
   }
@@ -180,7 +186,7 @@ export class Desk implements HandOver {
   }
 
   #hold(message: Uint8Array): void {
-    this.#held.push(message.slice());
+    this.#held.push(new Uint8Array(message));
     this.#heldBytes += message.length;
     if (this.#heldBytes > HELD_LIMIT) this.#leg.pause(Pause.starting);
   }
@@ -260,7 +266,7 @@ export class Desk implements HandOver {
       // Enough for locale and reason; a client that sends more is not one we know.
       if (channel.env.size < 64) channel.env.set(reader.text('variable name'), reader.text('variable value'));
     }
-    channel.requests.push(message.slice());
+    channel.requests.push(new Uint8Array(message));
     if (channel.requests.length > 256)
       throw new SshWireError('too many requests before a program was started');
     if (wantReply) this.#leg.send(encodeMessage(Message.channelSuccess, channel.number));

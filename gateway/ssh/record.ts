@@ -100,10 +100,13 @@ export class ChannelRecord {
     this.#number = number;
     this.#recording = session.options.recording;
     this.#isSession = isSession;
+    // What passes before a program is started is a stream, too.
+    if (isSession) this.#startStreams();
   }
 
   terminal(size: { term: string; columns: number; rows: number }): void {
     this.#terminal = size;
+    this.#streams = undefined;
     this.#session.note(EventKind.terminal, this.#number, size);
   }
 
@@ -123,7 +126,7 @@ export class ChannelRecord {
     kind: StreamKind,
     onMismatch: (error: Error) => void,
   ): void {
-    const { keystrokes, execLimit } = this.#session.options;
+    const { keystrokes } = this.#session.options;
     this.#session.note(
       EventKind.start,
       this.#number,
@@ -145,10 +148,6 @@ export class ChannelRecord {
       const { columns, rows } = this.#terminal;
       this.#keys = new KeystrokeLog({ now: Date.now, columns, rows });
       this.#session.terminalOpened(this);
-    }
-    if (this.#terminal === undefined) {
-      this.#streams = new Map();
-      this.#streamRoom = execLimit === 'full' ? Number.POSITIVE_INFINITY : execLimit;
     }
   }
 
@@ -233,6 +232,12 @@ export class ChannelRecord {
 
   #recordKeys(keys: KeystrokeLog): void {
     for (const typed of keys.maskedInput()) this.#recording?.write(EventKind.input, this.#number, typed);
+  }
+
+  #startStreams(): void {
+    const { execLimit } = this.#session.options;
+    this.#streams = new Map();
+    this.#streamRoom = execLimit === 'full' ? Number.POSITIVE_INFINITY : execLimit;
   }
 
   #stream(name: StreamName, kind: EventKind, data: Uint8Array): void {

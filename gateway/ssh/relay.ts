@@ -56,6 +56,7 @@ interface Adoption {
   readonly desk: HandOver;
 }
 
+const LOCKED = 'the session is locked';
 /** Exit status of a program that the gateway refused or ended. */
 const REFUSED_STATUS = 1;
 
@@ -102,7 +103,7 @@ export class Relay {
     for (const channel of this.#channels) if (channel.started) channel.show(text);
   }
 
-  /** Input of terminals is dropped, of other channels held; no channel may be opened. */
+  /** Input of terminals is dropped, of other channels held; nothing may be opened, started or signalled. */
   lock(text: string): void {
     this.#locked = true;
     for (const channel of this.#channels) {
@@ -352,7 +353,7 @@ export class Relay {
   }
 
   #refusalOfOpen(need: Need, type: string): { code: OpenFailure; text: string } | undefined {
-    if (this.#locked) return { code: OpenFailure.administrativelyProhibited, text: 'the session is locked' };
+    if (this.#locked) return { code: OpenFailure.administrativelyProhibited, text: LOCKED };
     if (this.#channels.size >= this.#options.maxChannels)
       return {
         code: OpenFailure.resourceShortage,
@@ -420,14 +421,15 @@ export class Relay {
     const refusal =
       need === 'never'
         ? `${request.type} is not supported`
-        : this.#locked && starts
-          ? 'the session is locked'
+        : this.#locked && (starts || (channel.terminal && request.type !== 'window-change'))
+          ? LOCKED
           : this.#refusal(need);
     if (refusal !== undefined) {
       // Requests that no policy knows (PuTTY's window probes are such) are refused as a matter of course.
       if (need !== 'never') {
-        this.#options.onRefusal(need, refusal);
-        channel.record.refusal(need, refusal);
+        const what = need === 'free' ? request.type : need;
+        this.#options.onRefusal(what, refusal);
+        channel.record.refusal(what, refusal);
       }
       // A client shows what a program writes, not why a request failed: a program that is
       // refused "starts", says why on standard error and exits.
@@ -485,7 +487,8 @@ export class Relay {
   #globalRequest(message: Uint8Array, from: 'client' | 'target'): void {
     const request = readGlobalRequest(message);
     const need = from === 'client' ? needOfClientGlobal(request.type) : needOfTargetGlobal(request.type);
-    const refusal = need === 'never' ? 'not supported' : this.#refusal(need);
+    const refusal =
+      need === 'never' ? 'not supported' : this.#locked && need !== 'free' ? LOCKED : this.#refusal(need);
     const replies = from === 'client' ? this.#clientGlobals : this.#targetGlobals;
     if (refusal !== undefined) {
       if (need !== 'never') {
