@@ -3,6 +3,7 @@
  * a bound on connections that have not yet logged on.
  */
 import { BlockList, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { withSharedRead } from './shared-read.ts';
 import { parseProxyHeader } from './wire/proxy-protocol.ts';
 
 export interface ListenerOptions {
@@ -43,7 +44,9 @@ export class Listener {
       const [address = '', bits = ''] = range.split('/');
       this.#trusted.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4');
     }
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) =>
+      this.#accept(withSharedRead(accepted)),
+    );
   }
 
   /** Resolves to the port, once connections are accepted. Rejects when the address cannot be bound. */

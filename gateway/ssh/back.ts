@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import ssh2, { type AnyAuthMethod, type AuthenticationType, type ParsedKey } from 'ssh2';
 import type { CheckedOutCredential, EndCode, TargetAuthorization } from '../../workers/messages.ts';
+import { sharedRead } from '../listener/shared-read.ts';
 import { BACK_ALGORITHMS, hostKeyAlgorithms, LEGACY_BACK_ALGORITHMS } from './algorithms.ts';
 import { hostKeyLine } from './host-key.ts';
 import { Leg, Pause } from './leg.ts';
@@ -40,7 +41,14 @@ export async function dialTarget(options: DialOptions): Promise<Leg> {
 
 function connectTcp(host: string, port: number, timeoutMs: number, where: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
+    const socket: Socket = connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+      onread: sharedRead(() => socket),
+    });
     const timer = setTimeout(() => {
       socket.destroy();
       reject(

@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Client, Connection } from 'ssh2';
+import { inSlab, writerBegins, writerDone } from './packet-memory.ts';
 import { type DisconnectReason, encodeMessage, Message, writeUint32 } from './wire/connection.ts';
 
 /** What ssh2 keeps to itself and this file needs; `_onConnectionMessage` comes from patches/ssh2. */
@@ -96,10 +97,11 @@ export class Leg {
     const { write } = this.#protocol._packetRW;
     // While keys are exchanged ssh2 queues bare payloads and allocStart is 0.
     const start = write.allocStart;
-    const packet = write.alloc(message.length);
+    this.#begin();
+    const packet = inSlab(() => write.alloc(message.length));
     packet.set(message, start);
     if (recipient !== undefined) writeUint32(packet, start + 1, recipient);
-    this.#transmit(write.finalize(packet));
+    sendPacket(this.#protocol, write.finalize(packet));
     this.#count(message.length);
   }
 
@@ -127,17 +129,18 @@ export class Leg {
   }
 
   /** One writev for all packets of a turn instead of one write each. */
-  #transmit(packet: Uint8Array): void {
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#socket.uncork();
-        if (this.#socket.writableLength > CONGESTED_BYTES) this.onCongestion(true);
-      });
-    }
-    sendPacket(this.#protocol, packet);
+  #begin(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#socket.cork();
+    writerBegins();
+    process.nextTick(() => {
+      this.#corked = false;
+      this.#socket.uncork();
+      const { writableLength } = this.#socket;
+      writerDone(writableLength === 0);
+      if (writableLength > CONGESTED_BYTES) this.onCongestion(true);
+    });
   }
 
   #count(bytes: number): void {

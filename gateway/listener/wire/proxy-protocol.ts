@@ -166,7 +166,7 @@ function checkTlvs(header: Uint8Array, start: number): void {
     if (byteAt(header, at) === PP2_TYPE_CRC32C) {
       if (size !== 4) throw new ProxyProtocolError(`checksum at offset ${at}: ${size} bytes where 4 belong`);
       const sent = uint16At(header, at + 3) * 0x10000 + uint16At(header, at + 5);
-      const zeroed = header.slice();
+      const zeroed = new Uint8Array(header);
       zeroed.fill(0, at + 3, at + 7);
       if (crc32c(zeroed) !== sent)
         throw new ProxyProtocolError(`checksum at offset ${at}: does not fit the header`);

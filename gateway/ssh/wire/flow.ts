@@ -118,7 +118,8 @@ export class Flow {
       throw new SshWireError(`more than ${MAX_WAITING} messages or too large ones wait on the channel`);
     this.#waitingData += size;
     this.#waitingOther += other;
-    this.#queue.push(message.slice());
+    // A copy: the message is valid only during the call (and slice() of a Buffer is a view).
+    this.#queue.push(new Uint8Array(message));
   }
 
   #drain(): void {
