@@ -23,8 +23,9 @@ testWith(NEEDS, 'a shell has the terminal type and size of the client', async ()
 });
 
 testWith(NEEDS, 'a window change reaches the target, again and again', async () => {
-  // The trap prints each size as it arrives, so the test waits for facts instead of time.
-  const script = `trap 'echo "size:$(stty size):"' WINCH; echo ready; while :; do sleep 0.05; done`;
+  // Asks again instead of trapping SIGWINCH: bash loses one that comes while its trap still runs.
+  const script =
+    'echo ready; while :; do now=$(stty size); [ "$now" = "$was" ] || echo "size:$now:"; was=$now; sleep 0.05; done';
   const terminal = sshTerminal(bed.door, ['-t', 'target', script]);
   await terminal.expect('ready');
   for (const [columns, rows] of [
@@ -42,20 +43,25 @@ testWith(NEEDS, 'a window change reaches the target, again and again', async () 
 testWith(NEEDS, 'Ctrl-C interrupts, Ctrl-Z stops, Ctrl-D ends', async () => {
   const terminal = sshTerminal(bed.door, ['target']);
   await terminal.expect('$ ');
-  terminal.type('sleep 100; echo "code $?"\r');
-  await terminal.expect('\r\n');
+  // Each program says when it runs: a key that comes earlier would reach the shell instead.
+  terminal.type(`sh -c 'echo slee""ping; exec sleep 100'\r`);
+  await terminal.expect('sleeping');
   terminal.type('\x03');
   await terminal.expect('^C');
   await terminal.expect('$ ');
   terminal.type('echo "after $?"\r');
   await terminal.expect('after 130');
-  terminal.type('cat\r');
-  await terminal.expect('cat\r\n');
+  terminal.type(`sh -c 'echo rea""ding; exec cat'\r`);
+  await terminal.expect('reading');
   terminal.type('\x1a');
   await terminal.expect('Stopped');
   await terminal.expect('$ ');
-  terminal.type('fg\r');
-  await terminal.expect('fg\r\ncat\r\n');
+  terminal.type('echo "after $?"\r');
+  await terminal.expect('after 148');
+  terminal.type('kill -KILL %1; while kill -0 %1 2>/dev/null; do sleep 0.05; done; echo go""ne\r');
+  await terminal.expect('gone');
+  terminal.type(`sh -c 'echo rea""ding; exec cat'\r`);
+  await terminal.expect('reading');
   terminal.type('\x04');
   await terminal.expect('$ ');
   terminal.type('\x04');
@@ -139,9 +145,9 @@ testWith([...NEEDS, 'tmux'], 'a full-screen program draws, takes keys and ends',
   terminal.type('echo in-$((1+1))-tmux\r');
   await terminal.expect('in-2-tmux');
   terminal.resize(120, 40);
-  terminal.type('stty size\r');
-  // The status line takes one row.
-  await terminal.expect('39 120');
+  // The status line takes one row; the new size is not there at once.
+  terminal.type('until [ "$(stty size)" = "39 120" ]; do sleep 0.05; done; echo re""sized\r');
+  await terminal.expect('resized');
   terminal.type('exit\r');
   await terminal.expect('\x1b[?1049l');
   assert.equal(await terminal.ended, 0);
