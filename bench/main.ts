@@ -61,6 +61,8 @@ for (const benchmark of BENCHMARKS)
     .option('--quick', 'a smoke test: everything once and small')
     .option('--rounds <n>', 'rounds of which the median counts, an odd number (default: 5, quick: 1)', odd)
     .option('--mib <n>', 'size of one bulk transfer in MiB (default: 512, quick: 64)', positive)
-    .addOption(new Option('--only <parts...>', 'run these parts alone').choices(benchmark.parts))
+    .addOption(
+      new Option('--only <parts...>', 'run these parts alone').choices(benchmark.parts).conflicts('save'),
+    )
     .action((flags: Flags) => measure(benchmark, flags));
 await program.parseAsync();

@@ -70,7 +70,9 @@ function loadOf(figures: SshFigures, bed: Bed): LoadFigures {
   const { idle } = figures;
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
   return {
-    sessions: sum(setUps.map((row) => row.count)) + (idle?.sessions ?? 0) + (idle?.failures ?? 0),
+    sessions:
+      sum(setUps.map((row) => row.count)) +
+      (idle === undefined ? 0 : idle.earlier + idle.sessions + idle.failures),
     failures: sum(setUps.map((row) => row.failures)) + (idle?.failures ?? 0),
     addedP50Ms: echo?.addedP50Ms,
     addedP99Ms: echo?.addedP99Ms,

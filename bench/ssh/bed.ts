@@ -19,6 +19,9 @@ const CIPHER = 'aes128-gcm@openssh.com';
 /** Added to each direction of a long line. */
 export const ONE_WAY_MS = 25;
 
+/** Session workers of every gateway here; one session uses one of them. */
+export const GATEWAY_WORKERS = 2;
+
 export const PATHS = ['direct', 'jump', 'haproxy', 'gateway', 'gateway-full'] as const;
 export type Path = (typeof PATHS)[number];
 export type Line = 'direct-50ms' | 'gateway-50ms' | 'relay';
@@ -52,6 +55,7 @@ export async function startBenchGateway(target: Sshd): Promise<Gateway> {
   const key = readFileSync(keyFileOf(target, '.pub'), 'utf8').trim();
   const policy = { allow: ['shell', 'exec'], accounts: ['*@target'], record: true, keystrokes: true };
   return await startGateway({
+    config: { workers: { sessions: GATEWAY_WORKERS } },
     document: {
       users: ['alice', 'bob'].map((name) => ({ name, sshKeys: [key], role: 'requester' })),
       systems: [

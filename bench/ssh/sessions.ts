@@ -1,9 +1,11 @@
 /** What a session costs: its set-up, a keystroke's way, and memory while nothing happens. */
+import type { Gateway } from '../../test/support/gateway.ts';
 import { run } from '../../test/support/process.ts';
 import { median, percentile, rotated } from '../figures/statistics.ts';
 import { cpuOf, cpuSeconds, type Memory, memoryOf } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
-import { type Bed, gatewayEndpoint, startBenchGateway } from './bed.ts';
+import { type Bed, GATEWAY_WORKERS, gatewayEndpoint, startBenchGateway } from './bed.ts';
+import { collectGarbage, INSPECTABLE } from './collect-garbage.ts';
 import { runLoad, startLoad } from './jobs.ts';
 
 export type SetUpClient = 'light' | 'openssh';
@@ -143,6 +145,9 @@ export async function measureEcho(bed: Bed, keys: number, options: BenchOptions)
 }
 
 export interface Idle {
+  /** Sessions that were open before memory was first looked at. */
+  readonly earlier: number;
+  /** Sessions opened after that. */
   readonly sessions: number;
   readonly failures: number;
   readonly openedInSeconds: number;
@@ -157,32 +162,39 @@ export interface Idle {
 }
 
 /**
- * A gateway of its own, then `count` shells that nobody types in. What the first sessions make
- * the gateway load and compile counts too, so the figure per session is an upper bound; a longer
- * warm-up would leave garbage, in whose place sessions would seem to cost nothing.
+ * A gateway of its own with some shells that nobody types in, then `count` more: those are what
+ * is measured. Garbage is collected before each look at memory: there is more of it after a start
+ * than some hundred sessions hold.
  */
 export async function measureIdle(bed: Bed, count: number, options: BenchOptions): Promise<Idle> {
   const settleMs = options.quick ? 2000 : 10_000;
-  const gateway = await startBenchGateway(bed.target);
+  const gateway = await startInspectable(bed);
+  const endpoint = gatewayEndpoint(gateway, bed.target, 'alice');
+  const open = (shells: number) =>
+    startLoad({ kind: 'idle', endpoint, count: shells, concurrency: CONCURRENCY });
+  const look = async (): Promise<Memory> => {
+    await collectGarbage(gateway.pid, GATEWAY_WORKERS, gateway.log);
+    await sleep(1000);
+    return memoryOf(gateway.pid);
+  };
   try {
-    const endpoint = gatewayEndpoint(gateway, bed.target, 'alice');
-    // A few for each worker: what they load when first used is there before memory is looked at.
-    await runLoad({ kind: 'set-ups', endpoint, count: 8, concurrency: CONCURRENCY });
+    const first = await open(Math.ceil(count / 6));
     await sleep(settleMs);
-    const before = memoryOf(gateway.pid);
+    const before = await look();
     options.progress(`idle: opening ${count} shells`);
-    const load = await startLoad({ kind: 'idle', endpoint, count, concurrency: CONCURRENCY });
+    const load = await open(count);
     await sleep(settleMs);
     const cpu = cpuSeconds(gateway.pid);
     await sleep(settleMs);
     const idleCpu = cpuSeconds(gateway.pid) - cpu;
-    const after = memoryOf(gateway.pid);
+    const after = await look();
     const { millis, errors, seconds } = load.outcome;
     if (errors[0] !== undefined) options.progress(`idle: ${errors[0]}`);
-    await load.stop();
+    await Promise.all([first.stop(), load.stop()]);
     return {
+      earlier: first.outcome.millis.length,
       sessions: millis.length,
-      failures: errors.length,
+      failures: first.outcome.errors.length + errors.length,
       openedInSeconds: seconds,
       before,
       after,
@@ -193,5 +205,16 @@ export async function measureIdle(bed: Bed, count: number, options: BenchOptions
     };
   } finally {
     await gateway.stop();
+  }
+}
+
+async function startInspectable(bed: Bed): Promise<Gateway> {
+  const before = process.env['NODE_OPTIONS'];
+  process.env['NODE_OPTIONS'] = `${before ?? ''} ${INSPECTABLE}`;
+  try {
+    return await startBenchGateway(bed.target);
+  } finally {
+    if (before === undefined) delete process.env['NODE_OPTIONS'];
+    else process.env['NODE_OPTIONS'] = before;
   }
 }

@@ -78,10 +78,10 @@ function echoTable(rows: readonly Echo[]): Table {
 }
 
 function idleTable(idle: Idle): Table {
-  const { before, after, sessions } = idle;
+  const { before, after, earlier, sessions } = idle;
   return {
     title: 'Idle sessions',
-    note: `${sessions} shells, each on a connection of its own, opened in ${figure(idle.openedInSeconds)} s, ${idle.failures} failed; CPU of the gateway while all of them rest: ${figure(idle.idleCpuMsPerSecond)} ms a second.`,
+    note: `${sessions} shells, each on a connection of its own, beside ${earlier} that were open before; opened in ${figure(idle.openedInSeconds)} s, ${idle.failures} failed; CPU of the gateway while all of them rest: ${figure(idle.idleCpuMsPerSecond)} ms a second. Garbage was collected before each look.`,
     columns: ['memory of the gateway', 'before', 'after', 'KB per session'],
     rows: [
       ['resident', mib(before.rssBytes), mib(after.rssBytes), figure(idle.rssBytesPerSession / 1000)],
