@@ -231,7 +231,7 @@ class Peer {
     if (dice.chance(30)) {
       this.#say(
         Message.globalRequest,
-        dice.pick(['keepalive@openssh.com', 'what@example.org']),
+        dice.pick(['keepalive@openssh.com', 'what@example.org', 'tcpip-forward']),
         dice.chance(80),
       );
       return;

@@ -104,6 +104,7 @@ for (let round = 1; round <= KILLS; round += 1) {
       assert.equal(listed.find(({ id }) => id === row.id)?.sealed, false);
       await stillServes(bed);
     },
+    { timeout: 120_000 },
   );
 }
 
