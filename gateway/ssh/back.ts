@@ -237,12 +237,7 @@ function authenticationOrder(
         );
         return;
       }
-      next({
-        type: 'publickey',
-        username,
-        key: privateKey,
-        ...(passphrase === undefined ? {} : { passphrase }),
-      });
+      next({ type: 'publickey', username, key });
     } else if (password !== undefined && offer('password')) next({ type: 'password', username, password });
     else if (password !== undefined && !methodsLeft?.includes('password') && offer('keyboard-interactive'))
       next({

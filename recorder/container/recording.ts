@@ -11,7 +11,7 @@ import { ArchiveError } from '../archive/port.ts';
 import type { EventKind } from '../format/event.ts';
 import { type FrameChain, type SegmentFacts, type Signer, segmentFrameLength } from './chain.ts';
 import type { Clock } from './clock.ts';
-import { type Packed, pack } from './segment-body.ts';
+import { type Packed, Packer } from './segment-body.ts';
 import { type ChunkPool, SegmentBuffer } from './segment-buffer.ts';
 
 /** Bound of what may be lost: bytes taken by `write` that the archive has not acknowledged. */
@@ -96,6 +96,7 @@ export class LiveRecording implements Recording {
   /** Size of the segment before, to lend the next one enough at once. */
   #sizeHint = 0;
   #cut: CutSegment[] = [];
+  readonly #packer = new Packer();
 
   #unacknowledged = 0;
   /** When the oldest byte of the append in flight was taken. */
@@ -187,7 +188,7 @@ export class LiveRecording implements Recording {
     if (buffer === undefined) return;
     this.#segment = undefined;
     this.#sizeHint = buffer.length;
-    this.#cut.push({ buffer, openedAt: this.#segmentOpenedAt, packed: pack(buffer.bytes) });
+    this.#cut.push({ buffer, openedAt: this.#segmentOpenedAt, packed: this.#packer.pack(buffer.bytes) });
     this.#startPump();
   }
 

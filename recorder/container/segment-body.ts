@@ -36,6 +36,31 @@ export function pack(plain: Uint8Array): Packed | Promise<Packed> {
   );
 }
 
+/** Segments that are stored as they are after one that did not shrink. */
+const DENSE_RUN = 15;
+
+/**
+ * Packs the segments of one recording: stands aside where the data is dense already (an
+ * archive, a video, ciphertext), and looks again every now and then.
+ */
+export class Packer {
+  #aside = 0;
+
+  /** As {@link pack}. */
+  pack(plain: Uint8Array): Packed | Promise<Packed> {
+    // Small segments are a terminal's: they shrink, and cost little.
+    if (plain.length <= MAX_SYNC_BYTES) return pack(plain);
+    if (this.#aside > 0) {
+      this.#aside -= 1;
+      return { bytes: plain, compressed: false };
+    }
+    return Promise.resolve(pack(plain)).then((packed) => {
+      if (packed.bytes.length > plain.length * 0.95) this.#aside = DENSE_RUN;
+      return packed;
+    });
+  }
+}
+
 /** The result in one piece: collecting it from zlib's usual small ones costs dense data half its speed. */
 function optionsFor(plain: Uint8Array): ZstdOptions {
   return { params: LEVEL, chunkSize: plain.length + (plain.length >> 8) + 64, pledgedSrcSize: plain.length };
