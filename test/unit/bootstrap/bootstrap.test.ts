@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync, sign, verify, X509Certificate } from 'node:crypto';
 import {
   chmodSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -225,8 +226,12 @@ describe('a run', () => {
     await assert.rejects(bootstrap(configIn('a-file/data')), {
       message: /data: cannot be created \(ENOTDIR\); point node.dataDir/,
     });
-    await assert.rejects(bootstrap(configIn('fine', 'archive: {url: "file:a-file/archive"}')), {
-      message: /archive: cannot be created \(ENOTDIR\); point archive.url/,
+  });
+
+  it('makes no folder in place of a missing archive outside the data folder, and says so', async () => {
+    await run(configIn('fine', 'archive: {url: "file:not-mounted"}'), async ({ warnings }) => {
+      assert.ok(warnings.some((text) => /archive folder .*not-mounted is missing/.test(text)));
+      assert.equal(existsSync(join(folder, 'not-mounted')), false);
     });
   });
 
