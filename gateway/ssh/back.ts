@@ -5,7 +5,7 @@ import type { CheckedOutCredential, EndCode, TargetAuthorization } from '../../w
 import { sharedRead } from '../listener/shared-read.ts';
 import { BACK_ALGORITHMS, hostKeyAlgorithms, LEGACY_BACK_ALGORITHMS } from './algorithms.ts';
 import { hostKeyLine } from './host-key.ts';
-import { Leg, Pause } from './leg.ts';
+import { Leg, Pause, writePerTurn } from './leg.ts';
 
 /** The target leg could not be made; `message` is for the person. */
 export class TargetError extends Error {
@@ -175,6 +175,7 @@ function logOn(socket: Socket, options: DialOptions, where: string): Promise<Leg
         );
       },
     });
+    writePerTurn(client, socket);
   });
 }
 

@@ -18,7 +18,7 @@ import type {
   TargetName,
 } from '../../workers/messages.ts';
 import { FRONT_ALGORITHMS } from './algorithms.ts';
-import { disconnect, Leg } from './leg.ts';
+import { disconnect, Leg, writePerTurn } from './leg.ts';
 import { DisconnectReason } from './wire/connection.ts';
 
 /** What a person may start with, the same for everybody, so that names cannot be told apart. */
@@ -107,6 +107,7 @@ export class SshFront {
     arrival.spoke = true;
     // Malformed packets and lost connections end in `close`; there is nobody to tell.
     connection.on('error', () => {});
+    writePerTurn(connection, socket);
     const logOn = new LogOn(connection, socket, arrival, this.#options);
     connection.on('authentication', (context) => logOn.attempt(context));
     connection.on('ready', () => {

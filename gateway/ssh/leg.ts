@@ -9,9 +9,10 @@ import type { Client, Connection } from 'ssh2';
 import { inSlab, writerBegins, writerDone } from './packet-memory.ts';
 import { type DisconnectReason, encodeMessage, Message, writeUint32 } from './wire/connection.ts';
 
-/** What ssh2 keeps to itself and this file needs; `_onConnectionMessage` comes from patches/ssh2. */
+/** What ssh2 keeps to itself and this file needs; `_onConnectionMessage` and `_writer` come from patches/ssh2. */
 interface Ssh2Protocol {
   _onConnectionMessage: ((payload: Uint8Array) => void) | undefined;
+  _writer: ((packet: Buffer) => void) | undefined;
   _packetRW: {
     write: {
       allocStart: number;
@@ -44,7 +45,8 @@ export class Leg {
   readonly #protocol: Ssh2Protocol;
   readonly #socket: Socket;
   #pauses = 0;
-  #corked = false;
+  /** Packets of this turn, in order. */
+  #outgoing: Buffer[] = [];
   #bytesSinceRekey = 0;
   #rekeyTimer: NodeJS.Timeout;
   #closed = false;
@@ -67,6 +69,7 @@ export class Leg {
       this.#count(message.length);
       this.onMessage(message);
     };
+    this.#protocol._writer = (packet) => this.#collect(packet);
     let error: Error | undefined;
     connection.on('error', (cause: Error) => {
       error ??= cause;
@@ -97,7 +100,6 @@ export class Leg {
     const { write } = this.#protocol._packetRW;
     // While keys are exchanged ssh2 queues bare payloads and allocStart is 0.
     const start = write.allocStart;
-    this.#begin();
     const packet = inSlab(() => write.alloc(message.length));
     packet.set(message, start);
     if (recipient !== undefined) writeUint32(packet, start + 1, recipient);
@@ -109,7 +111,7 @@ export class Leg {
   disconnect(reason: DisconnectReason, description: string): void {
     if (this.#closed) return;
     this.#pauses = 0;
-    disconnect(this.#connection, this.#socket, reason, description);
+    disconnect(this.#connection, this.#socket, reason, description, () => this.#write());
   }
 
   destroy(): void {
@@ -128,19 +130,41 @@ export class Leg {
     if (this.#pauses === 0 && !this.#closed) this.#socket.resume();
   }
 
-  /** One writev for all packets of a turn instead of one write each. */
-  #begin(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#socket.cork();
-    writerBegins();
-    process.nextTick(() => {
-      this.#corked = false;
-      this.#socket.uncork();
-      const { writableLength } = this.#socket;
-      writerDone(writableLength === 0);
-      if (writableLength > CONGESTED_BYTES) this.onCongestion(true);
-    });
+  /**
+   * Takes a packet that is ready to be written. All packets of a turn are written at its
+   * end, those that follow each other in memory (the shared slab) as one.
+   */
+  #collect(packet: Buffer): void {
+    if (this.#outgoing.length === 0) {
+      writerBegins();
+      process.nextTick(() => this.#write());
+    }
+    const last = this.#outgoing.at(-1);
+    if (
+      last !== undefined &&
+      last.buffer === packet.buffer &&
+      last.byteOffset + last.length === packet.byteOffset
+    )
+      this.#outgoing[this.#outgoing.length - 1] = Buffer.from(
+        last.buffer,
+        last.byteOffset,
+        last.length + packet.length,
+      );
+    else this.#outgoing.push(packet);
+  }
+
+  #write(): void {
+    if (this.#outgoing.length === 0) return;
+    const socket = this.#socket;
+    if (socket.writable) {
+      socket.cork();
+      for (const bytes of this.#outgoing) socket.write(bytes);
+      socket.uncork();
+    }
+    this.#outgoing = [];
+    const { writableLength } = socket;
+    writerDone(writableLength === 0);
+    if (writableLength > CONGESTED_BYTES) this.onCongestion(true);
   }
 
   #count(bytes: number): void {
@@ -157,12 +181,14 @@ export class Leg {
 /**
  * Ends a connection with SSH_MSG_DISCONNECT (RFC 4253 §11.1), also before it is
  * authenticated; clients print `description`.
+ * @param flush writes what was sent before and waits to be written
  */
 export function disconnect(
   connection: Client | Connection,
   socket: Socket,
   reason: DisconnectReason,
   description: string,
+  flush: () => void = () => {},
 ): void {
   const protocol = protocolOf(connection);
   const message = encodeMessage(Message.disconnect, reason, description, '');
@@ -172,10 +198,31 @@ export function disconnect(
   const packet = write.alloc(message.length, true);
   packet.set(message, start);
   sendPacket(protocol, write.finalize(packet, true), true);
+  flush();
   socket.resume();
   socket.end();
   // A peer that no longer reads must not keep the socket: what is unsent by then is given up.
   setTimeout(() => socket.destroy(), 2_000).unref();
+}
+
+/**
+ * Until a leg takes the connection over: collects what ssh2 writes in one turn (key
+ * exchange and log-on are many small packets) into one write.
+ */
+export function writePerTurn(connection: Client | Connection, socket: Socket): void {
+  let corked = false;
+  protocolOf(connection)._writer = (packet) => {
+    if (!socket.writable) return;
+    if (!corked) {
+      corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        corked = false;
+        socket.uncork();
+      });
+    }
+    socket.write(packet);
+  };
 }
 
 function protocolOf(connection: Client | Connection): Ssh2Protocol {
