@@ -6,7 +6,8 @@
  *
  * Secrets pass through as sealed bytes (vault-client): the store never sees one open.
  */
-import type { Capability, Protocol } from '../policy/capability.ts';
+import type { Protocol } from '../policy/capability.ts';
+import type { Policy } from '../policy/evaluate.ts';
 
 export const ROLES = ['requester', 'reviewer', 'auditor', 'administrator'] as const;
 export type Role = (typeof ROLES)[number];
@@ -50,37 +51,9 @@ export interface AccountRow {
   readonly secretFingerprint: string;
 }
 
-/** Times of day and weekdays in which a policy holds, in the node's local time zone unless named. */
-export interface Schedule {
-  /** 0 Sunday … 6 Saturday; empty: every day. */
-  readonly days: readonly number[];
-  /** Minutes since midnight; `to` ≤ `from` runs past midnight. */
-  readonly from: number;
-  readonly to: number;
-  /** IANA name. */
-  readonly timeZone: string | undefined;
-}
-
-export interface PolicyRow {
+/** A policy as decisions read it, with its id. */
+export interface PolicyRow extends Policy {
   readonly id: string;
-  readonly name: string;
-  /** Globs over user names. */
-  readonly users: readonly string[];
-  /** Globs over `account@system`. */
-  readonly accounts: readonly string[];
-  readonly allow: readonly Capability[];
-  readonly record: boolean;
-  readonly keystrokes: boolean;
-  readonly reasonRequired: boolean;
-  readonly maxSessions: number | undefined;
-  /** Milliseconds. */
-  readonly maxDuration: number | undefined;
-  readonly idleTimeout: number | undefined;
-  readonly schedule: readonly Schedule[];
-  /** Validity of the whole policy, ms since the epoch. */
-  readonly notBefore: number | undefined;
-  readonly notAfter: number | undefined;
-  readonly execLimit: number | 'full';
 }
 
 export const SESSION_STATES = ['opening', 'active', 'locked', 'ended'] as const;

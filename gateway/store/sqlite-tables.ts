@@ -1,5 +1,7 @@
 /** The port's calls as SQL, over whatever runs the reads and writes of a caller. */
+
 import { CAPABILITIES, type Capability, PROTOCOLS } from '../policy/capability.ts';
+import type { Schedule } from '../policy/schedule.ts';
 import {
   type AccountRow,
   type AuditRow,
@@ -8,7 +10,6 @@ import {
   type Page,
   type PolicyRow,
   ROLES,
-  type Schedule,
   SESSION_STATES,
   type SessionRow,
   type StoreTransaction,
