@@ -55,15 +55,9 @@ export class FileArchive implements Archive {
 
   async create(sessionId: string, startedAt: number, first: Uint8Array): Promise<ArchiveAppender> {
     requireSessionId(sessionId);
-    await this.#requireRoot();
-    const folder = await this.#makeDay(startedAt);
+    const folder = join(this.#root, dayOf(startedAt));
     const path = join(folder, sessionId + EXTENSION);
-    let fd: number;
-    try {
-      fd = await open(path, 'wx', 0o600);
-    } catch (error) {
-      throw this.#explain(error);
-    }
+    const fd = await this.#createFile(path, startedAt);
     const appender = new FileAppender(fd, (error) => this.#explain(error));
     try {
       await appender.append(first);
@@ -74,6 +68,22 @@ export class FileArchive implements Archive {
       await appender.close().catch(() => {});
       await rm(path, { force: true }).catch(() => {});
       throw error;
+    }
+  }
+
+  /** Creates a file; its folder is made for the first recording of a day only. */
+  async #createFile(path: string, startedAt: number): Promise<number> {
+    try {
+      return await open(path, 'wx', 0o600);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw this.#explain(error);
+    }
+    await this.#requireRoot();
+    await this.#makeDay(startedAt);
+    try {
+      return await open(path, 'wx', 0o600);
+    } catch (error) {
+      throw this.#explain(error);
     }
   }
 
@@ -163,7 +173,7 @@ export class FileArchive implements Archive {
   }
 
   /** Makes the folder of a day level by level, so that a root that went away is not made anew. */
-  async #makeDay(startedAt: number): Promise<string> {
+  async #makeDay(startedAt: number): Promise<void> {
     let folder = this.#root;
     for (const level of dayOf(startedAt).split('/')) {
       const parent = folder;
@@ -176,7 +186,6 @@ export class FileArchive implements Archive {
       }
       await this.#syncFolder(parent);
     }
-    return folder;
   }
 
   /** A new name in a folder survives a crash only when the folder itself is flushed. */
