@@ -93,6 +93,17 @@ export class RelayChannel {
     );
   }
 
+  /** A message of either side that keeps its place in the flow: data, EOF, close, a request. */
+  receive(from: 'client' | 'target', message: Uint8Array): void {
+    if (from === 'client') this.fromClient(message);
+    else this.fromTarget(message);
+  }
+
+  /** The flow whose receiver is `side`: what it grants. */
+  flowTo(side: 'client' | 'target'): Flow | undefined {
+    return side === 'client' ? this.down : this.up;
+  }
+
   fromClient(message: Uint8Array): void {
     if (message[0] === Message.channelClose) this.#closeFrom.client = true;
     if (this.dead) return this.#finishDead();

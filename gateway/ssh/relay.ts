@@ -4,21 +4,23 @@
  * policy and recording need, and answers itself only what policy refuses.
  */
 import type { Capability } from '../policy/capability.ts';
-import { type ChannelLegs, RelayChannel } from './channel.ts';
+import { type ChannelLegs, RelayChannel, type Side } from './channel.ts';
 import type { HandOver, ServedChannel } from './desk.ts';
 import { type Leg, Pause } from './leg.ts';
 import type { SessionRecord } from './record.ts';
 import {
   type ChannelOpenConfirmation,
+  dataOffset,
   encodeMessage,
   Message,
   OpenFailure,
   readChannelOpen,
   readChannelOpenConfirmation,
   readChannelRequest,
+  readEndpoints,
   readGlobalRequest,
   readTerminalRequest,
-  readUint32,
+  readWindowAdjust,
   readWindowChange,
   recipientOf,
   SshWireError,
@@ -50,6 +52,23 @@ export interface RelayOptions {
   onFault(error: unknown): void;
 }
 
+type From = 'client' | 'target';
+
+/** One direction of the relay: everything that depends on who sent a message. */
+interface Way {
+  readonly from: From;
+  readonly leg: Leg;
+  readonly other: Leg;
+  /** Channels by the numbers that this sender addresses, and that the other side addresses. */
+  readonly channels: Map<number, RelayChannel>;
+  readonly otherChannels: Map<number, RelayChannel>;
+  /** Replies to this sender's global requests, and to the other side's. */
+  readonly replies: ReplyQueue;
+  readonly otherReplies: ReplyQueue;
+  readonly needOfOpen: (type: string) => Need;
+  readonly needOfGlobal: (type: string) => Need;
+}
+
 interface Adoption {
   readonly channel: RelayChannel;
   readonly served: ServedChannel;
@@ -65,12 +84,9 @@ export class Relay {
   readonly #back: Leg;
   readonly #record: SessionRecord;
   readonly #options: RelayOptions;
-  /** By the number that the client addresses, and by the one that the target addresses. */
-  readonly #byClient = new Map<number, RelayChannel>();
-  readonly #byTarget = new Map<number, RelayChannel>();
+  readonly #client: Way;
+  readonly #target: Way;
   readonly #channels = new Set<RelayChannel>();
-  readonly #clientGlobals = new ReplyQueue();
-  readonly #targetGlobals = new ReplyQueue();
   readonly #legs: ChannelLegs;
   #locked = false;
   #over = false;
@@ -90,8 +106,32 @@ export class Relay {
       toTarget: (message, recipient) => this.#back.send(message, recipient),
       closed: (channel) => this.#remove(channel),
     };
-    this.#front.onMessage = (message) => this.#guard('client', message);
-    this.#back.onMessage = (message) => this.#guard('target', message);
+    const channels = { client: new Map<number, RelayChannel>(), target: new Map<number, RelayChannel>() };
+    const replies = { client: new ReplyQueue(), target: new ReplyQueue() };
+    this.#client = {
+      from: 'client',
+      leg: this.#front,
+      other: this.#back,
+      channels: channels.client,
+      otherChannels: channels.target,
+      replies: replies.client,
+      otherReplies: replies.target,
+      needOfOpen: needOfClientOpen,
+      needOfGlobal: needOfClientGlobal,
+    };
+    this.#target = {
+      from: 'target',
+      leg: this.#back,
+      other: this.#front,
+      channels: channels.target,
+      otherChannels: channels.client,
+      replies: replies.target,
+      otherReplies: replies.client,
+      needOfOpen: needOfTargetOpen,
+      needOfGlobal: needOfTargetGlobal,
+    };
+    this.#front.onMessage = (message) => this.#guard(this.#client, message);
+    this.#back.onMessage = (message) => this.#guard(this.#target, message);
     this.#front.onCongestion = (congested) =>
       congested ? this.#back.pause(Pause.congestion) : this.#back.resume(Pause.congestion);
     this.#back.onCongestion = (congested) =>
@@ -149,14 +189,14 @@ export class Relay {
    * that the desk answered itself is opened at the target first.
    */
   start(desk: HandOver): void {
-    this.#back.onMessage = (message) => this.#guard('target', message);
+    this.#back.onMessage = (message) => this.#guard(this.#target, message);
     if (desk.channel === undefined) this.#takeFront(desk.release());
     else this.#adopt(desk.channel, desk);
   }
 
   #takeFront(held: readonly Uint8Array[]): void {
-    this.#front.onMessage = (message) => this.#guard('client', message);
-    for (const message of held) this.#guard('client', message);
+    this.#front.onMessage = (message) => this.#guard(this.#client, message);
+    for (const message of held) this.#guard(this.#client, message);
     this.#front.resume(Pause.starting);
   }
 
@@ -171,7 +211,7 @@ export class Relay {
     );
     channel.clientAddress = served.address;
     this.#channels.add(channel);
-    this.#byTarget.set(served.clientNumber, channel);
+    this.#target.channels.set(served.clientNumber, channel);
     this.#adopting = { channel, served, desk };
     const { clientNumber, clientWindow, clientMaxPacket } = served;
     this.#back.send(
@@ -184,172 +224,103 @@ export class Relay {
     channel.target.number = confirmation.sender;
     channel.target.window = confirmation.window;
     channel.target.maxPacket = confirmation.maxPacket;
-    this.#byClient.set(served.address, channel);
+    this.#client.channels.set(served.address, channel);
     channel.confirm();
     channel.up?.adopt(confirmation.window, confirmation.maxPacket, served.believed);
     for (const request of served.requests) this.#clientRequest(channel, request, true);
     this.#takeFront(desk.release());
   }
 
-  #guard(from: 'client' | 'target', message: Uint8Array): void {
+  #guard(way: Way, message: Uint8Array): void {
     if (this.#over) return;
     try {
-      if (from === 'client') this.#fromClient(message);
-      else this.#fromTarget(message);
+      this.#receive(way, message);
     } catch (error) {
-      if (error instanceof SshWireError) this.#options.onProtocolError(from, error);
+      if (error instanceof SshWireError) this.#options.onProtocolError(way.from, error);
       else this.#options.onFault(error);
     }
   }
 
-  #fromClient(message: Uint8Array): void {
+  #receive(way: Way, message: Uint8Array): void {
     switch (message[0]) {
       case Message.channelData:
-      case Message.channelExtendedData: {
-        this.active = true;
-        this.bytesFromClient += message.length;
-        this.#find(this.#byClient, message).fromClient(message);
+      case Message.channelExtendedData:
+        this.#data(way, message);
         return;
-      }
       case Message.channelWindowAdjust:
-        this.#find(this.#byClient, message).down?.grant(adjustment(message));
+        this.#find(way, message).flowTo(way.from)?.grant(readWindowAdjust(message));
         return;
       case Message.channelEof:
       case Message.channelClose:
-        this.#find(this.#byClient, message).fromClient(message);
+        this.#find(way, message).receive(way.from, message);
         return;
-      case Message.channelRequest:
-        this.active = true;
-        this.#clientRequest(this.#find(this.#byClient, message), message);
-        return;
-      case Message.channelSuccess:
-      case Message.channelFailure: {
-        const channel = this.#find(this.#byClient, message);
-        channel.targetReplies.replied(message[0] === Message.channelSuccess, () =>
-          this.#back.send(message, channel.target.number),
-        );
+      case Message.channelRequest: {
+        const channel = this.#find(way, message);
+        if (way.from === 'client') this.#clientRequest(channel, message);
+        else this.#targetRequest(channel, message);
         return;
       }
-      case Message.channelOpen:
-        this.active = true;
-        this.#clientOpen(message);
-        return;
-      case Message.channelOpenConfirmation:
-        this.#confirmed(this.#byClient, this.#byTarget, message, 'client');
-        return;
-      case Message.channelOpenFailure:
-        this.#openFailed(this.#byClient, message, 'client');
-        return;
-      case Message.globalRequest:
-        this.#globalRequest(message, 'client');
-        return;
-      case Message.requestSuccess:
-      case Message.requestFailure:
-        this.#targetGlobals.replied(message[0] === Message.requestSuccess, () => this.#back.send(message));
-        return;
-      default:
-        throw new SshWireError(`message ${message[0]} is not one of the connection protocol`);
-    }
-  }
-
-  #fromTarget(message: Uint8Array): void {
-    switch (message[0]) {
-      case Message.channelData:
-      case Message.channelExtendedData: {
-        this.bytesFromTarget += message.length;
-        const channel = this.#find(this.#byTarget, message);
-        // A terminal that only prints does not keep an absent person's session alive.
-        if (!channel.terminal) this.active = true;
-        channel.fromTarget(message);
-        return;
-      }
-      case Message.channelWindowAdjust:
-        this.#find(this.#byTarget, message).up?.grant(adjustment(message));
-        return;
-      case Message.channelEof:
-      case Message.channelClose:
-        this.#find(this.#byTarget, message).fromTarget(message);
-        return;
-      case Message.channelRequest:
-        this.#targetRequest(this.#find(this.#byTarget, message), message);
-        return;
       case Message.channelSuccess:
       case Message.channelFailure: {
-        const channel = this.#find(this.#byTarget, message);
-        channel.clientReplies.replied(message[0] === Message.channelSuccess, () => {
-          if (!channel.dead) this.#front.send(message, channel.client.number);
+        const channel = this.#find(way, message);
+        const replies = way.from === 'client' ? channel.targetReplies : channel.clientReplies;
+        replies.replied(message[0] === Message.channelSuccess, () => {
+          if (!channel.dead) way.other.send(message, otherSide(channel, way).number);
         });
         return;
       }
       case Message.channelOpen:
-        this.#targetOpen(message);
+        this.#open(way, message);
         return;
       case Message.channelOpenConfirmation:
-        this.#confirmed(this.#byTarget, this.#byClient, message, 'target');
+        this.#confirmed(way, message);
         return;
       case Message.channelOpenFailure:
-        this.#openFailed(this.#byTarget, message, 'target');
+        this.#openFailed(way, message);
         return;
       case Message.globalRequest:
-        this.#globalRequest(message, 'target');
+        this.#globalRequest(way, message);
         return;
       case Message.requestSuccess:
       case Message.requestFailure:
-        this.#clientGlobals.replied(message[0] === Message.requestSuccess, () => this.#front.send(message));
+        way.otherReplies.replied(message[0] === Message.requestSuccess, () => way.other.send(message));
         return;
       default:
         throw new SshWireError(`message ${message[0]} is not one of the connection protocol`);
     }
   }
 
-  // --- opening -------------------------------------------------------------------------
-
-  #clientOpen(message: Uint8Array): void {
-    const open = readChannelOpen(message);
-    const refusal = this.#refusalOfOpen(needOfClientOpen(open.type), open.type);
-    if (refusal !== undefined) {
-      this.#options.onRefusal(open.type, refusal.text);
-      this.#front.send(
-        encodeMessage(Message.channelOpenFailure, open.sender, refusal.code, refusal.text, ''),
-      );
-      return;
-    }
-    if (this.#byTarget.has(open.sender)) throw new SshWireError(`channel ${open.sender} is opened twice`);
-    const record = this.#record.openChannel({ type: open.type, openedBy: 'client', ...endpoints(open) });
-    const channel = new RelayChannel(
-      open.type,
-      'client',
-      record,
-      this.#legs,
-      { number: open.sender, window: open.window, maxPacket: open.maxPacket },
-      { number: 0, window: 0, maxPacket: 0 },
-    );
-    this.#channels.add(channel);
-    this.#byTarget.set(open.sender, channel);
-    this.#back.send(message);
+  #data(way: Way, message: Uint8Array): void {
+    const channel = this.#find(way, message);
+    const size = message.length - dataOffset(message);
+    if (way.from === 'client') this.bytesFromClient += size;
+    else this.bytesFromTarget += size;
+    // A terminal that only prints does not keep an absent person's session alive.
+    if (way.from === 'client' || !channel.terminal) this.active = true;
+    channel.receive(way.from, message);
   }
 
-  #targetOpen(message: Uint8Array): void {
+  // --- opening -------------------------------------------------------------------------
+
+  #open(way: Way, message: Uint8Array): void {
+    if (way.from === 'client') this.active = true;
     const open = readChannelOpen(message);
-    const refusal = this.#refusalOfOpen(needOfTargetOpen(open.type), open.type);
+    const refusal = this.#refusalOfOpen(way.needOfOpen(open.type), open.type);
     if (refusal !== undefined) {
       this.#options.onRefusal(open.type, refusal.text);
-      this.#back.send(encodeMessage(Message.channelOpenFailure, open.sender, refusal.code, refusal.text, ''));
+      way.leg.send(encodeMessage(Message.channelOpenFailure, open.sender, refusal.code, refusal.text, ''));
       return;
     }
-    if (this.#byClient.has(open.sender)) throw new SshWireError(`channel ${open.sender} is opened twice`);
-    const record = this.#record.openChannel({ type: open.type, openedBy: 'target', ...endpoints(open) });
-    const channel = new RelayChannel(
-      open.type,
-      'target',
-      record,
-      this.#legs,
-      { number: 0, window: 0, maxPacket: 0 },
-      { number: open.sender, window: open.window, maxPacket: open.maxPacket },
-    );
+    // The other side will address it by the number that the opener gave it.
+    if (way.otherChannels.has(open.sender)) throw new SshWireError(`channel ${open.sender} is opened twice`);
+    const record = this.#record.openChannel({ type: open.type, openedBy: way.from, ...readEndpoints(open) });
+    const opener: Side = { number: open.sender, window: open.window, maxPacket: open.maxPacket };
+    const unknown: Side = { number: 0, window: 0, maxPacket: 0 };
+    const sides = way.from === 'client' ? ([opener, unknown] as const) : ([unknown, opener] as const);
+    const channel = new RelayChannel(open.type, way.from, record, this.#legs, ...sides);
     this.#channels.add(channel);
-    this.#byClient.set(open.sender, channel);
-    this.#front.send(message);
+    way.otherChannels.set(open.sender, channel);
+    way.other.send(message);
   }
 
   #refusalOfOpen(need: Need, type: string): { code: OpenFailure; text: string } | undefined {
@@ -364,51 +335,48 @@ export class Relay {
     return text === undefined ? undefined : { code: OpenFailure.administrativelyProhibited, text };
   }
 
-  /** A confirmation from `by`, found under the number that it addresses. */
-  #confirmed(
-    pending: Map<number, RelayChannel>,
-    other: Map<number, RelayChannel>,
-    message: Uint8Array,
-    by: 'client' | 'target',
-  ): void {
-    const channel = this.#find(pending, message);
-    const confirmation = readChannelOpenConfirmation(message);
-    if (by === 'target' && this.#adopting?.channel === channel)
-      return this.#adopted(confirmation, this.#adopting);
-    if (channel.openedBy === by || channel.up !== undefined)
+  /** A channel that the other side has opened and that this sender has still to answer. */
+  #pending(way: Way, message: Uint8Array): RelayChannel {
+    const channel = this.#find(way, message);
+    if (channel.openedBy === way.from || channel.up !== undefined)
       throw new SshWireError(`channel ${recipientOf(message)} is not waiting for a confirmation`);
-    if (other.has(confirmation.sender))
-      throw new SshWireError(`channel ${confirmation.sender} is opened twice`);
-    const side = by === 'client' ? channel.client : channel.target;
-    side.number = confirmation.sender;
-    side.window = confirmation.window;
-    side.maxPacket = confirmation.maxPacket;
-    if (by === 'target') channel.clientAddress = confirmation.sender;
-    other.set(confirmation.sender, channel);
-    channel.confirm();
-    channel.lock = this.#locked;
-    const opener = by === 'client' ? channel.target.number : channel.client.number;
-    (by === 'client' ? this.#back : this.#front).send(message, opener);
+    return channel;
   }
 
-  #openFailed(pending: Map<number, RelayChannel>, message: Uint8Array, by: 'client' | 'target'): void {
-    const channel = this.#find(pending, message);
-    if (channel.openedBy === by || channel.up !== undefined)
-      throw new SshWireError(`channel ${recipientOf(message)} is not waiting for a confirmation`);
+  #confirmed(way: Way, message: Uint8Array): void {
+    const channel = this.#pending(way, message);
+    const confirmation = readChannelOpenConfirmation(message);
+    if (this.#adopting?.channel === channel) return this.#adopted(confirmation, this.#adopting);
+    if (way.otherChannels.has(confirmation.sender))
+      throw new SshWireError(`channel ${confirmation.sender} is opened twice`);
+    Object.assign(way.from === 'client' ? channel.client : channel.target, {
+      number: confirmation.sender,
+      window: confirmation.window,
+      maxPacket: confirmation.maxPacket,
+    });
+    if (way.from === 'target') channel.clientAddress = confirmation.sender;
+    way.otherChannels.set(confirmation.sender, channel);
+    channel.confirm();
+    channel.lock = this.#locked;
+    way.other.send(message, otherSide(channel, way).number);
+  }
+
+  #openFailed(way: Way, message: Uint8Array): void {
+    const channel = this.#pending(way, message);
     if (this.#adopting?.channel === channel) {
       const reader = new WireReader(message, 9);
       this.#adopting.desk.fail(`the target refused a session: ${reader.text('description')}`);
       return;
     }
-    const opener = by === 'client' ? channel.target.number : channel.client.number;
     this.#remove(channel);
-    (by === 'client' ? this.#back : this.#front).send(message, opener);
+    way.other.send(message, otherSide(channel, way).number);
   }
 
   // --- requests ------------------------------------------------------------------------
 
   /** @param answered the desk has already answered it: the target's reply is for us alone. */
   #clientRequest(channel: RelayChannel, message: Uint8Array, answered = false): void {
+    this.active = true;
     if (channel.dead) return;
     const request = readChannelRequest(message);
     const need = channel.type === 'session' ? needOfSessionRequest(request.type, request.data) : 'never';
@@ -484,25 +452,21 @@ export class Relay {
     channel.fromTarget(message);
   }
 
-  #globalRequest(message: Uint8Array, from: 'client' | 'target'): void {
+  #globalRequest(way: Way, message: Uint8Array): void {
     const request = readGlobalRequest(message);
-    const need = from === 'client' ? needOfClientGlobal(request.type) : needOfTargetGlobal(request.type);
+    const need = way.needOfGlobal(request.type);
     const refusal =
       need === 'never' ? 'not supported' : this.#locked && need !== 'free' ? LOCKED : this.#refusal(need);
-    const replies = from === 'client' ? this.#clientGlobals : this.#targetGlobals;
     if (refusal !== undefined) {
       if (need !== 'never') {
         this.#options.onRefusal(need, refusal);
         this.#record.refusal(request.type, refusal);
       }
-      if (request.wantReply)
-        replies.decided(() =>
-          (from === 'client' ? this.#front : this.#back).send(encodeMessage(Message.requestFailure)),
-        );
+      if (request.wantReply) way.replies.decided(() => way.leg.send(encodeMessage(Message.requestFailure)));
       return;
     }
-    if (request.wantReply) replies.forwarded();
-    (from === 'client' ? this.#back : this.#front).send(message);
+    if (request.wantReply) way.replies.forwarded();
+    way.other.send(message);
   }
 
   #refusal(need: Need): string | undefined {
@@ -511,47 +475,27 @@ export class Relay {
     return `policy ${this.#options.policy} does not allow ${need}`;
   }
 
-  #find(channels: Map<number, RelayChannel>, message: Uint8Array): RelayChannel {
-    const channel = channels.get(recipientOf(message));
+  #find(way: Way, message: Uint8Array): RelayChannel {
+    const number = recipientOf(message);
+    const channel = way.channels.get(number);
     if (channel === undefined)
-      throw new SshWireError(
-        `message ${message[0]} names channel ${recipientOf(message)}, which is not open`,
-      );
+      throw new SshWireError(`message ${message[0]} names channel ${number}, which is not open`);
     return channel;
   }
 
   #remove(channel: RelayChannel): void {
     if (!this.#channels.delete(channel)) return;
-    if (this.#byClient.get(channel.clientAddress) === channel) this.#byClient.delete(channel.clientAddress);
-    if (this.#byTarget.get(channel.client.number) === channel) this.#byTarget.delete(channel.client.number);
+    const numbers: readonly [Way, number][] = [
+      [this.#client, channel.clientAddress],
+      [this.#target, channel.client.number],
+    ];
+    for (const [{ channels }, number] of numbers)
+      if (channels.get(number) === channel) channels.delete(number);
     channel.record.close();
   }
 }
 
-/** RFC 4254 §5.2, `bytes to add`. */
-function adjustment(message: Uint8Array): number {
-  if (message.length < 9) throw new SshWireError('bytes to add is missing in a window adjust');
-  return readUint32(message, 5);
-}
-
-/** Where a forwarded connection goes and comes from (RFC 4254 §6.3.2, §7.2; PROTOCOL of OpenSSH §2.4). */
-function endpoints(open: { type: string; data: Uint8Array }): { destination?: string; originator?: string } {
-  const reader = new WireReader(open.data, 0);
-  const address = (what: string): string => {
-    const host = reader.text(`${what} address`);
-    const port = reader.uint32(`${what} port`);
-    return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  };
-  switch (open.type) {
-    case 'direct-tcpip':
-    case 'forwarded-tcpip':
-      return { destination: address('destination'), originator: address('originator') };
-    case 'x11':
-      return { originator: address('originator') };
-    case 'direct-streamlocal@openssh.com':
-    case 'forwarded-streamlocal@openssh.com':
-      return { destination: reader.text('socket path') };
-    default:
-      return {};
-  }
+/** The channel as the receiver of a message knows it. */
+function otherSide(channel: RelayChannel, way: Way): Side {
+  return way.from === 'client' ? channel.target : channel.client;
 }

@@ -153,6 +153,34 @@ export function readChannelOpen(message: Uint8Array): ChannelOpen {
   };
 }
 
+/** RFC 4254 §5.2, `bytes to add`. */
+export function readWindowAdjust(message: Uint8Array): number {
+  if (message.length < 9) throw new SshWireError('bytes to add is missing in a window adjust');
+  return readUint32(message, 5);
+}
+
+/** Where a forwarded connection goes and comes from (RFC 4254 §6.3.2, §7.2; PROTOCOL of OpenSSH §2.4). */
+export function readEndpoints(open: ChannelOpen): { destination?: string; originator?: string } {
+  const reader = new WireReader(open.data, 0);
+  const address = (what: string): string => {
+    const host = reader.text(`${what} address`);
+    const port = reader.uint32(`${what} port`);
+    return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  };
+  switch (open.type) {
+    case 'direct-tcpip':
+    case 'forwarded-tcpip':
+      return { destination: address('destination'), originator: address('originator') };
+    case 'x11':
+      return { originator: address('originator') };
+    case 'direct-streamlocal@openssh.com':
+    case 'forwarded-streamlocal@openssh.com':
+      return { destination: reader.text('socket path') };
+    default:
+      return {};
+  }
+}
+
 /** SSH_MSG_CHANNEL_OPEN_CONFIRMATION without its recipient, RFC 4254 §5.1. */
 export interface ChannelOpenConfirmation {
   readonly sender: number;
