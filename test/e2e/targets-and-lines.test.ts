@@ -1,6 +1,8 @@
 /** Other targets, other ways to log on, load balancers and bad lines. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { Secret, TOTP } from 'otpauth';
@@ -30,6 +32,7 @@ const LEGACY = [
   'Ciphers aes128-cbc',
   'MACs hmac-sha1',
 ];
+const PASSPHRASE = 'a passphrase with spaces';
 const TOTP_SECRET = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP';
 let bed: Bed;
 let pam: Sshd;
@@ -79,6 +82,7 @@ before(async () => {
           at('old01', old.port, rsaLine, { legacyAlgorithms: true }),
           at('old02', old.port, rsaLine),
           at('key01', sshd.port, sshd.hostKey),
+          at('key02', sshd.port, sshd.hostKey),
           at('first01', sshd.port, 'trust-on-first-use'),
         ],
         accounts: [
@@ -87,6 +91,12 @@ before(async () => {
           { name: old.account.name, system: 'old01', password: old.account.password },
           { name: old.account.name, system: 'old02', password: old.account.password },
           { name: sshd.account.name, system: 'key01', privateKey: sshd.privateKey },
+          {
+            name: sshd.account.name,
+            system: 'key02',
+            privateKey: encrypted(sshd.privateKey),
+            passphrase: PASSPHRASE,
+          },
           { name: sshd.account.name, system: 'first01', password: sshd.account.password },
         ],
         policies: [
@@ -107,6 +117,14 @@ after(async () => {
   for (const server of servers) await server.stop();
 });
 
+/** The same key, encrypted as ssh-keygen does it. */
+function encrypted(privateKey: string): string {
+  const file = keyFile('encrypted');
+  writeFileSync(file, privateKey, { mode: 0o600 });
+  execFileSync('ssh-keygen', ['-q', '-p', '-P', '', '-N', PASSPHRASE, '-f', file]);
+  return readFileSync(file, 'utf8');
+}
+
 function gatewayTest(name: string, body: () => Promise<void>): void {
   if (!DIRECT) testWith(NEEDS, name, body);
 }
@@ -126,6 +144,10 @@ async function assertWorks(there: Door, account: string): Promise<void> {
 
 gatewayTest('a target that asks for its password by keyboard-interactive (PAM)', () =>
   assertWorks(to(pam.account.name, 'pam01'), pam.account.name),
+);
+
+gatewayTest('an account with an encrypted private key', () =>
+  assertWorks(to(bed.sshd.account.name, 'key02'), bed.sshd.account.name),
 );
 
 gatewayTest('an account with a private key', () =>
