@@ -152,7 +152,7 @@ function planAccount(account: DeclaredAccount, at: string, context: Context): Pl
     });
   }
   const none = password === undefined && privateKey === undefined;
-  return { name, system, secret: none ? undefined : { password, privateKey, passphrase } };
+  return { name, system, secret: none ? undefined : { password, privateKey, passphrase: undefined } };
 }
 
 function planPolicy(policy: DeclaredPolicy, at: string, { take }: Context): PlannedPolicy {

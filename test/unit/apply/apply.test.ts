@@ -121,7 +121,14 @@ describe('apply', () => {
       `${rsa.private.trim()}\n`,
     );
     const { credential } = await checkOut('locked', 'web02');
-    assert.equal(credential.passphrase?.expose(), 'open sesame');
+    // Opened when it was declared: a session needs neither passphrase nor the time to use it.
+    assert.equal(credential.passphrase, undefined);
+    const opened = ssh2.utils.parseKey(credential.privateKey?.expose() ?? '');
+    assert(!(opened instanceof Error) && opened.isPrivateKey());
+    assert.equal(
+      opened.getPublicSSH().toString('base64'),
+      readFileSync(`${locked}.pub`, 'utf8').split(' ')[1],
+    );
 
     const ops = (await store.policies()).find(({ name }) => name === 'ops');
     assert.deepEqual(ops, {
