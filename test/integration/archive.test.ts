@@ -136,7 +136,7 @@ testWith(
     typed.kill();
     const { id } = await until('the session ends, sealed', async () =>
       (await evidence.sessions()).find(
-        (row) => row.user === 'bob' && row.bytesFromTarget > 20 * MIB && row.sealed,
+        (row) => row.user === 'bob' && row.bytesFromTarget === 20 * MIB && row.sealed,
       ),
     );
     const verified = await bed.gateway.sallyport(['recordings', 'verify', id]);
