@@ -92,14 +92,7 @@ export class Desk implements HandOver {
 
   constructor(leg: Leg) {
     this.#leg = leg;
-    leg.onMessage = (message) => {
-      try {
-        this.#receive(message);
-      } catch (error) {
-        if (!(error instanceof SshWireError)) throw error;
-        this.onProtocolError(error);
-      }
-    };
+    leg.onMessage = (message) => this.#guard(message);
   }
 
   /**
@@ -134,7 +127,7 @@ export class Desk implements HandOver {
   fail(text: string, status = FAILED_STATUS): void {
     if (this.#failure !== undefined) return;
     this.#failure = { text, status };
-    this.#leg.onMessage = (message) => this.#receive(message);
+    this.#leg.onMessage = (message) => this.#guard(message);
     setTimeout(() => this.#leg.disconnect(DisconnectReason.byApplication, text), FAREWELL_MS).unref();
     if (this.#channel?.request !== undefined) this.#dismiss(this.#channel);
     this.#replay('fail');
@@ -161,8 +154,17 @@ export class Desk implements HandOver {
     this.#mode = mode;
     const held = this.release();
     this.#heldBytes = 0;
-    for (const message of held) this.#receive(message);
+    for (const message of held) this.#guard(message);
     this.#leg.resume(Pause.starting);
+  }
+
+  #guard(message: Uint8Array): void {
+    try {
+      this.#receive(message);
+    } catch (error) {
+      if (!(error instanceof SshWireError)) throw error;
+      this.onProtocolError(error);
+    }
   }
 
   #receive(message: Uint8Array): void {

@@ -30,9 +30,12 @@ function take(size: number): Buffer {
 /** Runs `allocate`, in which ssh2 allocates a packet, with the packet in the shared slab. */
 export function inSlab<T>(allocate: () => T): T {
   packetMemory.take = take;
-  const result = allocate();
-  packetMemory.take = undefined;
-  return result;
+  try {
+    return allocate();
+  } finally {
+    // Whatever else ssh2 sends has no part in the slab's turns and must never be built in it.
+    packetMemory.take = undefined;
+  }
 }
 
 /** A leg begins to collect packets; each call is followed by one of {@link writerDone}. */

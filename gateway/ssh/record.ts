@@ -112,6 +112,11 @@ export class ChannelRecord {
   terminal(size: { term: string; columns: number; rows: number }): void {
     this.#terminal = size;
     this.#streams = undefined;
+    // From now on: the target's terminal takes what is typed before the program runs, too.
+    if (this.#session.options.keystrokes) {
+      this.#keys = new KeystrokeLog({ now: Date.now, columns: size.columns, rows: size.rows });
+      this.#session.terminalOpened(this);
+    }
     this.#session.note(EventKind.terminal, this.#number, size);
   }
 
@@ -131,7 +136,6 @@ export class ChannelRecord {
     kind: StreamKind,
     onMismatch: (error: Error) => void,
   ): void {
-    const { keystrokes } = this.#session.options;
     this.#session.note(
       EventKind.start,
       this.#number,
@@ -140,7 +144,6 @@ export class ChannelRecord {
     this.#onMismatch = onMismatch;
     // The program before, if any, was refused by the target.
     this.#observer = undefined;
-    this.#keys = undefined;
     if (kind === 'sftp' || kind === 'scp') {
       const sink = { operation: (operation: ObservedOperation) => this.#file(operation, kind) };
       const hash = (): { update(bytes: Uint8Array): void; digestHex(): string } => {
@@ -149,10 +152,6 @@ export class ChannelRecord {
       };
       const scp = kind === 'scp' ? parseScpCommand(command ?? '') : undefined;
       this.#observer = scp === undefined ? new SftpObserver(sink, hash) : new ScpObserver(scp, sink, hash);
-    } else if (this.#terminal !== undefined && keystrokes) {
-      const { columns, rows } = this.#terminal;
-      this.#keys = new KeystrokeLog({ now: Date.now, columns, rows });
-      this.#session.terminalOpened(this);
     }
   }
 

@@ -386,6 +386,12 @@ export class Relay {
       if (request.wantReply && !answered) channel.answerClient(false);
       return;
     }
+    if (request.type === 'pty-req' && (channel.started || channel.terminal)) {
+      // RFC 4254 §6.2: one terminal, before the program. Another one later would change how
+      // the running program's streams are recorded, and not what they are.
+      if (request.wantReply && !answered) channel.answerClient(false);
+      return;
+    }
     const refusal =
       need === 'never'
         ? `${request.type} is not supported`

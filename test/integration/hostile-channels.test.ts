@@ -147,6 +147,28 @@ testWith(NEEDS, 'a second program on one channel is refused, the first goes on',
   );
 });
 
+testWith(
+  NEEDS,
+  'a terminal asked for once a program runs is refused, and its input is recorded still',
+  async () => {
+    const client = await rawClient();
+    const channel = await client.exec('read -r line; echo "got $line"');
+    client.send(Message.channelRequest, channel.peer, 'pty-req', true, 'xterm', 80, 24, 0, 0, '');
+    await until('the refusal', () => (client.count(Message.channelFailure) === 1 ? true : undefined));
+    client.send(Message.channelData, channel.peer, 'not-behind-a-terminal\n');
+    await until('the output', () =>
+      client.text(channel) === 'got not-behind-a-terminal\n' ? true : undefined,
+    );
+    client.end();
+    const { id } = await until('the session ends, sealed', async () => {
+      const [newest] = await evidence.sessions();
+      return newest?.sealed === true ? newest : undefined;
+    });
+    const { text } = await bed.gateway.sallyport(['recordings', 'export', id, '--format', 'jsonl']);
+    assert.match(text, /"kind":"input"[^\n]*not-behind-a-terminal/);
+  },
+);
+
 testWith(NEEDS, 'after a program that the target refused another one may be tried', async () => {
   const client = await rawClient();
   const channel = await client.openSession();

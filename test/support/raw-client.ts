@@ -32,7 +32,7 @@ export class RawClient {
 
   private constructor(leg: Leg) {
     this.#leg = leg;
-    leg.onMessage = (message) => this.messages.push(message.slice());
+    leg.onMessage = (message) => this.messages.push(new Uint8Array(message));
     leg.onClose = () => {
       this.#closed = true;
     };

@@ -258,16 +258,3 @@ export function encodeMessage(number: number, ...fields: readonly Field[]): Uint
   }
   return message;
 }
-
-/** Appends raw bytes (type specific data) to a message. */
-export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
-  let size = 0;
-  for (const part of parts) size += part.length;
-  const joined = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
-}

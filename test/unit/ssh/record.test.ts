@@ -45,3 +45,13 @@ test('a program that the target refused leaves nothing behind for the next one',
   channel.output(Buffer.from('no sftp packet at all, only text that is long enough to be taken for one'));
   assert.equal(written.length, 1);
 });
+
+test('what is typed on a terminal before its program is started is recorded, too', () => {
+  const { written, channel } = record(true);
+  channel.terminal({ term: 'xterm', columns: 80, rows: 24 });
+  channel.input(Buffer.from('early'));
+  channel.start('shell', undefined, 'stream', () => {});
+  channel.output(Buffer.from('early'));
+  channel.close();
+  assert.deepEqual(written, [`${EventKind.output} early`, `${EventKind.input} early`]);
+});
