@@ -1,6 +1,6 @@
 /** Programs that tests start: ones that end by themselves, and servers. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { closeSync, createReadStream, existsSync, openSync, readFileSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { atExit } from './temp.ts';
 
@@ -46,17 +46,19 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
+  // The program writes the file itself: what it has written by its end is there.
+  const file = options.outputFile === undefined ? undefined : openSync(options.outputFile, 'w');
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     detached: true,
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', file ?? 'pipe', 'pipe'],
   });
+  if (file !== undefined) closeSync(file);
   const withdraw = atExit(() => killGroup(child.pid, 'SIGKILL'));
   const out: Buffer[] = [];
   const err: Buffer[] = [];
-  if (options.outputFile === undefined) child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
-  else child.stdout?.pipe(createWriteStream(options.outputFile));
+  child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
   const { input } = options;
   // A program may end before it has read everything: that shows in its exit code, not here.

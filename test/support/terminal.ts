@@ -47,7 +47,8 @@ export function openTerminal(
   control.on('error', () => {});
   keyboard.on('error', () => {});
   const chunks: Buffer[] = [];
-  let position = 0;
+  /** What no expectation has matched yet. latin1: patterns are ASCII, and chunks are cut anywhere. */
+  let unread = '';
   let done = false;
   const waiting = new Set<() => void>();
   const wake = (): void => {
@@ -55,6 +56,7 @@ export function openTerminal(
   };
   output.on('data', (chunk: Buffer) => {
     chunks.push(chunk);
+    unread += chunk.toString('latin1');
     wake();
   });
   const ended = new Promise<number>((resolve) => {
@@ -65,8 +67,6 @@ export function openTerminal(
       resolve(code ?? 128 + 9);
     });
   });
-  // latin1 keeps one character per byte, so that positions are byte offsets.
-  const text = (): string => Buffer.concat(chunks).toString('latin1');
 
   return {
     get screen(): Buffer {
@@ -88,12 +88,12 @@ export function openTerminal(
         };
         const fail = (why: string): void => {
           finish();
-          reject(new Error(`${why}: expected ${regex} after:\n${JSON.stringify(text().slice(position))}`));
+          reject(new Error(`${why}: expected ${regex} after:\n${JSON.stringify(unread)}`));
         };
         const look = (): void => {
-          const match = regex.exec(text().slice(position));
+          const match = regex.exec(unread);
           if (match !== null) {
-            position += match.index + match[0].length;
+            unread = unread.slice(match.index + match[0].length);
             finish();
             resolve(match);
           } else if (done) fail('the program ended');
