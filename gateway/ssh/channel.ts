@@ -156,6 +156,10 @@ export class RelayChannel {
     return shown;
   }
 
+  get closedByClient(): boolean {
+    return this.#closeFrom.client;
+  }
+
   set lock(locked: boolean) {
     this.locked = locked;
     if (this.up !== undefined && !this.terminal) this.up.held = locked;

@@ -111,7 +111,6 @@ export class ChannelRecord {
 
   terminal(size: { term: string; columns: number; rows: number }): void {
     this.#terminal = size;
-    this.#streams = undefined;
     // From now on: the target's terminal takes what is typed before the program runs, too.
     if (this.#session.options.keystrokes) {
       this.#keys = new KeystrokeLog({ now: Date.now, columns: size.columns, rows: size.rows });
@@ -120,8 +119,18 @@ export class ChannelRecord {
     this.#session.note(EventKind.terminal, this.#number, size);
   }
 
+  /** The target refused the terminal: the program's streams are streams. */
+  terminalRefused(): void {
+    this.#terminal = undefined;
+    if (this.#keys !== undefined) {
+      this.#keys.end();
+      this.#recordKeys(this.#keys);
+    }
+    this.refusal('pty-req', 'the target refused the terminal');
+  }
+
   resize(size: { columns: number; rows: number }): void {
-    this.#keys?.resize(size.columns, size.rows);
+    if (this.#terminal !== undefined) this.#keys?.resize(size.columns, size.rows);
     this.#session.note(EventKind.resize, this.#number, size);
   }
 
@@ -158,7 +167,8 @@ export class ChannelRecord {
   input(data: Uint8Array): void {
     this.#fromClient += data.length;
     if (this.#observer !== undefined) this.#observe(() => this.#observer?.fromClient(data));
-    else if (this.#keys !== undefined) {
+    else if (this.#terminal !== undefined) {
+      if (this.#keys === undefined) return;
       this.#keys.input(data);
       this.#recordKeys(this.#keys);
     } else if (this.#streams !== undefined) this.#stream('input', EventKind.input, data);

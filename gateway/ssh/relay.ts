@@ -90,6 +90,9 @@ export class Relay {
   readonly #legs: ChannelLegs;
   #locked = false;
   #over = false;
+  /** Channels that were ended here and that the client has not closed yet. */
+  #unclosed = 0;
+  readonly #dismissed = Promise.withResolvers<void>();
   #adopting: Adoption | undefined;
   /** Something happened that counts against the idle limit; the owner clears it. */
   active = true;
@@ -173,8 +176,15 @@ export class Relay {
       const shown = channel.abort(text, REFUSED_STATUS);
       told ||= shown;
       untold ||= channel.started && !shown;
+      if (channel.up !== undefined && !channel.closedByClient) this.#unclosed += 1;
     }
+    if (this.#unclosed === 0) this.#dismissed.resolve();
     return told && !untold;
+  }
+
+  /** Resolves when the client has closed what {@link abort} ended: it has shown all it was sent. */
+  get dismissed(): Promise<void> {
+    return this.#dismissed.promise;
   }
 
   /** Writes out what the recording still has to say about open channels; nothing is relayed any more. */
@@ -232,7 +242,11 @@ export class Relay {
   }
 
   #guard(way: Way, message: Uint8Array): void {
-    if (this.#over) return;
+    if (this.#over) {
+      if (way.from === 'client' && message[0] === Message.channelClose && --this.#unclosed === 0)
+        this.#dismissed.resolve();
+      return;
+    }
     try {
       this.#receive(way, message);
     } catch (error) {
@@ -413,16 +427,26 @@ export class Relay {
       return;
     }
     this.#observeRequest(channel, request.type, request.data, need);
-    if (request.wantReply && answered)
-      channel.clientReplies.asked((succeeded) => {
-        if (!succeeded && starts)
-          channel.abort(`sallyport: the target refused the ${request.type} request\r\n`, REFUSED_STATUS);
-      });
-    else if (request.wantReply)
-      channel.clientReplies.forwarded((succeeded) => {
-        // Clients try another program then: some servers have sftp only as a command.
-        if (starts && !succeeded) channel.started = false;
-      });
+    const refusedByTarget = (): void => {
+      if (request.type === 'pty-req') {
+        channel.terminal = false;
+        channel.record.terminalRefused();
+      } else if (starts && answered)
+        channel.abort(`sallyport: the target refused the ${request.type} request\r\n`, REFUSED_STATUS);
+      // Clients try another program then: some servers have sftp only as a command.
+      else if (starts) channel.started = false;
+    };
+    const replied = (succeeded: boolean): void => {
+      if (!succeeded) refusedByTarget();
+    };
+    if (request.wantReply && !answered) channel.clientReplies.forwarded(replied);
+    else if (request.wantReply) channel.clientReplies.asked(replied);
+    else if (request.type === 'pty-req') {
+      // Whether there is a terminal decides how the channel is recorded: the target must say.
+      channel.clientReplies.asked(replied);
+      channel.fromClient(wantingReply(message, request.data.length));
+      return;
+    }
     channel.fromClient(message);
   }
 
@@ -499,6 +523,13 @@ export class Relay {
       if (channels.get(number) === channel) channels.delete(number);
     channel.record.close();
   }
+}
+
+/** A copy of a channel request with `want reply` set, the byte before its data (RFC 4254 §5.4). */
+function wantingReply(message: Uint8Array, dataLength: number): Uint8Array {
+  const asking = new Uint8Array(message);
+  asking[asking.length - dataLength - 1] = 1;
+  return asking;
 }
 
 /** The channel as the receiver of a message knows it. */

@@ -38,6 +38,8 @@ export interface SessionServices {
 
 /** Environment variable that carries the reason of a session without a terminal. */
 const REASON_VARIABLE = 'SALLYPORT_REASON';
+/** How long a client may take to show what it was sent before the session's end; terminals can be slow. */
+const SHOWN_MS = 10_000;
 const INTERNAL_ERROR = 'the gateway had an internal error; the administrator finds it in the log';
 
 interface End {
@@ -261,7 +263,7 @@ class SshSession implements LiveSession {
     const told = end.code !== 'client-closed' && relay.abort(`\r\nsallyport: ${end.reason}\r\n`);
     relay.finish();
     back.disconnect(DisconnectReason.byApplication, 'session ended');
-    if (told) await farewell(front);
+    if (told) await farewell(front, relay.dismissed);
     front.disconnect(DisconnectReason.byApplication, `sallyport: ${end.reason}`);
     return end;
   }
@@ -329,14 +331,17 @@ function endOf(error: unknown): End {
  * Lets a client that was told why it ends close by itself: OpenSSH's leaves at once when it
  * is disconnected, before it has shown what its channels received.
  */
-async function farewell(front: Leg): Promise<void> {
+async function farewell(front: Leg, dismissed: Promise<void>): Promise<void> {
   front.resume(Pause.recorder | Pause.congestion | Pause.starting);
   if (front.closed) return;
-  await new Promise<void>((resolve) => {
+  const left = new Promise<void>((resolve) => {
     front.onClose = () => resolve();
-    setTimeout(resolve, FAREWELL_MS);
   });
+  await Promise.race([left, dismissed, after(SHOWN_MS)]);
+  await Promise.race([left, after(FAREWELL_MS)]);
 }
+
+const after = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());
 
 /** A line of the gateway's own, in reverse video so that it stands out from the program's. */
 function banner(message: string): string {

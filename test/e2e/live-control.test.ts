@@ -1,9 +1,10 @@
 /** Operators and limits acting on sessions that run: what the person sees, what the lists say. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Bed, DIRECT, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { obstacle, testWith } from '../support/packages.ts';
-import { until } from '../support/process.ts';
+import { run, until } from '../support/process.ts';
 import type { Terminal } from '../support/terminal.ts';
 
 const NEEDS = ['openssh-server', 'openssh-client'] as const;
@@ -157,6 +158,28 @@ gatewayTest('a terminated session tells the person why and ends at once', async 
     .filter((row) => row.sessionId === id)
     .map((row) => row.code);
   assert.ok(codes.includes('session.terminated'));
+});
+
+gatewayTest('a person whose screen is slow reads why the session was terminated, too', async () => {
+  const SCREEN = 300_000;
+  const command = `head -c ${SCREEN} /dev/zero | tr '\\0' x; sleep 60`;
+  // Nothing is shown for seconds after the session's end.
+  const shown = run(
+    'sh',
+    ['-c', 'ssh -F "$1" -q -tt target "$2" | (sleep 8; cat)', 'sh', bed.door.sshConfig, command],
+    {
+      env: bed.door.env,
+    },
+  );
+  const id = await until('all is on its way to the screen', async () => {
+    const [newest] = await bed.gateway.json<Session[]>(['sessions', 'ls']);
+    return newest?.state === 'active' ? newest.id : undefined;
+  });
+  await delay(1_500);
+  await order('terminate', id, '--reason', 'read in the end');
+  const { text } = await shown;
+  assert.ok(text.startsWith('x'.repeat(SCREEN)), `${text.length} characters`);
+  assert.match(text, /read in the end/);
 });
 
 gatewayTest('terminating ends a command without a terminal too', async () => {

@@ -7,23 +7,29 @@ import { Evidence, stillServes } from '../support/evidence.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { run, until } from '../support/process.ts';
 import { RawClient } from '../support/raw-client.ts';
+import { type Sshd, startSshd } from '../support/sshd.ts';
 
 const NEEDS = ['openssh-server', 'openssh-client'] as const;
 const MAX_CHANNELS = 20;
 let bed: Bed;
+/** A target that gives nobody a terminal. */
+let bare: Sshd;
 let evidence: Evidence;
 let clients: RawClient[] = [];
 before(async () => {
   if (obstacle(NEEDS) !== undefined) return;
+  bare = await startSshd({ config: ['PermitTTY no'] });
   bed = await startBed({
     config: { ssh: { maxChannels: MAX_CHANNELS } },
     document: () => ({
+      systems: [{ name: 'bare01', protocol: 'ssh', host: bare.host, port: bare.port, hostKey: bare.hostKey }],
+      accounts: [{ name: bare.account.name, system: 'bare01', password: bare.account.password }],
       users: [{ name: 'raw', password: PASSWORD, role: 'requester' }],
       policies: [
         {
           name: 'raw',
           users: ['raw'],
-          accounts: ['*@web01'],
+          accounts: ['*@web01', '*@bare01'],
           allow: ['shell', 'exec', 'sftp'],
           keystrokes: true,
         },
@@ -36,11 +42,12 @@ after(async () => {
   for (const client of clients) client.end();
   await evidence?.close();
   await bed?.stop();
+  await bare?.stop();
 });
 
-async function rawClient(): Promise<RawClient> {
+async function rawClient(login = bed.targetLogin('raw')): Promise<RawClient> {
   for (const client of clients) client.end();
-  const client = await RawClient.connect(bed.doorFor(bed.targetLogin('raw'), PASSWORD));
+  const client = await RawClient.connect(bed.doorFor(login, PASSWORD));
   clients = [client];
   return client;
 }
@@ -168,6 +175,33 @@ testWith(
     assert.match(text, /"kind":"input"[^\n]*not-behind-a-terminal/);
   },
 );
+
+for (const asked of [true, false]) {
+  const how = asked ? 'with' : 'without';
+  testWith(
+    NEEDS,
+    `input behind a terminal that the target refused is recorded, asked ${how} a reply`,
+    async () => {
+      const client = await rawClient(`raw@${bare.account.name}@bare01`);
+      const channel = await client.openSession();
+      client.send(Message.channelRequest, channel.peer, 'pty-req', asked, 'xterm', 80, 24, 0, 0, '');
+      client.send(Message.channelRequest, channel.peer, 'exec', true, 'read -r line; echo "got $line"');
+      await until('the start', () => (client.count(Message.channelSuccess) === 1 ? true : undefined));
+      assert.equal(client.count(Message.channelFailure), asked ? 1 : 0);
+      client.send(Message.channelData, channel.peer, 'no-terminal-shows-it\n');
+      await until('the output', () =>
+        client.text(channel) === 'got no-terminal-shows-it\n' ? true : undefined,
+      );
+      client.end();
+      const { id } = await until('the session ends, sealed', async () => {
+        const [newest] = await evidence.sessions();
+        return newest?.sealed === true ? newest : undefined;
+      });
+      const { text } = await bed.gateway.sallyport(['recordings', 'export', id, '--format', 'jsonl']);
+      assert.match(text, /"kind":"input"[^\n]*no-terminal-shows-it/);
+    },
+  );
+}
 
 testWith(NEEDS, 'after a program that the target refused another one may be tried', async () => {
   const client = await rawClient();

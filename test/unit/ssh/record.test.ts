@@ -55,3 +55,20 @@ test('what is typed on a terminal before its program is started is recorded, too
   channel.close();
   assert.deepEqual(written, [`${EventKind.output} early`, `${EventKind.input} early`]);
 });
+
+test('where the target refused the terminal, input is recorded as a stream', () => {
+  const { written, channel } = record(true);
+  channel.terminal({ term: 'xterm', columns: 80, rows: 24 });
+  channel.input(Buffer.from('early'));
+  channel.terminalRefused();
+  channel.start('exec', 'cat', 'stream', () => {});
+  channel.input(Buffer.from('late'));
+  channel.output(Buffer.from('shown'));
+  channel.close();
+  // What came before the answer was typed at a terminal that showed nothing.
+  assert.deepEqual(written, [
+    `${EventKind.input} ********`,
+    `${EventKind.input} late`,
+    `${EventKind.output} shown`,
+  ]);
+});
