@@ -1,5 +1,5 @@
 /** What a process used, from /proc (proc(5)). */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { clockTicks } from './machine.ts';
 
 /** CPU seconds, user and system, of all threads of a process. Steps of 10 ms. */
@@ -28,13 +28,36 @@ export function memoryOf(pid: number): Memory {
   return { rssBytes: bytes('Rss'), pssBytes: bytes('Pss') };
 }
 
-/** Runs `work` and returns CPU seconds that a process used meanwhile, when there is such a process. */
-export async function cpuOf(pid: number | undefined, work: () => Promise<void>): Promise<number | undefined> {
+/** CPU seconds that a process used for something. */
+export interface CpuUse {
+  readonly seconds: number;
+  /** Of them, those of the thread that used most: what bounds a single stream where cores are free. */
+  readonly busiestThread: number;
+}
+
+/** Runs `work` and returns what a process used meanwhile, when there is such a process. */
+export async function cpuOf(pid: number | undefined, work: () => Promise<void>): Promise<CpuUse | undefined> {
   if (pid === undefined) {
     await work();
     return undefined;
   }
-  const before = cpuSeconds(pid);
+  const before = { all: cpuSeconds(pid), threads: threadSeconds(pid) };
   await work();
-  return cpuSeconds(pid) - before;
+  const used = [...threadSeconds(pid)].map(([thread, all]) => all - (before.threads.get(thread) ?? 0));
+  return { seconds: cpuSeconds(pid) - before.all, busiestThread: Math.max(...used) };
+}
+
+/** CPU seconds by thread. */
+function threadSeconds(pid: number): ReadonlyMap<string, number> {
+  const folder = `/proc/${pid}/task`;
+  const seconds = new Map<string, number>();
+  for (const thread of readdirSync(folder)) {
+    try {
+      // The first field counts nanoseconds on a CPU.
+      seconds.set(thread, Number.parseInt(readFileSync(`${folder}/${thread}/schedstat`, 'latin1'), 10) / 1e9);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return seconds;
 }

@@ -26,6 +26,7 @@ export type {
   Recording,
   RecordingSummary,
 } from './container/recording.ts';
+export type { StreamHash } from './container/scribe.ts';
 export {
   type VerifyCode,
   type VerifyOptions,

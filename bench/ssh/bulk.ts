@@ -3,7 +3,7 @@ import { globSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { median, rotated } from '../figures/statistics.ts';
 import { figure, type Table } from '../figures/table.ts';
-import { cpuOf } from '../process-figures.ts';
+import { type CpuUse, cpuOf } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
 import { type Bed, type Line, PATHS, type Path } from './bed.ts';
 import { type Direction, transfer, verifyTransfers } from './transfer.ts';
@@ -17,6 +17,8 @@ export interface Throughput {
   readonly ratioToDirect: number;
   /** CPU seconds per 10^9 bytes of the server that the client connects to, where they were counted. */
   readonly cpuSecondsPerGb: number | undefined;
+  /** Of them, those of its busiest thread. */
+  readonly busiestThreadPerGb: number | undefined;
 }
 
 const DIRECTIONS = ['download', 'upload'] as const;
@@ -31,24 +33,27 @@ export async function measureBulk(bed: Bed, options: BenchOptions): Promise<Thro
   for (const path of PATHS) await verifyTransfers(bed, path, bed.short);
   options.progress('bulk: every path moves the right bytes');
   const runs = DIRECTIONS.flatMap((direction) => PATHS.map((path) => ({ path, direction })));
-  const samples = runs.map((run) => ({ ...run, rates: [] as number[], cpu: [] as number[] }));
+  const samples = runs.map((run) => ({ ...run, rates: [] as number[], cpu: [] as CpuUse[] }));
   for (let round = 0; round < options.rounds; round += 1) {
     for (const { path, direction, rates, cpu } of rotated(samples, round)) {
       const used = await cpuOf(bed.servers[path], async () => {
         rates.push(bed.bulk.bytes / (await transfer(bed, path, direction, bed.bulk)) / 1e6);
         await sleep(AFTERWORK_MS);
       });
-      if (used !== undefined) cpu.push(used / (bed.bulk.bytes / 1e9));
+      if (used !== undefined) cpu.push(used);
       if (path === 'gateway-full') discardRecordings(bed);
     }
     options.progress(`bulk: round ${round + 1} of ${options.rounds}`);
   }
+  const perGb = (seconds: readonly number[]): number | undefined =>
+    seconds.length === 0 ? undefined : median(seconds) / (bed.bulk.bytes / 1e9);
   return compared(
     samples.map(({ path, direction, rates, cpu }) => ({
       path,
       direction,
       mbPerSecond: median(rates),
-      cpuSecondsPerGb: cpu.length === 0 ? undefined : median(cpu),
+      cpuSecondsPerGb: perGb(cpu.map(({ seconds }) => seconds)),
+      busiestThreadPerGb: perGb(cpu.map(({ busiestThread }) => busiestThread)),
     })),
     'direct',
   );
@@ -70,6 +75,7 @@ export async function measureLongLine(bed: Bed, options: BenchOptions): Promise<
       direction,
       mbPerSecond: median(rates),
       cpuSecondsPerGb: undefined,
+      busiestThreadPerGb: undefined,
     })),
     'direct-50ms',
   );
@@ -106,12 +112,12 @@ export function throughputTable(title: string, note: string, rows: readonly Thro
   const cells = (row: Throughput | undefined): string[] => [
     figure(row?.mbPerSecond),
     figure(row?.ratioToDirect),
-    ...(withCpu ? [figure(row?.cpuSecondsPerGb)] : []),
+    ...(withCpu ? [figure(row?.cpuSecondsPerGb), figure(row?.busiestThreadPerGb)] : []),
   ];
   const columns = (direction: string): string[] => [
     `${direction} MB/s`,
     'ratio',
-    ...(withCpu ? ['CPU s/GB'] : []),
+    ...(withCpu ? ['CPU s/GB', 'one thread'] : []),
   ];
   return {
     title,

@@ -62,7 +62,7 @@ export async function measureSetUps(bed: Bed, count: number, options: BenchOptio
         await sleep(500);
       });
       const batch = batches.at(-1);
-      if (used !== undefined && batch !== undefined) cpu.push(used / batch.millis.length);
+      if (used !== undefined && batch !== undefined) cpu.push(used.seconds / batch.millis.length);
       if (batch?.errors[0] !== undefined) options.progress(`set-ups, ${path}: ${batch.errors[0]}`);
     }
     options.progress(`set-ups: round ${round + 1} of ${options.rounds}`);

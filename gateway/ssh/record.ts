@@ -2,7 +2,7 @@
  * What is kept of an SSH session: turns the relay's view of a channel into recording
  * events and keystrokes. Every byte that the relay passes on comes by here first.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import {
   type ChannelOpened,
   EventKind,
@@ -11,6 +11,7 @@ import {
   type ProgramStarted,
   type Recording,
   type StreamDigest,
+  type StreamHash,
 } from '../../recorder/index.ts';
 import type { KeystrokeLine } from '../../workers/messages.ts';
 import type { ObservedOperation } from './wire/file-operation.ts';
@@ -70,16 +71,12 @@ export class SessionRecord {
   }
 }
 
-/** Bytes and running SHA-256 of one stream, and how much of its beginning was recorded. */
-class StreamCount {
-  bytes = 0;
-  recorded = 0;
+/** Bytes of one stream, and how much of its beginning was recorded. */
+interface StreamCount {
+  bytes: number;
+  recorded: number;
   /** Undefined where all is recorded: the recording itself proves it. */
-  readonly hash: Hash | undefined;
-
-  constructor(limited: boolean) {
-    if (limited) this.hash = createHash('sha256');
-  }
+  readonly hash: StreamHash | undefined;
 }
 
 type StreamName = StreamDigest['stream'];
@@ -220,16 +217,24 @@ export class ChannelRecord {
       this.#recordKeys(this.#keys);
     }
     if (this.#observer !== undefined) this.#observe(() => this.#observer?.end());
-    for (const [stream, count] of this.#streams ?? []) {
-      const { bytes, recorded } = count;
-      if (count.hash === undefined) continue;
-      const sha256 = count.hash.digest('hex');
-      this.#session.note(EventKind.digest, this.#number, { stream, bytes, recorded, sha256 });
+    let open = 1;
+    const closed = (): void => {
+      open -= 1;
+      if (open > 0) return;
+      this.#session.note(EventKind.channelClose, this.#number, {
+        fromClient: this.#fromClient,
+        fromTarget: this.#fromTarget,
+      });
+    };
+    for (const [stream, { bytes, recorded, hash }] of this.#streams ?? []) {
+      if (hash === undefined) continue;
+      open += 1;
+      hash.digest((sha256) => {
+        this.#session.note(EventKind.digest, this.#number, { stream, bytes, recorded, sha256 });
+        closed();
+      });
     }
-    this.#session.note(EventKind.channelClose, this.#number, {
-      fromClient: this.#fromClient,
-      fromTarget: this.#fromTarget,
-    });
+    closed();
   }
 
   #file(operation: ObservedOperation, protocol: 'sftp' | 'scp'): void {
@@ -259,7 +264,8 @@ export class ChannelRecord {
     if (this.#recording === undefined) return;
     let count = this.#streams?.get(name);
     if (count === undefined) {
-      count = new StreamCount(this.#session.options.execLimit !== 'full');
+      const limited = this.#session.options.execLimit !== 'full';
+      count = { bytes: 0, recorded: 0, hash: limited ? this.#recording.hashStream() : undefined };
       this.#streams?.set(name, count);
     }
     count.bytes += data.length;

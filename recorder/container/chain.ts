@@ -10,28 +10,15 @@ import {
   type RecordingManifest,
 } from '../format/document.ts';
 import { encodeFrameHeader, FRAME_HEADER_BYTES, FrameType, HASH_BYTES } from '../format/frame.ts';
-import { encryptBody, type Packed, sealedLength } from './segment-body.ts';
+import type { ChainLink, Framed, PlainSegment } from './frames.ts';
 
 /** Bounds the memory of a live recording; past it every second entry goes. */
 const MAX_INDEX_ENTRIES = 512;
-
-export interface SegmentFacts {
-  readonly packed: Packed;
-  /** µs since the recording's start. */
-  readonly firstAt: number;
-  readonly lastAt: number;
-  readonly events: number;
-}
 
 export interface Signer {
   readonly keyId: string;
   /** Ed25519, private. */
   readonly key: KeyObject;
-}
-
-/** Bytes of the frame of a segment that packs into so many. */
-export function segmentFrameLength(packedLength: number): number {
-  return FRAME_HEADER_BYTES + sealedLength(packedLength);
 }
 
 export class FrameChain {
@@ -44,6 +31,7 @@ export class FrameChain {
   #duration = 0;
   #index: IndexEntry[] = [];
   #indexStride = 1;
+  #dense = 0;
 
   /** `key`: of this recording alone. */
   constructor(sessionId: string, key: Uint8Array) {
@@ -64,22 +52,27 @@ export class FrameChain {
   header(document: RecordingHeader): Uint8Array {
     const body = encodeDocument(document);
     const frame = new Uint8Array(FRAME_HEADER_BYTES + body.length);
-    this.#begin(frame, FrameType.header, false, 0, 0);
+    this.#begin(frame, FrameType.header, 0);
     frame.set(body, FRAME_HEADER_BYTES);
     return this.#link(frame);
   }
 
-  /** Writes the next segment's frame ({@link segmentFrameLength} bytes) at the start of `target`. */
-  segment(facts: SegmentFacts, target: Uint8Array): void {
-    const { packed, firstAt, lastAt } = facts;
-    const sequence = this.#sequence;
-    const frame = target.subarray(0, segmentFrameLength(packed.bytes.length));
-    this.#begin(frame, FrameType.segment, packed.compressed, firstAt, lastAt);
-    encryptBody(this.#key, sequence, packed.bytes, frame);
-    this.#enter([sequence, this.#bytes, firstAt, lastAt]);
-    this.#events += facts.events;
-    this.#duration = lastAt;
-    this.#link(frame);
+  /** What {@link frameSegments} goes on from. */
+  get link(): ChainLink {
+    return { key: this.#key, sequence: this.#sequence, head: this.#head, dense: this.#dense };
+  }
+
+  /** Enters the frames that were made from {@link link}. */
+  enter(segments: readonly PlainSegment[], framed: Framed): void {
+    segments.forEach(({ firstAt, lastAt, events }, i) => {
+      this.#addToIndex([this.#sequence, this.#bytes, firstAt, lastAt]);
+      this.#events += events;
+      this.#duration = lastAt;
+      this.#sequence += 1;
+      this.#bytes += framed.lengths[i] ?? 0;
+    });
+    this.#head = framed.head;
+    this.#dense = framed.dense;
   }
 
   /** The last frame. `sealedAt`: ms since the epoch. */
@@ -98,7 +91,7 @@ export class FrameChain {
     };
     const json = encodeDocument(manifest);
     const frame = new Uint8Array(FRAME_HEADER_BYTES + manifestBodyLength(json.length));
-    this.#begin(frame, FrameType.manifest, false, 0, this.#duration);
+    this.#begin(frame, FrameType.manifest, this.#duration);
     const signature = sign(null, manifestSignatureInput(frame, json), signer.key);
     frame.set(json, FRAME_HEADER_BYTES);
     frame.set(signature, FRAME_HEADER_BYTES + json.length);
@@ -106,14 +99,13 @@ export class FrameChain {
     return this.#link(frame);
   }
 
-  #begin(frame: Uint8Array, type: FrameType, compressed: boolean, firstAt: number, lastAt: number): void {
-    const bodyLength = frame.length - FRAME_HEADER_BYTES;
+  #begin(frame: Uint8Array, type: FrameType, lastAt: number): void {
     const header = {
       type,
-      compressed,
+      compressed: false,
       sequence: this.#sequence,
-      bodyLength,
-      firstAt,
+      bodyLength: frame.length - FRAME_HEADER_BYTES,
+      firstAt: 0,
       lastAt,
       previousHash: this.#head,
     };
@@ -127,7 +119,7 @@ export class FrameChain {
     return frame;
   }
 
-  #enter(entry: IndexEntry): void {
+  #addToIndex(entry: IndexEntry): void {
     if ((entry[0] - 1) % this.#indexStride !== 0) return;
     if (this.#index.length === MAX_INDEX_ENTRIES) {
       this.#index = this.#index.filter((_, i) => i % 2 === 0);

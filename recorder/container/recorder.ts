@@ -6,6 +6,7 @@ import { FrameChain, type Signer } from './chain.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { KeyRing, keyIdOf } from './keys.ts';
 import { type DurabilityWindow, LiveRecording, type RecorderSignals, type Recording } from './recording.ts';
+import { Scribe } from './scribe.ts';
 import { ChunkPool } from './segment-buffer.ts';
 
 export interface RecordingInit {
@@ -44,6 +45,7 @@ export class Recorder {
   readonly #clock: Clock;
   readonly #keys: KeyRing;
   readonly #pool = new ChunkPool();
+  readonly #scribe = new Scribe(this.#pool);
   readonly #awake = new Set<LiveRecording>();
   #stopTicking: (() => void) | undefined;
 
@@ -93,6 +95,7 @@ export class Recorder {
       signer: this.#signer,
       clock: this.#clock,
       pool: this.#pool,
+      scribe: this.#scribe,
       wake: this.#wake,
       headerBytes: frame.length,
     });

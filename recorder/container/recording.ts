@@ -1,7 +1,7 @@
 /**
  * One live recording: events in, durable frames out, and the durability window between.
  *
- *     write → open segment → (full or 250 ms old) cut: compress → encrypt, chain → append → acknowledged
+ *     write → open segment → (full or 250 ms old) cut → framed by the scribe → append → acknowledged
  *
  * One append is in flight; what is cut meanwhile goes together into the next. Bytes taken
  * and not yet acknowledged are bounded in size and age by telling the session to pause.
@@ -9,9 +9,10 @@
 import type { ArchiveAppender } from '../archive/port.ts';
 import { ArchiveError } from '../archive/port.ts';
 import type { EventKind } from '../format/event.ts';
-import { type FrameChain, type SegmentFacts, type Signer, segmentFrameLength } from './chain.ts';
+import type { FrameChain, Signer } from './chain.ts';
 import type { Clock } from './clock.ts';
-import { type Packed, Packer } from './segment-body.ts';
+import type { PlainSegment } from './frames.ts';
+import type { Scribe, StreamHash } from './scribe.ts';
 import { type ChunkPool, SegmentBuffer } from './segment-buffer.ts';
 
 /** Bound of what may be lost: bytes taken by `write` that the archive has not acknowledged. */
@@ -48,6 +49,12 @@ export interface Recording {
   write(kind: EventKind, channel: number, payload: Uint8Array): void;
   /** The same with `value` as JSON. */
   note(kind: EventKind, channel: number, value: object): void;
+  /**
+   * The SHA-256 of a stream that is not written in full. Hashing counts like writing: what
+   * is taken faster than it is hashed pauses the session, and {@link seal} waits for digests
+   * that were asked for.
+   */
+  hashStream(): StreamHash;
   /** True between the signals pause and resume, and after a failure. */
   readonly paused: boolean;
   /** Flushes, writes the manifest and closes. Never rejects: `sealed` tells. A second call gives the same answer. */
@@ -62,6 +69,7 @@ export interface RecordingParts {
   readonly signer: Signer;
   readonly clock: Clock;
   readonly pool: ChunkPool;
+  readonly scribe: Scribe;
   /** Asks for {@link LiveRecording.tick} until it returns false. */
   wake(recording: LiveRecording): void;
   /** Length of the header frame, already durable. */
@@ -75,15 +83,15 @@ const SEGMENT_MS = 250;
 const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
 /** What a leg has already read when it is told to pause, 64 KiB at most, is still written: room for both. */
 const READ_AHEAD_BYTES = 128 * 1024;
+/** Bytes of streams on their way to be hashed at which the session pauses. */
+const MAX_BEHIND_BYTES = 4 * 1024 * 1024;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 2000;
 
-interface CutSegment {
-  readonly buffer: SegmentBuffer;
+interface CutSegment extends PlainSegment {
   /** When its first byte was taken, by the clock. */
   readonly openedAt: number;
-  readonly packed: Packed | Promise<Packed>;
 }
 
 export class LiveRecording implements Recording {
@@ -96,9 +104,12 @@ export class LiveRecording implements Recording {
   /** Size of the segment before, to lend the next one enough at once. */
   #sizeHint = 0;
   #cut: CutSegment[] = [];
-  readonly #packer = new Packer();
 
   #unacknowledged = 0;
+  /** Bytes of streams that were taken and are not hashed yet. */
+  #behind = 0;
+  /** Digests asked for and not there yet. */
+  #digests = 0;
   /** When the oldest byte of the append in flight was taken. */
   #flightSince: number | undefined;
   #pumping = false;
@@ -133,17 +144,45 @@ export class LiveRecording implements Recording {
     this.write(kind, channel, Buffer.from(JSON.stringify(value)));
   }
 
+  hashStream(): StreamHash {
+    const { scribe } = this.#parts;
+    const stream = scribe.stream((bytes) => this.#moveBehind(bytes));
+    return {
+      update: (bytes) => stream.update(bytes),
+      digest: (then) => {
+        this.#digests += 1;
+        stream.digest((sha256) => {
+          this.#digests -= 1;
+          then(sha256);
+          this.#sealIfComplete();
+        });
+      },
+    };
+  }
+
   seal(reason: string): Promise<RecordingSummary> {
     if (this.#state === 'failed') return Promise.resolve(this.#acknowledged);
     if (this.#sealed === undefined) {
       this.#sealed = Promise.withResolvers();
       this.#sealing = { since: this.#parts.clock.now(), reason };
-      this.#state = 'sealing';
-      this.#cutSegment();
       this.#parts.wake(this);
-      this.#startPump();
+      this.#sealIfComplete();
     }
     return this.#sealed.promise;
+  }
+
+  /** Takes nothing more once everything that was begun is written. */
+  #sealIfComplete(): void {
+    if (this.#sealing === undefined || this.#digests > 0 || this.#state !== 'open') return;
+    this.#state = 'sealing';
+    this.#cutSegment();
+    this.#startPump();
+  }
+
+  #moveBehind(bytes: number): void {
+    this.#behind += bytes;
+    if (this.#behind >= MAX_BEHIND_BYTES) this.#pause(this.#parts.clock.now());
+    else if (bytes < 0) this.#resumeIfRoom();
   }
 
   /** Acts on the time gone by; `now` by the clock. Returns whether anything is left to watch. */
@@ -164,7 +203,10 @@ export class LiveRecording implements Recording {
           ),
       );
     }
-    return (this.#state === 'open' && this.#unacknowledged > 0) || this.#state === 'sealing';
+    return (
+      (this.#state === 'open' && (this.#unacknowledged > 0 || this.#sealing !== undefined)) ||
+      this.#state === 'sealing'
+    );
   }
 
   #take(kind: EventKind, channel: number, payload: Uint8Array): void {
@@ -188,7 +230,7 @@ export class LiveRecording implements Recording {
     if (buffer === undefined) return;
     this.#segment = undefined;
     this.#sizeHint = buffer.length;
-    this.#cut.push({ buffer, openedAt: this.#segmentOpenedAt, packed: this.#packer.pack(buffer.bytes) });
+    this.#cut.push({ ...buffer.finish(), openedAt: this.#segmentOpenedAt });
     this.#startPump();
   }
 
@@ -210,7 +252,7 @@ export class LiveRecording implements Recording {
     if (this.#pausedSince === undefined) return;
     const { clock, window, signals } = this.#parts;
     const oldest = this.#oldest();
-    if (this.#unacknowledged * 2 > window.bytes) return;
+    if (this.#unacknowledged * 2 > window.bytes || this.#behind * 2 > MAX_BEHIND_BYTES) return;
     if (oldest !== undefined && (clock.now() - oldest) * 2 > window.ms) return;
     this.#pausedSince = undefined;
     if (this.#state === 'open') signals.resume();
@@ -236,29 +278,26 @@ export class LiveRecording implements Recording {
 
   async #nextBatch(): Promise<Batch> {
     this.#flightSince = this.#cut[0]?.openedAt;
-    const { chain, pool } = this.#parts;
-    const segments: SegmentFacts[] = [];
-    const buffers: SegmentBuffer[] = [];
+    const { chain, scribe } = this.#parts;
+    const segments: PlainSegment[] = [];
     let plain = 0;
-    let length = 0;
     while (plain < MAX_BATCH_BYTES) {
       const segment = this.#cut.shift();
       if (segment === undefined) break;
-      const { buffer } = segment;
-      const packed = await segment.packed;
-      segments.push({ packed, firstAt: buffer.firstAt, lastAt: buffer.lastAt, events: buffer.events });
-      buffers.push(buffer);
-      plain += buffer.length;
-      length += segmentFrameLength(packed.bytes.length);
+      const { openedAt: _, ...facts } = segment;
+      segments.push(facts);
+      plain += segment.length;
     }
-    const chunk = pool.take(length);
-    let offset = 0;
-    for (const segment of segments) {
-      chain.segment(segment, chunk.subarray(offset));
-      offset += segmentFrameLength(segment.packed.bytes.length);
-    }
-    for (const buffer of buffers) buffer.release();
-    return { chunk, bytes: chunk.subarray(0, length), plain, segments: chain.segments, head: chain.head };
+    const { framed, target } = await scribe.frame(chain.link, segments);
+    chain.enter(segments, framed);
+    const length = framed.lengths.reduce((sum, each) => sum + each, 0);
+    return {
+      chunk: target,
+      bytes: target.subarray(0, length),
+      plain,
+      segments: chain.segments,
+      head: chain.head,
+    };
   }
 
   /** Tries until the archive has taken `bytes` (true) or the recording has failed (false). */
@@ -309,7 +348,6 @@ export class LiveRecording implements Recording {
   #fail(error: ArchiveError): void {
     if (this.#state !== 'open' && this.#state !== 'sealing') return;
     this.#state = 'failed';
-    this.#segment?.release();
     this.#segment = undefined;
     this.#cut = [];
     this.#unacknowledged = 0;

@@ -5,8 +5,7 @@
  * plaintext of it.
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { promisify } from 'node:util';
-import { constants, type ZstdOptions, zstdCompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { constants, type ZstdOptions, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { ContainerError } from '../format/error.ts';
 import { FRAME_HEADER_BYTES, type FrameHeader, MAX_BODY_BYTES } from '../format/frame.ts';
 
@@ -14,50 +13,42 @@ const TAG_BYTES = 16;
 const NONCE_BYTES = 12;
 /** Below this zstd's own frame eats what it saves. */
 const MIN_COMPRESSED_BYTES = 64;
-/** Up to this compressing takes less time than handing it to another thread. */
-const MAX_SYNC_BYTES = 16_384;
+/** Up to this a segment is a terminal's: it shrinks, and trying costs little. */
+const MAX_TERMINAL_BYTES = 16_384;
+/** Segments that are stored as they are after one that did not shrink. */
+const DENSE_RUN = 15;
+/** Node encrypts into fresh memory; small pieces of it are cheaper to come by than a large one. */
+const PIECE_BYTES = 32 * 1024;
 const LEVEL = { [constants.ZSTD_c_compressionLevel]: 1 };
-
-const compressAside = promisify(zstdCompress);
 
 export interface Packed {
   readonly bytes: Uint8Array;
   readonly compressed: boolean;
 }
 
-/** `plain` must stay as it is until the promise is settled, and while a result that is not compressed is in use. */
-export function pack(plain: Uint8Array): Packed | Promise<Packed> {
-  if (plain.length < MIN_COMPRESSED_BYTES) return { bytes: plain, compressed: false };
-  if (plain.length <= MAX_SYNC_BYTES) return smaller(plain, zstdCompressSync(plain, optionsFor(plain)));
-  return compressAside(plain, optionsFor(plain)).then(
-    (compressed) => smaller(plain, compressed),
-    // Nothing of a recording is lost because memory for its compression is short.
-    () => ({ bytes: plain, compressed: false }),
-  );
-}
-
-/** Segments that are stored as they are after one that did not shrink. */
-const DENSE_RUN = 15;
-
 /**
  * Packs the segments of one recording: stands aside where the data is dense already (an
  * archive, a video, ciphertext), and looks again every now and then.
  */
 export class Packer {
-  #aside = 0;
+  /** Segments still to be stored as they are; the whole state. */
+  dense: number;
 
-  /** As {@link pack}. */
-  pack(plain: Uint8Array): Packed | Promise<Packed> {
-    // Small segments are a terminal's: they shrink, and cost little.
-    if (plain.length <= MAX_SYNC_BYTES) return pack(plain);
-    if (this.#aside > 0) {
-      this.#aside -= 1;
+  constructor(dense: number) {
+    this.dense = dense;
+  }
+
+  /** `plain` itself, or less. */
+  pack(plain: Uint8Array): Packed {
+    const terminal = plain.length <= MAX_TERMINAL_BYTES;
+    if (plain.length < MIN_COMPRESSED_BYTES) return { bytes: plain, compressed: false };
+    if (!terminal && this.dense > 0) {
+      this.dense -= 1;
       return { bytes: plain, compressed: false };
     }
-    return Promise.resolve(pack(plain)).then((packed) => {
-      if (packed.bytes.length > plain.length * 0.95) this.#aside = DENSE_RUN;
-      return packed;
-    });
+    const packed = compress(plain);
+    if (!terminal && packed.bytes.length > plain.length * 0.95) this.dense = DENSE_RUN;
+    return packed;
   }
 }
 
@@ -66,10 +57,14 @@ function optionsFor(plain: Uint8Array): ZstdOptions {
   return { params: LEVEL, chunkSize: plain.length + (plain.length >> 8) + 64, pledgedSrcSize: plain.length };
 }
 
-function smaller(plain: Uint8Array, compressed: Uint8Array): Packed {
-  return compressed.length < plain.length
-    ? { bytes: compressed, compressed: true }
-    : { bytes: plain, compressed: false };
+function compress(plain: Uint8Array): Packed {
+  try {
+    const compressed = zstdCompressSync(plain, optionsFor(plain));
+    if (compressed.length < plain.length) return { bytes: compressed, compressed: true };
+  } catch {
+    // Nothing of a recording is lost because memory for its compression is short.
+  }
+  return { bytes: plain, compressed: false };
 }
 
 /** Bytes of the body for so many packed bytes. */
@@ -81,7 +76,8 @@ export function sealedLength(packedLength: number): number {
 export function encryptBody(key: Uint8Array, sequence: number, packed: Uint8Array, frame: Uint8Array): void {
   const cipher = createCipheriv('aes-256-gcm', key, nonce(sequence));
   cipher.setAAD(frame.subarray(0, FRAME_HEADER_BYTES));
-  frame.set(cipher.update(packed), FRAME_HEADER_BYTES);
+  for (let at = 0; at < packed.length; at += PIECE_BYTES)
+    frame.set(cipher.update(packed.subarray(at, at + PIECE_BYTES)), FRAME_HEADER_BYTES + at);
   cipher.final();
   frame.set(cipher.getAuthTag(), FRAME_HEADER_BYTES + packed.length);
 }

@@ -1,6 +1,7 @@
 /** Collects the encoded events of the segment that is open, in memory lent by a pool. */
 import type { EventKind } from '../format/event.ts';
 import { encodeEventHead, MAX_EVENT_OVERHEAD } from '../format/event-codec.ts';
+import type { PlainSegment } from './frames.ts';
 
 /**
  * A keystroke's echo fits the first size, a full segment with its last 32 KiB event the
@@ -46,16 +47,6 @@ export class SegmentBuffer {
   get length(): number {
     return this.#length;
   }
-  get events(): number {
-    return this.#events;
-  }
-  get lastAt(): number {
-    return this.#lastAt;
-  }
-  /** Valid until {@link release}. */
-  get bytes(): Uint8Array {
-    return this.#chunk.subarray(0, this.#length);
-  }
 
   /** Copies one event in; `at` not before the last one's. Returns how many bytes it took. */
   add(at: number, kind: EventKind, channel: number, payload: Uint8Array): number {
@@ -69,15 +60,16 @@ export class SegmentBuffer {
     return this.#length - before;
   }
 
-  /** Gives the memory back. */
-  release(): void {
-    this.#pool.give(this.#chunk);
+  /** The segment with its memory, which its new owner gives back to the pool. */
+  finish(): PlainSegment {
+    const { firstAt } = this;
+    return { chunk: this.#chunk, length: this.#length, firstAt, lastAt: this.#lastAt, events: this.#events };
   }
 
   #reserve(length: number): void {
     if (length <= this.#chunk.length) return;
     const larger = this.#pool.take(length);
-    larger.set(this.bytes);
+    larger.set(this.#chunk.subarray(0, this.#length));
     this.#pool.give(this.#chunk);
     this.#chunk = larger;
   }

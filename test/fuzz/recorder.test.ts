@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
-import { FrameChain, segmentFrameLength } from '../../recorder/container/chain.ts';
+import { FrameChain } from '../../recorder/container/chain.ts';
+import { frameLength, frameSegment } from '../../recorder/container/frames.ts';
 import { KeyRing, keyIdOf } from '../../recorder/container/keys.ts';
 import { decodeHeader, decodeManifest } from '../../recorder/format/document.ts';
 import { decodeEvents } from '../../recorder/format/event-codec.ts';
@@ -184,8 +185,10 @@ test('segments whose plaintext is hostile are refused, not obeyed', async () => 
       { bytes: bomb, compressed: true },
     ][seed % 4];
     assert.ok(packed !== undefined);
-    const frame = new Uint8Array(segmentFrameLength(packed.bytes.length));
-    chain.segment({ packed, firstAt: random(1000), lastAt: 2 ** 53 - 1, events: 1 }, frame);
+    const frame = new Uint8Array(frameLength(packed.bytes.length));
+    const { sequence, head: previousHash } = chain.link;
+    const place = { sequence, firstAt: random(1000), lastAt: 2 ** 53 - 1, previousHash };
+    frameSegment(key, place, packed, frame);
     frames.push(frame);
     assert.equal(await exercise(`seed ${seed}`, Buffer.concat(frames), identities), false);
     if (packed.bytes !== bomb) continue;

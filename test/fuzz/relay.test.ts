@@ -263,6 +263,7 @@ function bench(onError: (error: Error) => void) {
       if (kind === EventKind.channelClose) seen.open -= 1;
       seen.most = Math.max(seen.most, seen.open);
     },
+    hashStream: () => ({ update() {}, digest: (then) => then('') }),
     paused: false,
     seal: () => Promise.reject(new Error('is not sealed here')),
   };

@@ -9,6 +9,7 @@ function record(keystrokes: boolean) {
   const recording: Recording = {
     write: (kind, _channel, payload) => void written.push(`${kind} ${Buffer.from(payload).toString()}`),
     note() {},
+    hashStream: () => ({ update() {}, digest() {} }),
     paused: false,
     seal: () => Promise.reject(new Error('is not sealed here')),
   };
