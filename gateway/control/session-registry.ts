@@ -136,9 +136,11 @@ export class SessionRegistry {
     const session = this.#own(worker, sessionId);
     if (session.startedAt !== undefined) return;
     session.startedAt = this.#clock.now();
-    await this.#writeState(session);
     const { user, account, system, policy } = session;
-    await this.#audit.write(fact(session, 'session.started', user, { account, system, policy }));
+    await Promise.all([
+      this.#writeState(session),
+      this.#audit.write(fact(session, 'session.started', user, { account, system, policy })),
+    ]);
     this.#log.info({ sessionId, user, account, system, policy, source: session.source }, 'session started');
   }
 
