@@ -23,6 +23,18 @@ const PACKAGES = {
   socat: '/usr/bin/socat',
   'netcat-openbsd': '/bin/nc.openbsd',
   tmux: '/usr/bin/tmux',
+  xrdp: '/usr/sbin/xrdp',
+  xorgxrdp: '/usr/lib/xorg/modules/libxorgxrdp.so',
+  'freerdp2-x11': '/usr/bin/xfreerdp',
+  'freerdp2-shadow-x11': '/usr/bin/freerdp-shadow-cli',
+  'winpr-utils': '/usr/bin/winpr-hash',
+  rdesktop: '/usr/bin/rdesktop',
+  xdotool: '/usr/bin/xdotool',
+  xterm: '/usr/bin/xterm',
+  'x11-apps': '/usr/bin/xwd',
+  imagemagick: '/usr/bin/convert-im6.q16',
+  xclip: '/usr/bin/xclip',
+  fuse3: '/usr/bin/fusermount3',
 } as const;
 export type Package = keyof typeof PACKAGES;
 
@@ -42,7 +54,8 @@ export async function ensurePackages(): Promise<readonly Package[]> {
   if (wanted.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return wanted;
   const options = { env: { DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 300_000 };
   await run('apt-get', ['update', '-q'], options);
-  const install = ['install', '-q', '-y', '--no-install-recommends'];
+  // Another installation on this machine may hold the lock: wait for it instead of going without.
+  const install = ['install', '-q', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=240'];
   const all = await run('apt-get', [...install, ...wanted], options);
   // One package that the mirror does not have must not cost the others.
   if (all.code !== 0) for (const name of wanted) await run('apt-get', [...install, name], options);
