@@ -47,8 +47,12 @@ export interface TargetAuthorization {
     readonly name: string;
     readonly host: string;
     readonly port: number;
-    /** OpenSSH public key line (`ssh-ed25519 AAAA…`) to pin, or undefined: pin what comes first. */
-    readonly hostKey: string | undefined;
+    /**
+     * What the target must show: SSH an OpenSSH public key line (`ssh-ed25519 AAAA…`), RDP
+     * `sha256:…` of its certificate or `ca` (a chain to a trusted authority, for its host name).
+     * Undefined: pin what comes first.
+     */
+    readonly identity: string | undefined;
     /** Legacy algorithms may be offered to this target. */
     readonly legacyAlgorithms: boolean;
   };
@@ -98,6 +102,7 @@ export type EndCode =
   | 'target-unreachable'
   | 'target-auth-failed'
   | 'target-host-key'
+  | 'target-certificate'
   | 'terminated'
   | 'idle-timeout'
   | 'max-duration'
@@ -157,17 +162,24 @@ export interface ControlRequests {
     readonly reason: string | undefined;
   }): Promise<AuthorisationOutcome>;
   checkOut(request: { readonly sessionId: string }): Promise<CheckedOutCredential>;
-  /** Trust on first use: the key that the target showed, as an OpenSSH line. */
-  pinHostKey(request: { readonly sessionId: string; readonly hostKey: string }): Promise<void>;
+  /** Trust on first use: what the target showed, an OpenSSH key line or `sha256:…` of its certificate. */
+  pin(request: { readonly sessionId: string; readonly shown: string }): Promise<void>;
   /** Both legs are up and the recording runs. */
   sessionStarted(request: { readonly sessionId: string }): Promise<void>;
   /** Checks the credential in and closes the session's row. */
   sessionEnded(end: SessionEnd): Promise<void>;
 }
 
+/** Where a worker takes connections. */
+export interface Ports {
+  readonly ssh: number;
+  readonly rdp: number | undefined;
+}
+
 /** Worker → main, unanswered. */
 export type WorkerNotice =
-  | { readonly type: 'listening'; readonly ssh: number }
+  /** The ports; `rdp` undefined: not served. */
+  | ({ readonly type: 'listening' } & Ports)
   | { readonly type: 'connection-closed'; readonly connection: string }
   | { readonly type: 'audit'; readonly event: WorkerAuditEvent }
   | { readonly type: 'keystrokes'; readonly lines: readonly KeystrokeLine[] }

@@ -41,7 +41,7 @@ export class ControlClient {
       targets: request('targets'),
       authorise: request('authorise'),
       checkOut: request('checkOut'),
-      pinHostKey: request('pinHostKey'),
+      pin: request('pin'),
       sessionStarted: request('sessionStarted'),
       sessionEnded: request('sessionEnded'),
     };

@@ -31,8 +31,7 @@ class SessionWorker {
     this.#client = client;
     const front = this.#makeFront(this.#makeServices());
     this.#listener = new Listener({
-      host: settings.listen.host,
-      port: settings.listen.port,
+      ...settings.listen.ssh,
       proxyFrom: settings.proxyFrom,
       onConnection: (socket, source) => front.accept(socket, source),
       onTurnedAway: (reason) => client.notify({ type: 'turned-away', reason }),
@@ -40,8 +39,8 @@ class SessionWorker {
   }
 
   async start(): Promise<void> {
-    const port = await this.#listener.listen();
-    this.#client.notify({ type: 'listening', ssh: port });
+    const ssh = await this.#listener.listen();
+    this.#client.notify({ type: 'listening', ssh, rdp: undefined });
     this.#lag.enable();
     setInterval(() => this.#tick(), TICK_MS);
     setInterval(() => this.#beat(), BEAT_MS);

@@ -1,9 +1,14 @@
 /** What a session worker is started with; structured-cloned, so plain data only. */
 import type { DurabilityWindow } from '../recorder/index.ts';
 
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface WorkerSettings {
   readonly node: string;
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: { readonly ssh: Endpoint; readonly rdp: Endpoint };
   /** CIDR ranges that may send a PROXY header. */
   readonly proxyFrom: readonly string[];
   readonly ssh: {
@@ -14,6 +19,15 @@ export interface WorkerSettings {
     readonly connectTimeoutMs: number;
     readonly maxChannels: number;
   };
+  /** Undefined: there is no certificate, so RDP is not served. */
+  readonly rdp:
+    | {
+        /** PEM: shown to RDP clients. */
+        readonly tls: { readonly key: string; readonly certificate: string };
+        readonly loginGraceMs: number;
+        readonly connectTimeoutMs: number;
+      }
+    | undefined;
   readonly archive: {
     readonly url: string;
     readonly recipients: readonly string[];

@@ -5,7 +5,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import type { ControlNotice, ControlRequests, WorkerNotice } from './messages.ts';
+import type { ControlNotice, ControlRequests, Ports, WorkerNotice } from './messages.ts';
 import { answerRequest, type ToMain } from './rpc.ts';
 import type { WorkerSettings } from './settings.ts';
 
@@ -43,7 +43,8 @@ export class Supervisor {
   readonly #log: Logger;
   readonly #script: URL;
   readonly #members = new Map<number, Member>();
-  #port: number;
+  /** 0: any free one, until the first worker has bound it. */
+  #listen: WorkerSettings['listen'];
   #nextId = 1;
   #stopping = false;
   #recentDeaths = 0;
@@ -60,16 +61,18 @@ export class Supervisor {
     this.#settings = settings;
     this.#owner = owner;
     this.#log = log;
-    this.#port = settings.listen.port;
+    this.#listen = settings.listen;
   }
 
-  /** Resolves to the port once `count` workers listen; rejects when the first cannot. */
-  async start(count: number): Promise<number> {
-    // The first binds the port (it may be 0: any free one), the others share it.
-    this.#port = await this.#spawn();
+  /** Resolves to the ports once `count` workers listen; rejects when the first cannot. */
+  async start(count: number): Promise<Ports> {
+    // The first binds the ports, the others share them.
+    const ports = await this.#spawn();
+    const { ssh, rdp } = this.#listen;
+    this.#listen = { ssh: { ...ssh, port: ports.ssh }, rdp: { ...rdp, port: ports.rdp ?? rdp.port } };
     await Promise.all(Array.from({ length: count - 1 }, () => this.#spawn()));
     this.#watchdog = setInterval(() => this.#watch(), SILENCE_MS / 3);
-    return this.#port;
+    return ports;
   }
 
   send(worker: number, notice: ControlNotice): void {
@@ -93,12 +96,12 @@ export class Supervisor {
     await Promise.all([...this.#members.values()].map((member) => member.worker.terminate()));
   }
 
-  /** Starts one worker; resolves to its port when it listens. */
-  #spawn(): Promise<number> {
+  /** Starts one worker; resolves to its ports when it listens. */
+  #spawn(): Promise<Ports> {
     const id = this.#nextId++;
     const worker = new Worker(this.#script, {
       name: `sessions-${id}`,
-      workerData: { ...this.#settings, listen: { ...this.#settings.listen, port: this.#port } },
+      workerData: { ...this.#settings, listen: this.#listen },
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
     });
     const member: Member = { worker, lastBeat: Date.now(), drained: false };
@@ -112,7 +115,7 @@ export class Supervisor {
           );
           return;
         }
-        if (message.type === 'listening') resolve(message.ssh);
+        if (message.type === 'listening') resolve(message);
         else if (message.type === 'beat') member.lastBeat = Date.now();
         else if (message.type === 'drained') member.drained = true;
         else if (message.type === 'fault')

@@ -157,13 +157,14 @@ async function applySystem(tx: StoreTransaction, system: PlannedSystem): Promise
   const same =
     old !== undefined &&
     old.hostKey === system.hostKey &&
+    old.certificate === system.certificate &&
     old.host === system.host &&
     old.port === system.port;
   const row: SystemRow = {
     id: randomUUID(),
     ...system,
     // What was trusted on first use was trusted at that address, under that rule.
-    pinnedHostKey: same ? old.pinnedHostKey : undefined,
+    pinned: same ? old.pinned : undefined,
   };
   return put('system', system.name, old, row, (changed) => tx.putSystem(changed));
 }

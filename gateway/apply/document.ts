@@ -79,7 +79,7 @@ const system = group({
     .describe('Left out: no connection is made, because nothing tells whether it is the right host'),
   certificate: z
     .string(wants(CERTIFICATE))
-    .regex(/^(sha256:[0-9a-fA-F]{64}|trust-on-first-use)$/, wants(CERTIFICATE))
+    .regex(/^(sha256:[0-9a-fA-F]{64}|trust-on-first-use|ca)$/, wants(CERTIFICATE))
     .optional(),
   legacyAlgorithms: flag.default(false).describe('Offer outdated SSH algorithms to this system'),
 });

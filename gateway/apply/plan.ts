@@ -23,7 +23,7 @@ export type PlannedUser = Omit<UserRow, 'id' | 'passwordHash' | 'totp'> & {
   /** Base32. */
   readonly totp: Wanted;
 };
-export type PlannedSystem = Omit<SystemRow, 'id' | 'pinnedHostKey'>;
+export type PlannedSystem = Omit<SystemRow, 'id' | 'pinned'>;
 export interface PlannedAccount {
   readonly name: string;
   readonly system: string;

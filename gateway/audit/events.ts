@@ -20,6 +20,8 @@ export const AUDIT_EVENTS = {
   'credential.check_out_failed': 'the vault did not give a credential',
   'target.host_key.pinned': 'the host key that a target showed first was pinned',
   'target.host_key.changed': 'a target showed another host key than the pinned one',
+  'target.certificate.pinned': 'the certificate that a target showed first was pinned',
+  'target.certificate.changed': 'a target showed another certificate than the pinned one',
   'target.auth_failed': 'a target refused the credential',
   'target.unreachable': 'a target could not be reached',
   'recording.failed': 'the archive did not take a recording',

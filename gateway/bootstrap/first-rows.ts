@@ -64,7 +64,7 @@ async function putDemo(tx: StoreTransaction, masterKey: MasterKey): Promise<void
     host: '127.0.0.1',
     port: 0,
     hostKey: undefined,
-    pinnedHostKey: undefined,
+    pinned: undefined,
     certificate: undefined,
     legacyAlgorithms: false,
   });

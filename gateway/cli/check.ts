@@ -80,7 +80,7 @@ async function checkStore(config: Config): Promise<readonly Finding[]> {
 async function checkSystem(system: SystemRow, config: Config): Promise<Finding> {
   return await finding(`system ${system.name}`, async () => {
     if (system.protocol !== 'ssh') return 'not checked: only SSH is';
-    const pinned = system.hostKey === 'trust-on-first-use' ? system.pinnedHostKey : system.hostKey;
+    const pinned = system.hostKey === 'trust-on-first-use' ? system.pinned : system.hostKey;
     const shown = await readHostKey({
       host: system.host,
       port: system.port,

@@ -1,8 +1,9 @@
 /** `sallyport serve`: runs the gateway until it is told to stop. */
 import type { Command } from 'commander';
 import pino from 'pino';
+import type { Ports } from '../../workers/messages.ts';
 import { type Bootstrapped, bootstrap } from '../bootstrap/bootstrap.ts';
-import type { Config } from '../config/config.ts';
+import { ListenError } from '../listener/free-port.ts';
 import { Node } from '../node/node.ts';
 import { configOf } from './common.ts';
 import { UsageError } from './output.ts';
@@ -21,32 +22,17 @@ export function addServe(program: Command): void {
       const log = pino({ level: config.log.level, base: { node: config.node.name } }, pino.destination(2));
       const parts = await bootstrap(config);
       for (const warning of parts.warnings) log.warn(warning);
-      const { node, sshPort } = await Node.start(parts, log).catch(async (error: unknown) => {
+      const { node, ports } = await Node.start(parts, log).catch(async (error: unknown) => {
         await parts.stopDemo();
         await parts.store.close();
-        throw startError(error, config);
+        throw error instanceof ListenError ? new UsageError(`${error.key}: ${error.message}`) : error;
       });
-      process.stdout.write(welcome(parts, sshPort));
+      process.stdout.write(welcome(parts, ports));
       await stopSignal(async (deadline) => {
         await node.stop(deadline);
         await parts.stopDemo();
       });
     });
-}
-
-/** An address that cannot be bound is the operator's to mend: the words name the key. */
-function startError(error: unknown, { listen }: Config): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const why =
-    code === 'EADDRINUSE'
-      ? 'is in use by another program'
-      : code === 'EACCES'
-        ? "is not this user's to open"
-        : code === 'EADDRNOTAVAIL'
-          ? 'is no address of this machine'
-          : undefined;
-  if (why === undefined) return error;
-  return new UsageError(`listen.ssh: ${listen.ssh.host}:${listen.ssh.port} ${why}`);
 }
 
 /** Resolves when the node has stopped after SIGTERM or SIGINT. */
@@ -63,11 +49,12 @@ function stopSignal(stop: (deadline: number) => Promise<void>): Promise<void> {
   });
 }
 
-function welcome({ config, created, demo }: Bootstrapped, sshPort: number): string {
-  const { host } = config.listen.ssh;
+function welcome({ config, created, demo }: Bootstrapped, { ssh, rdp }: Ports): string {
+  const { listen } = config;
   const lines = [
     `Sallyport ${VERSION} is ready on node ${config.node.name}`,
-    `  SSH      ${host.includes(':') ? `[${host}]` : host}:${sshPort}`,
+    `  SSH      ${address(listen.ssh.host, ssh)}`,
+    ...(rdp === undefined ? [] : [`  RDP      ${address(listen.rdp.host, rdp)}`]),
     `  data     ${config.node.dataDir}`,
     `  archive  ${config.archive.url}`,
   ];
@@ -79,10 +66,12 @@ function welcome({ config, created, demo }: Bootstrapped, sshPort: number): stri
     lines.push(
       '',
       'Try it:',
-      `  ssh -p ${sshPort} ${demo.login}@127.0.0.1`,
+      `  ssh -p ${ssh} ${demo.login}@127.0.0.1`,
       'and watch afterwards what was recorded:',
       '  npx sallyport recordings ls',
       '  npx sallyport recordings play ID',
     );
   return `${lines.join('\n')}\n\n`;
 }
+
+const address = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;

@@ -178,7 +178,7 @@ export class Authorisation {
           name: system.name,
           host: system.host,
           port: system.port,
-          hostKey: system.hostKey === 'trust-on-first-use' ? system.pinnedHostKey : system.hostKey,
+          identity: identityOf(system),
           legacyAlgorithms: system.legacyAlgorithms,
         },
         policy: policy.name,
@@ -264,7 +264,19 @@ function unfit(system: SystemRow, protocol: Protocol): Refusal | undefined {
       `${system.name} has no host key pinned: ask an administrator to set its hostKey`,
     );
   }
+  if (protocol === 'rdp' && system.certificate === undefined) {
+    return refusal(
+      'no-certificate',
+      `${system.name} has no certificate pinned: ask an administrator to set its certificate`,
+    );
+  }
   return undefined;
+}
+
+/** What the target must show; undefined: pin what it shows first. */
+function identityOf(system: SystemRow): string | undefined {
+  const declared = system.protocol === 'ssh' ? system.hostKey : system.certificate;
+  return declared === 'trust-on-first-use' ? system.pinned : declared;
 }
 
 /** The reason as it is kept: one line, without control characters, bounded. */

@@ -114,7 +114,7 @@ export class ControlPlane {
       },
       authorise: (request) => this.#authorise(worker, request),
       checkOut: ({ sessionId }) => this.#sessions.checkOut(worker, sessionId),
-      pinHostKey: ({ sessionId, hostKey }) => this.#sessions.pinHostKey(worker, sessionId, hostKey),
+      pin: ({ sessionId, shown }) => this.#sessions.pin(worker, sessionId, shown),
       sessionStarted: ({ sessionId }) => this.#sessions.started(worker, sessionId),
       sessionEnded: (end) => this.#sessions.ended(worker, end),
       connectionClosed: (connection) => this.#authenticator.connectionClosed(worker, connection),

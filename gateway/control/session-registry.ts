@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { type VaultClient, VaultError } from '../../vault-client/index.ts';
 import type { CheckedOutCredential, SessionEnd } from '../../workers/messages.ts';
 import type { AuditCode, AuditDetail } from '../audit/events.ts';
-import type { SessionRow, Store } from '../store/port.ts';
+import type { SessionRow, Store, SystemRow } from '../store/port.ts';
 import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { Clock } from './clock.ts';
 import { normalKeyLine, sameKey } from './public-keys.ts';
@@ -108,27 +108,27 @@ export class SessionRegistry {
     }
   }
 
-  /** Keeps the first host key of a system that trusts on first use; rejects when another one is known by now. */
-  async pinHostKey(worker: number, sessionId: string, hostKey: string): Promise<void> {
+  /** Keeps what a system that trusts on first use showed first; rejects when something else is known by now. */
+  async pin(worker: number, sessionId: string, shown: string): Promise<void> {
     const session = this.#own(worker, sessionId);
-    const line = normalKeyLine(hostKey);
-    if (line === undefined)
-      throw new Error(`session ${sessionId}: the target's host key is no openssh key line`);
     await this.#store.transaction(async (tx) => {
       const system = await tx.system(session.system);
-      if (system?.hostKey !== 'trust-on-first-use') {
+      const kind = system?.protocol === 'rdp' ? RDP_IDENTITY : SSH_IDENTITY;
+      const identity = kind.normal(shown);
+      if (identity === undefined) throw new Error(`session ${sessionId}: the target showed no ${kind.name}`);
+      if (system === undefined || kind.declared(system) !== 'trust-on-first-use') {
         throw new Error(`system ${session.system}: does not trust on first use`);
       }
       if (system.host !== session.host || system.port !== session.port) {
         throw new Error(`system ${session.system}: was moved to another address meanwhile: try again`);
       }
-      if (system.pinnedHostKey !== undefined) {
-        if (sameKey(system.pinnedHostKey, line)) return;
-        throw new Error(`system ${session.system}: another host key was pinned meanwhile: try again`);
+      if (system.pinned !== undefined) {
+        if (kind.same(system.pinned, identity)) return;
+        throw new Error(`system ${session.system}: another ${kind.name} was pinned meanwhile: try again`);
       }
-      await tx.putSystem({ ...system, pinnedHostKey: line });
-      const detail = { system: session.system, hostKey: line };
-      await this.#audit.write(fact(session, 'target.host_key.pinned', session.user, detail), tx);
+      await tx.putSystem({ ...system, pinned: identity });
+      const detail = { system: session.system, [kind.field]: identity };
+      await this.#audit.write(fact(session, kind.pinnedCode, session.user, detail), tx);
     });
   }
 
@@ -264,6 +264,24 @@ export class SessionRegistry {
     await this.#audit.write(fact(session, 'credential.checked_in', user, { account, system }));
   }
 }
+
+/** How a target of each protocol proves that it is the right one. */
+const SSH_IDENTITY = {
+  name: 'host key',
+  field: 'hostKey',
+  pinnedCode: 'target.host_key.pinned',
+  declared: (system: SystemRow) => system.hostKey,
+  normal: normalKeyLine,
+  same: sameKey,
+} as const;
+const RDP_IDENTITY = {
+  name: 'certificate',
+  field: 'certificate',
+  pinnedCode: 'target.certificate.pinned',
+  declared: (system: SystemRow) => system.certificate,
+  normal: (shown: string) => (/^sha256:[0-9a-f]{64}$/.test(shown) ? shown : undefined),
+  same: (a: string, b: string) => a === b,
+} as const;
 
 /** A fact about a session, done by `actor`. */
 export function fact(session: LiveSession, code: AuditCode, actor: string, detail: AuditDetail): Fact {

@@ -1,7 +1,7 @@
 /** One running node: joins store, vault, control plane and session workers, and ends them in order. */
 import type { Logger } from 'pino';
 import { EmbeddedVault } from '../../vault-client/index.ts';
-import type { WorkerNotice } from '../../workers/messages.ts';
+import type { Ports, WorkerNotice } from '../../workers/messages.ts';
 import type { WorkerSettings } from '../../workers/settings.ts';
 import { Supervisor } from '../../workers/supervisor.ts';
 import { hashPassword, verifyPassword } from '../apply/password.ts';
@@ -48,25 +48,26 @@ export class Node {
     );
   }
 
-  /** Starts everything. @returns the node and the port it takes SSH on */
-  static async start(parts: Bootstrapped, log: Logger): Promise<{ node: Node; sshPort: number }> {
+  /** Starts everything. @returns the node and the ports it listens on */
+  static async start(parts: Bootstrapped, log: Logger): Promise<{ node: Node; ports: Ports }> {
     // No account has this password: it costs what a real check costs.
     const dummyHash = await hashPassword(crypto.randomUUID());
     const node = new Node(parts, dummyHash, log);
     const { config, store } = parts;
     // Before anything else: a node that runs already must not have its sessions taken for leftovers.
-    await requireFree(config.listen.ssh);
+    await requireFree('listen.ssh', config.listen.ssh);
+    if (parts.tls !== undefined) await requireFree('listen.rdp', config.listen.rdp);
     await node.#control.start();
-    const sshPort = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
+    const ports = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
       await node.#supervisor.stop();
       await node.#control.stop();
       throw error;
     });
     await store.insertAudit(
-      auditRow({ node: config.node.name, code: 'node.started', detail: { ssh: sshPort } }),
+      auditRow({ node: config.node.name, code: 'node.started', detail: portsOf(ports) }),
     );
-    log.info({ ssh: sshPort, workers: config.workers.sessions }, 'node started');
-    return { node, sshPort };
+    log.info({ ...portsOf(ports), workers: config.workers.sessions }, 'node started');
+    return { node, ports };
   }
 
   /**
@@ -116,11 +117,14 @@ export class Node {
   }
 }
 
-function settingsOf({ config, hostKeys, signingKey, recipients }: Bootstrapped): WorkerSettings {
+const portsOf = ({ ssh, rdp }: Ports): { ssh: number; rdp?: number } =>
+  rdp === undefined ? { ssh } : { ssh, rdp };
+
+function settingsOf({ config, hostKeys, signingKey, recipients, tls }: Bootstrapped): WorkerSettings {
   const { archive, listen, ssh } = config;
   return {
     node: config.node.name,
-    listen: listen.ssh,
+    listen: { ssh: listen.ssh, rdp: listen.rdp },
     proxyFrom: listen.proxyProtocol.from,
     ssh: {
       hostKeys,
@@ -129,6 +133,14 @@ function settingsOf({ config, hostKeys, signingKey, recipients }: Bootstrapped):
       connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
       maxChannels: ssh.maxChannels,
     },
+    rdp:
+      tls === undefined
+        ? undefined
+        : {
+            tls,
+            loginGraceMs: ssh.loginGraceSeconds * 1000,
+            connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
+          },
     archive: {
       url: archive.url,
       recipients,

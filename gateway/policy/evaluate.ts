@@ -5,7 +5,7 @@
  * denial of the first policy that covers them and the target, and where no policy covers
  * them one neutral sentence that does not tell whether account or system exist.
  */
-import type { Capability, Protocol } from './capability.ts';
+import { type Capability, type Protocol, SSH_CAPABILITIES } from './capability.ts';
 import { matchesGlob, matchesTarget } from './glob.ts';
 import { describeSchedule, type Schedule, scheduleState } from './schedule.ts';
 
@@ -127,8 +127,10 @@ function decide(policy: Policy, question: AccessQuestion): Access {
     const hours = describeSchedule(policy.schedule);
     return deny('outside-schedule', `policy ${policy.name} allows ${target} only ${hours}`);
   }
-  if (question.protocol === 'ssh' && policy.allow.length === 0) {
-    return deny('nothing-allowed', `policy ${policy.name} allows nothing on ${target} over ssh`);
+  const { protocol } = question;
+  const needed: readonly Capability[] = protocol === 'ssh' ? SSH_CAPABILITIES : ['desktop'];
+  if (!needed.some((capability) => policy.allow.includes(capability))) {
+    return deny('nothing-allowed', `policy ${policy.name} allows nothing on ${target} over ${protocol}`);
   }
   if (policy.maxSessions !== undefined) {
     const open = question.openSessions(policy.name);

@@ -91,8 +91,8 @@ function reasonOf(error: NodeJS.ErrnoException): string {
 
 function logOn(socket: Socket, options: DialOptions, where: string): Promise<Leg> {
   const { authorization, credential } = options;
-  const { hostKey, legacyAlgorithms } = authorization.system;
-  const pinned = hostKey === undefined ? undefined : pinnedKey(hostKey, where);
+  const { identity, legacyAlgorithms } = authorization.system;
+  const pinned = identity === undefined ? undefined : pinnedKey(identity, where);
   const client = new ssh2.Client();
   return new Promise((resolve, reject) => {
     let failure: TargetError | undefined;

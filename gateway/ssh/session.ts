@@ -157,7 +157,7 @@ class SshSession implements LiveSession {
         authorization: this.#authorization,
         credential,
         timeoutMs: this.#services.connectTimeoutMs,
-        pin: (hostKey) => control.pinHostKey({ sessionId: this.id, hostKey }),
+        pin: (shown) => control.pin({ sessionId: this.id, shown }),
       });
       await control.sessionStarted({ sessionId: this.id });
       end = await this.#runRelay(this.#back, recording);
@@ -311,6 +311,7 @@ const AUDIT_CODES: Partial<Record<EndCode, string>> = {
   'target-unreachable': 'target.unreachable',
   'target-auth-failed': 'target.auth_failed',
   'target-host-key': 'target.host_key.changed',
+  'target-certificate': 'target.certificate.changed',
   'archive-failed': 'recording.failed',
 };
 

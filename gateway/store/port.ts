@@ -33,9 +33,9 @@ export interface SystemRow {
   readonly port: number;
   /** OpenSSH key line, `trust-on-first-use`, or undefined (never connect: nothing is pinned). */
   readonly hostKey: string | undefined;
-  /** What trust-on-first-use saw first. Cleared when `hostKey`, `host` or `port` changes. */
-  readonly pinnedHostKey: string | undefined;
-  /** RDP: `sha256:…` or `trust-on-first-use`. */
+  /** What trust-on-first-use saw first, in the form of `hostKey` or `certificate`. Cleared when those, `host` or `port` change. */
+  readonly pinned: string | undefined;
+  /** RDP: `sha256:…`, `trust-on-first-use`, `ca` (a chain to a trusted authority), or undefined (never connect). */
   readonly certificate: string | undefined;
   readonly legacyAlgorithms: boolean;
 }

@@ -75,6 +75,10 @@ END;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 `,
   },
+  {
+    name: 'what was trusted on first use may be a certificate',
+    sql: 'ALTER TABLE systems RENAME COLUMN pinned_host_key TO pinned',
+  },
 ];
 
 /**

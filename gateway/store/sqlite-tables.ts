@@ -57,7 +57,7 @@ const SYSTEMS = new Table<SystemRow>('systems', {
   host: text,
   port: integer,
   hostKey: optional(text),
-  pinnedHostKey: optional(text),
+  pinned: optional(text),
   certificate: optional(text),
   legacyAlgorithms: flag,
 });

@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SSH_CAPABILITIES } from '../../gateway/policy/capability.ts';
 import { type ApplyDocument, type Gateway, startGateway } from './gateway.ts';
 import { type RunOptions, type RunResult, run, runOk } from './process.ts';
 import { generateKey, type Sshd, type SshdOptions, startSshd } from './sshd.ts';
@@ -54,16 +55,7 @@ export interface BedOptions {
 /** The password of every user that tests apply. */
 export const PASSWORD = 'correct horse battery staple';
 
-export const ALL_CAPABILITIES = [
-  'shell',
-  'exec',
-  'sftp',
-  'scp',
-  'local-forward',
-  'remote-forward',
-  'agent-forward',
-  'x11',
-] as const;
+export const ALL_CAPABILITIES = SSH_CAPABILITIES;
 
 /** Starts the servers. The base policy lets alice do everything on the account of web01, recorded. */
 export async function startBed(options: BedOptions = {}): Promise<Bed> {

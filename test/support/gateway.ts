@@ -26,6 +26,7 @@ export interface GatewayOptions {
 export interface Gateway {
   readonly host: '127.0.0.1';
   readonly sshPort: number;
+  readonly rdpPort: number;
   readonly healthPort: number;
   readonly dataDir: string;
   readonly configFile: string;
@@ -57,7 +58,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const [sshPort, rdpPort, consolePort, healthPort, agentCheckPort] = await Promise.all(
     Array.from({ length: 5 }, freePort),
   );
-  if (sshPort === undefined || healthPort === undefined) throw new Error('no free ports');
+  if (sshPort === undefined || rdpPort === undefined || healthPort === undefined)
+    throw new Error('no free ports');
   const { listen, ...rest } = options.config ?? {};
   const config = {
     // The demonstration's own target would only take time here.
@@ -100,6 +102,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const gateway: Gateway = {
     host: '127.0.0.1',
     sshPort,
+    rdpPort,
     healthPort,
     dataDir,
     configFile,

@@ -211,13 +211,13 @@ describe('apply', () => {
   it('forgets the trusted host key when the address or the rule changes, and only then', async () => {
     const web02 = await store.system('web02');
     assert(web02 !== undefined);
-    const pin = () => store.putSystem({ ...web02, pinnedHostKey: 'ssh-ed25519 AAAA' });
+    const pin = () => store.putSystem({ ...web02, pinned: 'ssh-ed25519 AAAA' });
     await pin();
     const line = '{name: web02, host: web02.example, hostKey: trust-on-first-use, legacyAlgorithms: ';
     assert.deepEqual(said(await apply(`systems: [${line} false}]`)), [
       'updated system web02 legacyAlgorithms',
     ]);
-    assert.equal((await store.system('web02'))?.pinnedHostKey, 'ssh-ed25519 AAAA');
+    assert.equal((await store.system('web02'))?.pinned, 'ssh-ed25519 AAAA');
     const moves: readonly [change: string, field: string][] = [
       ['host: other', 'host'],
       ['host: web02.example, port: 23', 'port'],
@@ -228,7 +228,7 @@ describe('apply', () => {
       const first = change.includes('hostKey') ? change : `${change}, hostKey: trust-on-first-use`;
       const [only] = await apply(`systems: [{name: web02, ${first}, legacyAlgorithms: true}]`);
       assert(only?.fields.includes(field));
-      assert.equal((await store.system('web02'))?.pinnedHostKey, undefined, change);
+      assert.equal((await store.system('web02'))?.pinned, undefined, change);
     }
   });
 

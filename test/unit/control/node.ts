@@ -133,7 +133,7 @@ export async function putSystem(
     host: '10.0.0.5',
     port: 22,
     hostKey: HOST_KEY,
-    pinnedHostKey: undefined,
+    pinned: undefined,
     certificate: undefined,
     legacyAlgorithms: false,
     ...change,

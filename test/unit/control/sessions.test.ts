@@ -72,7 +72,7 @@ test('a session from decision to end: its row and its audit trail', async (t) =>
     sessionId: authorization.sessionId,
     user: 'alice',
     account: 'root',
-    system: { name: 'web01', host: '10.0.0.5', port: 22, hostKey: HOST_KEY, legacyAlgorithms: false },
+    system: { name: 'web01', host: '10.0.0.5', port: 22, identity: HOST_KEY, legacyAlgorithms: false },
     policy: 'ops',
     allow: ['shell', 'exec'],
     record: true,
@@ -340,14 +340,14 @@ test('the first host key is pinned, and no other after it', async (t) => {
   await putSystem(node, 'web01', { hostKey: 'trust-on-first-use' });
   const first = await open(node);
   const second = await open(node);
-  assert.equal(first.system.hostKey, undefined);
+  assert.equal(first.system.identity, undefined);
   const pin = ({ sessionId }: TargetAuthorization, hostKey: string) =>
-    node.desk.pinHostKey({ sessionId, hostKey });
-  await assert.rejects(pin(first, 'ssh-ed25519 AAAA'), /no openssh key line/);
+    node.desk.pin({ sessionId, shown: hostKey });
+  await assert.rejects(pin(first, 'ssh-ed25519 AAAA'), /showed no host key/);
   await pin(first, `${HOST_KEY} root@web01`);
   await pin(second, HOST_KEY);
   await assert.rejects(pin(second, OTHER_KEY), /another host key was pinned meanwhile/);
-  assert.equal((await open(node)).system.hostKey, HOST_KEY);
+  assert.equal((await open(node)).system.identity, HOST_KEY);
   const pinned = (await node.audit()).filter(({ code }) => code === 'target.host_key.pinned');
   assert.deepEqual(
     pinned.map(({ detail }) => detail),
@@ -358,13 +358,13 @@ test('the first host key is pinned, and no other after it', async (t) => {
 test('a key is pinned only where that is allowed, and for the address that showed it', async (t) => {
   const node = await furnished(t);
   const fixed = await open(node);
-  const pin = (sessionId: string) => node.desk.pinHostKey({ sessionId, hostKey: OTHER_KEY });
+  const pin = (sessionId: string) => node.desk.pin({ sessionId, shown: OTHER_KEY });
   await assert.rejects(pin(fixed.sessionId), /does not trust on first use/);
   await putSystem(node, 'web01', { hostKey: 'trust-on-first-use' });
   const moved = await open(node);
   await putSystem(node, 'web01', { hostKey: 'trust-on-first-use', host: '10.0.0.6' });
   await assert.rejects(pin(moved.sessionId), /moved to another address/);
-  assert.equal((await node.store.system('web01'))?.pinnedHostKey, undefined);
+  assert.equal((await node.store.system('web01'))?.pinned, undefined);
 });
 
 test("a dead worker's sessions end, and only its own", async (t) => {

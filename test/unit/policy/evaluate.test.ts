@@ -123,7 +123,7 @@ test('the same limits grant one step before they deny', () => {
   assert.ok(evaluate([policy('ops', { notAfter: NOW + 1 })], question()).granted);
   assert.ok(evaluate([policy('ops', { maxSessions: 5 })], question({ openSessions: () => 4 })).granted);
   assert.ok(evaluate([policy('ops', { reasonRequired: true })], question({ reason: 'CHG-1' })).granted);
-  assert.ok(evaluate([policy('ops', { allow: [] })], question({ protocol: 'rdp' })).granted);
+  assert.ok(evaluate([policy('ops', { allow: ['desktop'] })], question({ protocol: 'rdp' })).granted);
 });
 
 test('a limit of no sessions at all denies the first one', () => {

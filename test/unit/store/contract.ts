@@ -30,7 +30,7 @@ export const system = (name: string, change: Partial<SystemRow> = {}): SystemRow
   host: '10.0.0.5',
   port: 22,
   hostKey: undefined,
-  pinnedHostKey: undefined,
+  pinned: undefined,
   certificate: undefined,
   legacyAlgorithms: false,
   ...change,
@@ -120,7 +120,7 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
     });
 
     it('keeps accounts by name and system, and only of systems that exist', async () => {
-      await store.putSystem(system('web01', { hostKey: 'k', pinnedHostKey: 'p', legacyAlgorithms: true }));
+      await store.putSystem(system('web01', { hostKey: 'k', pinned: 'p', legacyAlgorithms: true }));
       const account: AccountRow = {
         id: randomUUID(),
         name: 'root',

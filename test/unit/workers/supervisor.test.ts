@@ -22,7 +22,8 @@ const identity = await generateIdentity();
 const supervisor = new Supervisor(
   {
     node: 'n',
-    listen: { host: '127.0.0.1', port: 0 },
+    listen: { ssh: { host: '127.0.0.1', port: 0 }, rdp: { host: '127.0.0.1', port: 0 } },
+    rdp: undefined,
     proxyFrom: [],
     ssh: {
       hostKeys: [ssh2.utils.generateKeyPairSync('ed25519').private],
@@ -50,7 +51,7 @@ const supervisor = new Supervisor(
   pino({}, { write: (line: string) => log.push(line) }),
   new URL('./mortal-worker.ts', import.meta.url),
 );
-const port = await supervisor.start(2);
+const { ssh: port } = await supervisor.start(2);
 after(() => supervisor.stop());
 
 /** Resolves with whether an SSH server greets. */
