@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { type Bed, ssh, startBed, userKey } from '../support/bed.ts';
 import { obstacle, testWith } from '../support/packages.ts';
-import { startAgent, startDisplay } from '../support/peers.ts';
+import { startAgent } from '../support/peers.ts';
 import { type Daemon, freePort, run, startDaemon, until } from '../support/process.ts';
+import { startDisplay } from '../support/x11.ts';
 
 const NEEDS = ['openssh-server', 'openssh-client'] as const;
 let bed: Bed;

@@ -1,5 +1,5 @@
-/** Other servers around the gateway: Dropbear, HAProxy, an X display, an SSH agent, a slow line. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** Other servers around the gateway: Dropbear, HAProxy, an SSH agent, a slow line. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createAccount, type SystemAccount } from './account.ts';
@@ -48,41 +48,6 @@ export async function startHaproxy(config: string, port: number): Promise<Daemon
     throw new Error(`${String(error)}\n${daemon.output()}`);
   });
   return daemon;
-}
-
-export interface Display {
-  /** `:N`, for DISPLAY. */
-  readonly name: string;
-  /** Xauthority file with the display's cookie. */
-  readonly authority: string;
-  stop(): Promise<void>;
-}
-
-/** Starts an X server without a screen, which lets in only who knows its cookie. */
-export async function startDisplay(): Promise<Display> {
-  const folder = temporaryFolder('display');
-  const authority = join(folder, 'Xauthority');
-  const number = 100 + Math.floor(Math.random() * 800);
-  const cookie = (await runOk('mcookie', [])).text.trim();
-  mkdirSync('/tmp/.X11-unix', { recursive: true, mode: 0o1777 });
-  await runOk('xauth', ['-q', '-f', authority, 'add', `:${number}`, '.', cookie]);
-  const daemon = startDaemon('/usr/bin/Xvfb', [
-    ...[`:${number}`, '-screen', '0', '640x480x24', '-nolisten', 'tcp', '-auth', authority],
-  ]);
-  const env = { DISPLAY: `:${number}`, XAUTHORITY: authority };
-  await until('the X display', async () =>
-    runOk('xdpyinfo', [], { env }).then(
-      () => true,
-      () => undefined,
-    ),
-  );
-  return {
-    name: `:${number}`,
-    authority,
-    async stop(): Promise<void> {
-      await daemon.stop();
-    },
-  };
 }
 
 export interface Agent {

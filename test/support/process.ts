@@ -193,13 +193,14 @@ export async function until<T>(
   }
 }
 
-/** Process ids whose real user is `uid`. */
+/** Process ids whose real user is `uid`; those that have ended and wait to be collected do not count. */
 export function processesOf(uid: number, list: readonly string[]): number[] {
   return list
     .filter((entry) => /^\d+$/.test(entry) && existsSync(`/proc/${entry}/status`))
     .filter((entry) => {
       try {
-        return new RegExp(`^Uid:\\t${uid}\\t`, 'm').test(readFileSync(`/proc/${entry}/status`, 'utf8'));
+        const status = readFileSync(`/proc/${entry}/status`, 'utf8');
+        return new RegExp(`^Uid:\\t${uid}\\t`, 'm').test(status) && !/^State:\tZ/m.test(status);
       } catch {
         return false;
       }
