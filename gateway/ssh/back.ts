@@ -1,22 +1,12 @@
 /** The back leg: dials a target that policy has authorised and logs on with the leased credential. */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import ssh2, { type AnyAuthMethod, type AuthenticationType, type ParsedKey } from 'ssh2';
 import type { CheckedOutCredential, EndCode, TargetAuthorization } from '../../workers/messages.ts';
 import { sharedRead } from '../listener/shared-read.ts';
+import { describeTarget, dialTcp, TargetError } from '../session/dial.ts';
 import { BACK_ALGORITHMS, hostKeyAlgorithms, LEGACY_BACK_ALGORITHMS } from './algorithms.ts';
 import { hostKeyLine } from './host-key.ts';
 import { Leg, Pause, writePerTurn } from './leg.ts';
-
-/** The target leg could not be made; `message` is for the person. */
-export class TargetError extends Error {
-  override readonly name = 'TargetError';
-  readonly code: EndCode;
-
-  constructor(code: EndCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
-  }
-}
 
 export interface DialOptions {
   readonly authorization: TargetAuthorization;
@@ -34,59 +24,8 @@ export interface DialOptions {
  */
 export async function dialTarget(options: DialOptions): Promise<Leg> {
   const { system } = options.authorization;
-  const where = `${system.name} (${system.host.includes(':') ? `[${system.host}]` : system.host}:${system.port})`;
-  const socket = await connectTcp(system.host, system.port, options.timeoutMs, where);
-  return await logOn(socket, options, where);
-}
-
-function connectTcp(host: string, port: number, timeoutMs: number, where: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket: Socket = connect({
-      host,
-      port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: 30_000,
-      onread: sharedRead(() => socket),
-    });
-    const timer = setTimeout(() => {
-      socket.destroy();
-      reject(
-        new TargetError(
-          'target-unreachable',
-          `cannot reach ${where}: no answer within ${timeoutMs / 1000} s`,
-        ),
-      );
-    }, timeoutMs);
-    socket.once('connect', () => {
-      clearTimeout(timer);
-      socket.removeAllListeners('error');
-      resolve(socket);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      clearTimeout(timer);
-      reject(new TargetError('target-unreachable', `cannot reach ${where}: ${reasonOf(error)}`, error));
-    });
-  });
-}
-
-function reasonOf(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return 'connection refused';
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return 'no route to host';
-    case 'ETIMEDOUT':
-      return 'connection timed out';
-    case 'ECONNRESET':
-      return 'connection reset';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'its name cannot be resolved';
-    default:
-      return error.code ?? error.message;
-  }
+  const socket: Socket = await dialTcp(system, options.timeoutMs, { onread: sharedRead(() => socket) });
+  return await logOn(socket, options, describeTarget(system));
 }
 
 function logOn(socket: Socket, options: DialOptions, where: string): Promise<Leg> {

@@ -13,10 +13,11 @@ import type {
   TargetName,
   WorkerAuditEvent,
 } from '../../workers/messages.ts';
+import { TargetError } from '../session/dial.ts';
 import { SessionLimits } from '../session/limits.ts';
 import type { LiveSession } from '../session/live.ts';
 import { askLine, pickTarget } from './ask.ts';
-import { dialTarget, TargetError } from './back.ts';
+import { dialTarget } from './back.ts';
 import { Desk, FAREWELL_MS, type Program } from './desk.ts';
 import type { AuthenticatedConnection } from './front.ts';
 import { type Leg, Pause } from './leg.ts';

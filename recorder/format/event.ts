@@ -31,6 +31,16 @@ export const EventKind = {
   notice: 12,
   /** A request that policy refused: {@link Refusal}. */
   refusal: 13,
+  /** RDP: a desktop was activated, at first, again or in another size: {@link DesktopActivated}. */
+  desktop: 14,
+  /** (raw) The updates of a fast-path output PDU, [MS-RDPBCGR] 2.2.9.1.2 `fpOutputUpdates`. */
+  fastPathOutput: 15,
+  /** (raw) A slow-path data PDU that draws: one byte `pduType2`, then what follows its share data header. */
+  slowPathOutput: 16,
+  /** (raw) A mouse event of the person: pointerFlags, x, y (uint16, little-endian; 2.2.8.1.1.3.1.1.3). */
+  mouse: 17,
+  /** Something was put on the other side's clipboard: {@link ClipboardCopied}. */
+  clipboard: 18,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
@@ -75,7 +85,7 @@ export interface ProgramExited {
   readonly message?: string;
 }
 export interface FileOperation {
-  readonly protocol: 'sftp' | 'scp';
+  readonly protocol: 'sftp' | 'scp' | 'rdpdr';
   /** `open`, `read`, `write`, `remove`, `rename`, `mkdir`, `upload`, `download` … */
   readonly operation: string;
   readonly path: string;
@@ -94,6 +104,20 @@ export interface StreamDigest {
   readonly recorded: number;
   /** Lower-case hex SHA-256 over all bytes of the stream. */
   readonly sha256: string;
+}
+export interface DesktopActivated {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly bitsPerPixel: number;
+}
+export interface ClipboardCopied {
+  readonly direction: 'to-target' | 'from-target';
+  /** Text, cut where it is long; or the names of files. */
+  readonly text?: string;
+  readonly files?: readonly string[];
+  /** All bytes, kept or not. */
+  readonly bytes: number;
 }
 export interface Notice {
   readonly text: string;
