@@ -1,0 +1,92 @@
+/** The picture that a session's screen shows. */
+
+import { ScreenError } from './cursor.ts';
+import { OPAQUE } from './pixels.ts';
+
+/** Largest desktop: as many pixels as the largest that RDP has, 8192 × 8192, at half of it. */
+const MAX_PIXELS = 32 * 1024 * 1024;
+/** Longest side that a monitor layout allows ([MS-RDPBCGR] 2.2.1.3.6). */
+const MAX_SIDE = 32_766;
+
+/** Half open: `right` and `bottom` lie outside. */
+export interface Rectangle {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
+export class Framebuffer {
+  readonly width: number;
+  readonly height: number;
+  /** RGBA, opaque, the top line first: see pixels.ts. */
+  readonly pixels: Uint32Array;
+  #left = 0;
+  #top = 0;
+  #right: number;
+  #bottom: number;
+
+  /**
+   * Black, and all of it dirty.
+   *
+   * @throws ScreenError: a size that no desktop has
+   */
+  constructor(width: number, height: number) {
+    const fits = (side: number) => Number.isInteger(side) && side > 0 && side <= MAX_SIDE;
+    if (!fits(width) || !fits(height) || width * height > MAX_PIXELS)
+      throw new ScreenError('desktop', 0, `is ${width} × ${height} pixels, more than can be followed`);
+    this.width = width;
+    this.height = height;
+    this.pixels = new Uint32Array(width * height).fill(OPAQUE);
+    this.#right = width;
+    this.#bottom = height;
+  }
+
+  /** The same memory as bytes: R, G, B, A. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.pixels.buffer);
+  }
+
+  /**
+   * Draws the first `width` × `height` pixels of a picture whose lines have `sourceWidth` pixels, at
+   * `left`, `top`; what lies outside is cut. With `lastLine` given the picture's lines go upwards from that
+   * one, else downwards from the first.
+   */
+  put(
+    source: Uint32Array,
+    sourceWidth: number,
+    left: number,
+    top: number,
+    width: number,
+    height: number,
+    lastLine?: number,
+  ): void {
+    const columns = Math.min(width, this.width - left);
+    const lines = Math.min(height, this.height - top);
+    if (columns <= 0 || lines <= 0) return;
+    const pixels = this.pixels;
+    const step = lastLine === undefined ? sourceWidth : -sourceWidth;
+    let from = (lastLine ?? 0) * sourceWidth;
+    let to = top * this.width + left;
+    for (let y = 0; y < lines; y++) {
+      for (let x = 0; x < columns; x++) pixels[to + x] = source[from + x] as number;
+      from += step;
+      to += this.width;
+    }
+    this.#left = Math.min(this.#left, left);
+    this.#top = Math.min(this.#top, top);
+    this.#right = Math.max(this.#right, left + columns);
+    this.#bottom = Math.max(this.#bottom, top + lines);
+  }
+
+  /** What was drawn on since the last call; undefined: nothing was. */
+  takeDirty(): Rectangle | undefined {
+    if (this.#left >= this.#right) return undefined;
+    const dirty = { left: this.#left, top: this.#top, right: this.#right, bottom: this.#bottom };
+    this.#left = this.width;
+    this.#top = this.height;
+    this.#right = 0;
+    this.#bottom = 0;
+    return dirty;
+  }
+}

@@ -1,0 +1,5 @@
+/** The door of this folder: what an RDP server draws, as a picture. */
+export { ScreenError } from './cursor.ts';
+export type { Framebuffer, Rectangle } from './framebuffer.ts';
+export type { Pointer, PointerShape } from './pointer.ts';
+export { Screen, type ScreenProblem, ShareData } from './screen.ts';
