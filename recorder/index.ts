@@ -36,6 +36,14 @@ export {
 export type { IndexEntry, RecordingHeader, RecordingManifest } from './format/document.ts';
 export { ContainerError, type ContainerErrorCode } from './format/error.ts';
 export * from './format/event.ts';
+export {
+  Keyboard,
+  type KeyEvent,
+  type KeystrokeMask,
+  RdpKeystrokeLog,
+  Toggle,
+  type Typed,
+} from './keyboard/index.ts';
 export { KeystrokeLog } from './keystroke/index.ts';
 export { exportCast } from './replay/cast.ts';
 export type { ReplayOptions } from './replay/channel.ts';
