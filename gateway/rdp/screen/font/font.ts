@@ -1,0 +1,64 @@
+/** Character-cell fonts of one bit per pixel, in three sizes and two weights. */
+import { BOLD_16, BOLD_24, BOLD_32 } from './bold.ts';
+import { REGULAR_16 } from './regular-16.ts';
+import { REGULAR_24 } from './regular-24.ts';
+import { REGULAR_32 } from './regular-32.ts';
+
+/** What scripts/make-screen-font.ts writes. */
+export interface FontData {
+  /** Of a cell, in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** First and last code point of each run, in the order of the glyphs. */
+  readonly ranges: readonly (readonly number[])[];
+  /** The glyphs' rows in base64: whole bytes, the leftmost pixel in the highest bit. */
+  readonly rows: string;
+}
+
+export interface Font {
+  /** Of a cell, in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** Bytes of one row of a glyph. */
+  readonly stride: number;
+  /** A glyph's rows; a code point that the font has not gets the replacement character's. */
+  glyph(codePoint: number): Uint8Array;
+}
+
+export type FontSize = 16 | 24 | 32;
+
+const REPLACEMENT = 0xfffd;
+
+function load(data: FontData, fallback?: Font): Font {
+  const rows = Uint8Array.from(atob(data.rows), (character) => character.charCodeAt(0));
+  const stride = Math.ceil(data.width / 8);
+  const size = stride * data.height;
+  const glyphs = new Map<number, Uint8Array>();
+  for (const [first = 0, last = first] of data.ranges)
+    for (let codePoint = first; codePoint <= last; codePoint++)
+      glyphs.set(codePoint, rows.subarray(glyphs.size * size, (glyphs.size + 1) * size));
+  const missing = glyphs.get(REPLACEMENT) ?? new Uint8Array(size);
+  return {
+    width: data.width,
+    height: data.height,
+    stride,
+    glyph: (codePoint) => glyphs.get(codePoint) ?? fallback?.glyph(codePoint) ?? missing,
+  };
+}
+
+const REGULAR: Readonly<Record<FontSize, Font>> = {
+  16: load(REGULAR_16),
+  24: load(REGULAR_24),
+  32: load(REGULAR_32),
+};
+/** Bold covers ASCII; beyond it the regular glyphs, of the same cell, stand in. */
+const BOLD: Readonly<Record<FontSize, Font>> = {
+  16: load(BOLD_16, REGULAR[16]),
+  24: load(BOLD_24, REGULAR[24]),
+  32: load(BOLD_32, REGULAR[32]),
+};
+
+/** The font whose cell is `size` pixels high. */
+export function font(size: FontSize, weight: 'regular' | 'bold' = 'regular'): Font {
+  return weight === 'bold' ? BOLD[size] : REGULAR[size];
+}
