@@ -34,6 +34,8 @@ export interface Notice {
 const WIDTH = 576;
 const HEIGHT = 448;
 const MARGIN = 16;
+/** A panel that is lower does without header, title and footer. */
+const SMALL = 340;
 const PADDING = 28;
 const HEADER = 60;
 const FOOTER = 30;
@@ -73,29 +75,39 @@ export function layOut(
   theme: Theme,
   notice: Notice | undefined,
 ): Layout {
-  const { px, font, title: titleFont } = theme;
+  const { px, font } = theme;
   const x = px(PADDING);
   const width = Math.max(0, size.width - 2 * x);
   const lineHeight = font.height + px(LEADING);
-  const header = { x: 0, y: 0, width: size.width, height: px(HEADER) };
-  const footer = { x: 0, y: size.height - px(FOOTER), width: size.width, height: px(FOOTER) };
+  // A screen too small for everything keeps what can be typed into and pressed.
+  const small = size.height < px(SMALL);
+  const header = { x: 0, y: 0, width: size.width, height: small ? 0 : px(HEADER) };
+  const footerHeight = small ? 0 : px(FOOTER);
+  const footer = { x: 0, y: size.height - footerHeight, width: size.width, height: footerHeight };
+  const title = { x, y: header.height + px(20), width, height: small ? 0 : theme.title.height };
+  const top = small ? px(8) : title.y + title.height + px(12);
+  const fieldHeight = lineHeight + px(FIELD);
+  const rowHeight = font.height + px(8);
+  const needed =
+    form.fields.length * (fieldHeight + px(GAP)) +
+    (form.list === undefined ? 0 : rowHeight + 2) +
+    (form.waits ? px(24) : 0);
 
   // From below: buttons, notice.
   const buttons = layOutButtons(form, x + width, footer.y - px(GAP) - px(BUTTON), theme);
   let bottom = footer.y - px(GAP) - (form.buttons.length > 0 ? px(BUTTON) + px(GAP) : 0);
   let placedNotice: Layout['notice'];
   if (notice !== undefined) {
-    const lines = wrap(notice.text, cellsIn(width - px(24), theme), NOTICE_LINES);
+    const room = Math.floor((bottom - top - needed - px(12)) / lineHeight);
+    const lines = wrap(notice.text, cellsIn(width - px(24), theme), Math.min(NOTICE_LINES, room));
     const height = lines.length * lineHeight + px(12);
-    placedNotice = { ...notice, lines, box: { x, y: bottom - height, width, height } };
-    bottom -= height + px(GAP);
+    if (lines.length > 0) {
+      placedNotice = { ...notice, lines, box: { x, y: bottom - height, width, height } };
+      bottom -= height + px(GAP);
+    }
   }
 
   // From above: title, text, fields, list or indicator. The text takes what the others leave.
-  const title = { x, y: header.height + px(20), width, height: titleFont.height };
-  const top = title.y + title.height + px(10);
-  const fieldHeight = lineHeight + px(FIELD);
-  const needed = form.fields.length * (fieldHeight + px(GAP)) + (form.waits ? px(24) : 0);
   const lines = wrap(form.text, cellsIn(width, theme), Math.floor((bottom - top - needed) / lineHeight));
   const text = { x, y: top, width, height: lines.length * lineHeight };
   let y = top + (lines.length > 0 ? text.height + px(GAP) : 0);
@@ -105,7 +117,6 @@ export function layOut(
     y += fieldHeight + px(GAP);
     return { label, box };
   });
-  const rowHeight = font.height + px(8);
   const rows = Math.max(1, Math.floor((bottom - y - 2) / rowHeight));
   const listBox = { x, y: y - px(6), width, height: rows * rowHeight + 2 };
   const bar = px(12);

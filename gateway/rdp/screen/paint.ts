@@ -29,10 +29,10 @@ export function paint(canvas: Canvas, scene: Scene): void {
   const { px, font } = theme;
   const all = { x: 0, y: 0, width: canvas.width, height: canvas.height };
   canvas.fill(all, COLOUR.panel);
-  paintHeader(canvas, layout.header, theme);
-  const { title, text } = layout;
+  const { header, title, text, footer } = layout;
+  if (header.height > 0) paintHeader(canvas, header, theme);
   const heading = fit(form.title, Math.floor(title.width / theme.title.width));
-  canvas.text(title.x, title.y, heading, theme.title, COLOUR.text);
+  canvas.text(title.x, title.y, heading, theme.title, COLOUR.text, title);
   const lineHeight = font.height + px(4);
   // Beside fields the text is the small print, without them it is the message.
   const colour = form.fields.length > 0 ? COLOUR.muted : COLOUR.text;
@@ -50,7 +50,7 @@ export function paint(canvas: Canvas, scene: Scene): void {
   }
   if (layout.indicator !== undefined) paintIndicator(canvas, layout.indicator, scene.ticks, theme);
   paintNotice(canvas, layout, theme);
-  paintFooter(canvas, scene);
+  if (footer.height > 0) paintFooter(canvas, scene);
   // Last, so that on a screen too small for everything the way on stays in sight.
   for (const index of form.buttons.keys()) paintButton(canvas, scene, index);
   canvas.frame(all, COLOUR.border);

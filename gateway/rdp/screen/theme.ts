@@ -1,5 +1,5 @@
 /** How the screen looks: flat colours and sizes that follow the resolution. */
-import { type Font, type FontSize, font } from './font/font.ts';
+import { doubled, type Font, type FontSize, font } from './font/font.ts';
 
 /** 0x00RRGGBB. Text keeps a contrast of at least 4.5:1 on what it is drawn on. */
 const COLOURS = {
@@ -48,13 +48,19 @@ export interface Theme {
   readonly px: (length: number) => number;
 }
 
+const TITLES: Readonly<Record<FontSize, Font>> = {
+  16: font(24, 'bold'),
+  24: font(32, 'bold'),
+  32: doubled(font(24, 'bold')),
+};
+
 /** The theme for a monitor of `width` × `height` pixels. */
 export function themeFor(width: number, height: number): Theme {
   const size: FontSize = width >= 2800 && height >= 1600 ? 32 : width >= 1800 && height >= 1200 ? 24 : 16;
   return {
     font: font(size),
     bold: font(size, 'bold'),
-    title: font(size === 16 ? 24 : 32, 'bold'),
+    title: TITLES[size],
     px: (length) => Math.round((length * size) / 16),
   };
 }

@@ -62,3 +62,23 @@ const BOLD: Readonly<Record<FontSize, Font>> = {
 export function font(size: FontSize, weight: 'regular' | 'bold' = 'regular'): Font {
   return weight === 'bold' ? BOLD[size] : REGULAR[size];
 }
+
+/** `font` with each pixel four: headings on the largest screens. */
+export function doubled(font: Font): Font {
+  const stride = font.stride * 2;
+  return {
+    width: font.width * 2,
+    height: font.height * 2,
+    stride,
+    glyph: (codePoint) => {
+      const from = font.glyph(codePoint);
+      const rows = new Uint8Array(stride * font.height * 2);
+      for (let y = 0; y < font.height * 2; y++)
+        for (let x = 0; x < font.width * 2; x++) {
+          const set = ((from[(y >> 1) * font.stride + (x >> 4)] ?? 0) & (0x80 >> ((x >> 1) & 7))) !== 0;
+          if (set) rows[y * stride + (x >> 3)] = (rows[y * stride + (x >> 3)] ?? 0) | (0x80 >> (x & 7));
+        }
+      return rows;
+    },
+  };
+}
