@@ -56,7 +56,7 @@ export function readSendData(bytes: Uint8Array, offset = 0, end = bytes.length):
     throw new PduError('length', offset + 2, `is ${total ?? 'missing'} for a PDU of ${end - offset} bytes`);
   for (let i = 0; i < X224_DATA.length; i += 1)
     if (bytes[offset + X224_OFFSET + i] !== X224_DATA[i]) return undefined;
-  const choice = (bytes[offset + CHOICE_OFFSET] ?? 0) >> 2;
+  const choice = total > CHOICE_OFFSET ? (bytes[offset + CHOICE_OFFSET] ?? 0) >> 2 : undefined;
   if (choice !== DomainPdu.sendDataRequest && choice !== DomainPdu.sendDataIndication) return undefined;
 
   const first = u8(bytes, offset + LENGTH_OFFSET, end, 'userData');

@@ -27,7 +27,6 @@ import {
   writeBerOctets,
 } from './ber.ts';
 import type { Reader, Writer } from './cursor.ts';
-import { readPerInteger, writePerInteger } from './per.ts';
 import { dataReader } from './x224.ts';
 
 /** Choices of DomainMCSPDU (T.125 section 7) that RDP uses. */
@@ -187,17 +186,19 @@ export function domainPduOf(bytes: Uint8Array, offset = 0, end = bytes.length): 
   return dataReader(bytes, offset, end).u8('DomainMCSPDU') >> 2;
 }
 
-/** Erect Domain Request (2.2.1.5): heights and intervals say nothing in a domain of two. */
+/**
+ * Erect Domain Request (2.2.1.5). Height and interval say nothing in a domain of two, and rdesktop writes them in a form
+ * of its own: they are not read.
+ */
 export function decodeErectDomainRequest(reader: Reader): void {
   readChoice(reader, DomainPdu.erectDomainRequest);
-  readPerInteger(reader, 'subHeight');
-  readPerInteger(reader, 'subInterval');
+  reader.rest();
 }
 
 export function encodeErectDomainRequest(writer: Writer): void {
   writeChoice(writer, DomainPdu.erectDomainRequest);
-  writePerInteger(writer, 0);
-  writePerInteger(writer, 0);
+  // subHeight and subInterval: numbers of one byte, 0.
+  writer.u8(1).u8(0).u8(1).u8(0);
 }
 
 /** Attach User Request (2.2.1.6). */
