@@ -8,7 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Listener } from '../gateway/listener/listener.ts';
 import type { LiveSession } from '../gateway/session/live.ts';
 import { SshFront } from '../gateway/ssh/front.ts';
-import { runSshSession, type SessionServices } from '../gateway/ssh/session.ts';
+import { runSshSession, type SshServices } from '../gateway/ssh/session.ts';
 import { openArchive, Recorder } from '../recorder/index.ts';
 import type { ControlNotice, KeystrokeLine } from './messages.ts';
 import { ControlClient, type ToWorker } from './rpc.ts';
@@ -62,7 +62,7 @@ class SessionWorker {
     }
   }
 
-  #makeServices(): SessionServices {
+  #makeServices(): SshServices {
     const { settings, client } = { settings: this.#settings, client: this.#client };
     const recorder = new Recorder({
       archive: openArchive(settings.archive.url),
@@ -87,7 +87,7 @@ class SessionWorker {
     };
   }
 
-  #makeFront(services: SessionServices): SshFront {
+  #makeFront(services: SshServices): SshFront {
     const { settings, client } = { settings: this.#settings, client: this.#client };
     return new SshFront({
       hostKeys: settings.ssh.hostKeys,

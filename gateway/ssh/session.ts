@@ -1,21 +1,22 @@
 /**
- * One SSH session from the authenticated connection to the sealed recording, as a story:
- * authorise, record, check out, dial, relay, seal, check in.
+ * The SSH side of a session: finds out who may open what, and gives the session its two
+ * legs. The story itself is in gateway/session/session.ts.
  */
-import type { Recorder, Recording, RecordingSummary } from '../../recorder/index.ts';
-import { ArchiveError } from '../../recorder/index.ts';
+import type { Recording } from '../../recorder/index.ts';
 import type {
-  ControlRequests,
-  EndCode,
+  CheckedOutCredential,
   KeystrokeLine,
   TargetAuthorization,
   TargetChoice,
   TargetName,
-  WorkerAuditEvent,
 } from '../../workers/messages.ts';
-import { TargetError } from '../session/dial.ts';
-import { SessionLimits } from '../session/limits.ts';
-import type { LiveSession } from '../session/live.ts';
+import {
+  type End,
+  runSession,
+  type SessionLegs,
+  type SessionServices,
+  type SessionSignals,
+} from '../session/session.ts';
 import { askLine, pickTarget } from './ask.ts';
 import { dialTarget } from './back.ts';
 import { Desk, FAREWELL_MS, type Program } from './desk.ts';
@@ -25,43 +26,28 @@ import { SessionRecord } from './record.ts';
 import { Relay } from './relay.ts';
 import { DisconnectReason } from './wire/connection.ts';
 
-export interface SessionServices {
-  readonly control: ControlRequests;
-  readonly recorder: Recorder;
+export interface SshServices extends SessionServices {
   readonly connectTimeoutMs: number;
   readonly maxChannels: number;
-  audit(event: WorkerAuditEvent): void;
-  keystrokes(lines: readonly KeystrokeLine[]): void;
-  started(session: LiveSession): void;
-  ended(session: LiveSession): void;
-  onFault(error: unknown): void;
 }
 
 /** Environment variable that carries the reason of a session without a terminal. */
 const REASON_VARIABLE = 'SALLYPORT_REASON';
 /** How long a client may take to show what it was sent before the session's end; terminals can be slow. */
 const SHOWN_MS = 10_000;
-const INTERNAL_ERROR = 'the gateway had an internal error; the administrator finds it in the log';
-
-interface End {
-  readonly code: EndCode;
-  readonly reason: string;
-}
 
 /** Runs a connection to its end; never rejects. */
-export async function runSshSession(
-  front: AuthenticatedConnection,
-  services: SessionServices,
-): Promise<void> {
+export async function runSshSession(front: AuthenticatedConnection, services: SshServices): Promise<void> {
   const desk = new Desk(front.leg);
   desk.onProtocolError = (error) => front.leg.disconnect(DisconnectReason.protocolError, error.message);
   try {
     const authorization = await authorise(front, desk, services);
     if (authorization === undefined) return;
-    await new SshSession(front, desk, authorization, services).run();
+    const origin = { connection: front.id, source: front.source };
+    await runSession(new SshLegs(front.leg, desk, services), authorization, origin, services);
   } catch (error) {
     services.onFault(error);
-    desk.fail(INTERNAL_ERROR);
+    desk.fail('the gateway had an internal error; the administrator finds it in the log');
   }
 }
 
@@ -69,7 +55,7 @@ export async function runSshSession(
 async function authorise(
   front: AuthenticatedConnection,
   desk: Desk,
-  { control }: SessionServices,
+  { control }: SshServices,
 ): Promise<TargetAuthorization | undefined> {
   let target: TargetName | undefined = front.target;
   let reason: string | undefined;
@@ -112,72 +98,96 @@ async function authorise(
   }
 }
 
-class SshSession implements LiveSession {
-  readonly id: string;
-  readonly #front: AuthenticatedConnection;
+class SshLegs implements SessionLegs {
+  readonly protocol = 'ssh';
+  readonly #front: Leg;
   readonly #desk: Desk;
-  readonly #authorization: TargetAuthorization;
-  readonly #services: SessionServices;
-  readonly #ended = Promise.withResolvers<End>();
+  readonly #services: SshServices;
+  #signals: SessionSignals | undefined;
   #back: Leg | undefined;
   #relay: Relay | undefined;
   #record: SessionRecord | undefined;
-  #limits: SessionLimits | undefined;
-  #over = false;
-  /** Locked, perhaps while the target was still being dialled. */
-  #lockedWith: string | undefined;
 
-  constructor(
-    front: AuthenticatedConnection,
-    desk: Desk,
-    authorization: TargetAuthorization,
-    services: SessionServices,
-  ) {
-    this.id = authorization.sessionId;
+  constructor(front: Leg, desk: Desk, services: SshServices) {
     this.#front = front;
     this.#desk = desk;
-    this.#authorization = authorization;
     this.#services = services;
   }
 
-  async run(): Promise<void> {
-    const { control } = this.#services;
+  attend(signals: SessionSignals): void {
+    this.#signals = signals;
     this.#desk.hold();
-    this.#front.leg.onClose = (error) =>
-      this.end(
+    this.#front.onClose = (error) =>
+      signals.end(
         'client-closed',
         error === undefined ? 'the client left' : `the client's connection failed: ${error.message}`,
       );
-    this.#services.started(this);
-    let recording: Recording | undefined;
-    let end: End;
-    try {
-      recording = await this.#openRecording();
-      const credential = await control.checkOut({ sessionId: this.id });
-      this.#back = await dialTarget({
-        authorization: this.#authorization,
-        credential,
-        timeoutMs: this.#services.connectTimeoutMs,
-        pin: (shown) => control.pin({ sessionId: this.id, shown }),
-      });
-      await control.sessionStarted({ sessionId: this.id });
-      end = await this.#runRelay(this.#back, recording);
-    } catch (error) {
-      end = endOf(error);
-      this.#back?.destroy();
-      if (end.code === 'protocol-error') this.#services.onFault(error);
-      this.#desk.fail(end.reason);
-    }
-    await this.#close(end, recording);
+  }
+
+  async dial(authorization: TargetAuthorization, credential: CheckedOutCredential): Promise<void> {
+    const signals = this.#signals;
+    this.#back = await dialTarget({
+      authorization,
+      credential,
+      timeoutMs: this.#services.connectTimeoutMs,
+      pin: async (shown) => signals?.pin(shown),
+    });
+  }
+
+  relay(
+    authorization: TargetAuthorization,
+    recording: Recording | undefined,
+    lockedWith: string | undefined,
+  ): void {
+    const [back, signals] = [this.#back, this.#signals];
+    if (back === undefined || signals === undefined) throw new TypeError('a leg is missing');
+    const { sessionId, policy, allow, keystrokes, execLimit, system } = authorization;
+    this.#record = new SessionRecord({ sessionId, recording, keystrokes, execLimit });
+    this.#relay = new Relay({
+      front: this.#front,
+      back,
+      record: this.#record,
+      policy,
+      allow,
+      maxChannels: this.#services.maxChannels,
+      onRefusal: (request, reason) => signals.refused(request, reason),
+      onProtocolError: (fault, error) =>
+        signals.end('protocol-error', `the ${fault} broke the protocol: ${error.message}`),
+      onFault: (error) => signals.fault(error),
+    });
+    back.onClose = () => signals.end('target-closed', `${system.name} closed the connection`);
+    if (lockedWith !== undefined) this.#relay.lock(banner(lockedWith));
+    this.#relay.start(this.#desk);
+    back.resume(Pause.starting);
+  }
+
+  takeActive(): boolean {
+    const relay = this.#relay;
+    if (relay === undefined) return false;
+    const { active } = relay;
+    relay.active = false;
+    return active;
+  }
+
+  takeKeystrokes(lines: KeystrokeLine[]): void {
+    this.#record?.takeKeystrokes(lines);
+  }
+
+  pause(): void {
+    this.#front.pause(Pause.recorder);
+    this.#back?.pause(Pause.recorder);
+  }
+
+  resume(): void {
+    this.#front.resume(Pause.recorder);
+    this.#back?.resume(Pause.recorder);
   }
 
   lock(message: string): void {
-    this.#lockedWith = message;
     this.#relay?.lock(banner(message));
   }
 
   unlock(message: string): void {
-    this.#lockedWith = undefined;
     this.#relay?.unlock(banner(message));
   }
 
@@ -185,148 +195,23 @@ class SshSession implements LiveSession {
     this.#relay?.show(banner(message));
   }
 
-  end(code: EndCode, reason: string): void {
-    this.#over = true;
-    this.#ended.resolve({ code, reason });
+  async finish({ code, reason }: End): Promise<void> {
+    const [relay, front] = [this.#relay, this.#front];
+    const told = code !== 'client-closed' && relay?.abort(`\r\nsallyport: ${reason}\r\n`) === true;
+    relay?.finish();
+    this.#back?.disconnect(DisconnectReason.byApplication, 'session ended');
+    if (told && relay !== undefined) await farewell(front, relay.dismissed);
+    front.disconnect(DisconnectReason.byApplication, `sallyport: ${reason}`);
   }
 
-  tick(now: number, keystrokes: KeystrokeLine[]): void {
-    this.#record?.takeKeystrokes(keystrokes);
-    const relay = this.#relay;
-    if (relay === undefined) return;
-    const over = this.#limits?.check(now, relay.active);
-    relay.active = false;
-    if (over !== undefined) this.end(over.code, over.reason);
+  refuse({ reason }: End): void {
+    this.#back?.destroy();
+    this.#desk.fail(reason);
   }
 
-  async #openRecording(): Promise<Recording | undefined> {
-    const { user, account, system, policy, record } = this.#authorization;
-    if (!record) return undefined;
-    return await this.#services.recorder.open(
-      {
-        sessionId: this.id,
-        startedAt: Date.now(),
-        protocol: 'ssh',
-        user,
-        account,
-        system: system.name,
-        policy,
-      },
-      {
-        pause: () => this.#bothLegs((leg) => leg.pause(Pause.recorder)),
-        resume: () => this.#bothLegs((leg) => leg.resume(Pause.recorder)),
-        failed: (error) => this.end('archive-failed', `the recording cannot be kept: ${error.message}`),
-      },
-    );
+  get traffic(): { fromClient: number; fromTarget: number } {
+    return { fromClient: this.#relay?.bytesFromClient ?? 0, fromTarget: this.#relay?.bytesFromTarget ?? 0 };
   }
-
-  /** Not once the session is over: the client's leg must then hear that it is being closed. */
-  #bothLegs(act: (leg: Leg) => void): void {
-    if (this.#over) return;
-    act(this.#front.leg);
-    if (this.#back !== undefined) act(this.#back);
-  }
-
-  /** Relays until something ends the session; both legs are told. */
-  async #runRelay(back: Leg, recording: Recording | undefined): Promise<End> {
-    const { policy, allow, keystrokes, execLimit, system } = this.#authorization;
-    const front = this.#front.leg;
-    this.#record = new SessionRecord({ sessionId: this.id, recording, keystrokes, execLimit });
-    const relay = new Relay({
-      front,
-      back,
-      record: this.#record,
-      policy,
-      allow,
-      maxChannels: this.#services.maxChannels,
-      onRefusal: (request, reason) =>
-        this.#services.audit({
-          ...this.#subject,
-          code: 'session.request.refused',
-          detail: { request, reason },
-        }),
-      onProtocolError: (fault, error) =>
-        this.end('protocol-error', `the ${fault} broke the protocol: ${error.message}`),
-      onFault: (error) => {
-        this.#services.onFault(error);
-        this.end('protocol-error', INTERNAL_ERROR);
-      },
-    });
-    back.onClose = () => this.end('target-closed', `${system.name} closed the connection`);
-    this.#limits = new SessionLimits(this.#authorization, Date.now());
-    this.#relay = relay;
-    if (recording?.paused === true) this.#bothLegs((leg) => leg.pause(Pause.recorder));
-    if (this.#lockedWith !== undefined) relay.lock(banner(this.#lockedWith));
-    relay.start(this.#desk);
-    back.resume(Pause.starting);
-
-    const end = await this.#ended.promise;
-    const told = end.code !== 'client-closed' && relay.abort(`\r\nsallyport: ${end.reason}\r\n`);
-    relay.finish();
-    back.disconnect(DisconnectReason.byApplication, 'session ended');
-    if (told) await farewell(front, relay.dismissed);
-    front.disconnect(DisconnectReason.byApplication, `sallyport: ${end.reason}`);
-    return end;
-  }
-
-  async #close(end: End, recording: Recording | undefined): Promise<void> {
-    const keystrokes: KeystrokeLine[] = [];
-    this.#record?.takeKeystrokes(keystrokes);
-    if (keystrokes.length > 0) this.#services.keystrokes(keystrokes);
-    let summary: RecordingSummary | undefined;
-    try {
-      summary = await recording?.seal(end.reason);
-    } catch (error) {
-      this.#services.onFault(error);
-    }
-    this.#audit(end, summary);
-    this.#services.ended(this);
-    await this.#services.control.sessionEnded({
-      sessionId: this.id,
-      code: end.code,
-      reason: end.reason,
-      bytesFromClient: this.#relay?.bytesFromClient ?? 0,
-      bytesFromTarget: this.#relay?.bytesFromTarget ?? 0,
-      recording: summary,
-    });
-  }
-
-  get #subject(): Pick<WorkerAuditEvent, 'sessionId' | 'connection' | 'source'> {
-    return { sessionId: this.id, connection: this.#front.id, source: this.#front.source };
-  }
-
-  #audit(end: End, recording: RecordingSummary | undefined): void {
-    const code = AUDIT_CODES[end.code];
-    if (code !== undefined) this.#services.audit({ ...this.#subject, code, detail: { reason: end.reason } });
-    if (recording?.sealed === false && end.code !== 'archive-failed')
-      this.#services.audit({
-        ...this.#subject,
-        code: 'recording.failed',
-        detail: { reason: 'the archive did not take the end of the recording' },
-      });
-  }
-}
-
-/** Ends that are audit facts of their own, besides `session.ended`. */
-const AUDIT_CODES: Partial<Record<EndCode, string>> = {
-  'target-unreachable': 'target.unreachable',
-  'target-auth-failed': 'target.auth_failed',
-  'target-host-key': 'target.host_key.changed',
-  'target-certificate': 'target.certificate.changed',
-  'archive-failed': 'recording.failed',
-};
-
-function endOf(error: unknown): End {
-  if (error instanceof TargetError) return { code: error.code, reason: error.message };
-  if (error instanceof ArchiveError)
-    return {
-      code: 'archive-failed',
-      reason: `the session cannot be recorded, so it is not opened: ${error.message}`,
-    };
-  return {
-    code: 'protocol-error',
-    reason: INTERNAL_ERROR,
-  };
 }
 
 /**
