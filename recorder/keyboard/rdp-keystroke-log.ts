@@ -153,7 +153,6 @@ export class RdpKeystrokeLog {
   }
 
   #hide(): void {
-    this.#lineKnown = false;
     if (this.#afterMask) return;
     this.#append(MASK);
     this.#erasable = 0;
