@@ -20,7 +20,7 @@ export interface DirtyRectangle extends Rectangle {
 }
 
 /** Pixels that did not change but are sent all the same, where that makes one rectangle of two. */
-const WASTE_MAX = 512;
+const WASTE_MAX = 128;
 /** Changes are found in cells of this size: about a character of the smallest font. */
 const CELL = 16;
 
@@ -64,8 +64,8 @@ export class Canvas {
   }
 
   /** A border of `thickness` pixels inside `box`. */
-  frame(box: Rectangle, colour: number, thickness = 1): void {
-    const { x, y, width, height } = box;
+  frame({ x, y, width, height }: Rectangle, colour: number, thickness = 1): void {
+    if (width < thickness || height < thickness) return;
     this.fill({ x, y, width, height: thickness }, colour);
     this.fill({ x, y: y + height - thickness, width, height: thickness }, colour);
     this.fill({ x, y, width: thickness, height }, colour);

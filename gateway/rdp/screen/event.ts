@@ -23,7 +23,7 @@ export interface TextEvent {
   readonly text: string;
 }
 
-/** A key that is no text, when it goes down or repeats. */
+/** A key that is no text, when it goes down; repeats only of keys that move and erase. */
 export interface KeyEvent {
   readonly kind: 'key';
   readonly name: KeyName;

@@ -5,6 +5,8 @@ import { TextField } from './text-field.ts';
 
 export interface FormField {
   readonly label: string;
+  /** What is typed must not be kept where keystrokes are recorded. */
+  readonly secret: boolean;
   readonly field: TextField;
 }
 
@@ -25,7 +27,7 @@ export interface Form {
   /** What the keys do. */
   readonly hint: string;
   /** What was wrong with the last answer. */
-  error: string;
+  readonly error: string;
   /** The answer, or what is missing in it. */
   readonly submit: () => Action | Missing;
 }
@@ -34,12 +36,10 @@ export interface Missing {
   readonly kind: 'missing';
   /** Index of the field that the person should look at. */
   readonly field: number;
-  /** Empty where moving the focus says enough. */
-  readonly error: string;
 }
 
 const CANCEL: FormButton = { label: 'Cancel', does: 'cancel' };
-const missing = (field: number, error = ''): Missing => ({ kind: 'missing', field, error });
+const missing = (field: number): Missing => ({ kind: 'missing', field });
 const noAnswer = (): Missing => missing(0);
 
 export function formFor(view: View, banner: string): Form {
@@ -51,8 +51,8 @@ export function formFor(view: View, banner: string): Form {
         title: 'Log on',
         text: banner,
         fields: [
-          { label: 'User name', field: user },
-          { label: 'Password', field: password },
+          { label: 'User name', secret: false, field: user },
+          { label: 'Password', secret: true, field: password },
         ],
         buttons: [{ label: 'Log on', does: 'submit' }, CANCEL],
         waits: false,
@@ -71,7 +71,7 @@ export function formFor(view: View, banner: string): Form {
       return {
         title: 'One-time code',
         text: view.prompt ?? 'Enter the code that your authenticator shows.',
-        fields: [{ label: 'Code', field: code }],
+        fields: [{ label: 'Code', secret: true, field: code }],
         buttons: [{ label: 'Continue', does: 'submit' }, CANCEL],
         waits: false,
         hint: 'Enter: continue  Esc: cancel',
@@ -88,7 +88,7 @@ export function formFor(view: View, banner: string): Form {
       return {
         title: 'Choose a target',
         text: '',
-        fields: [{ label: 'Type to filter', field: new TextField(false) }],
+        fields: [{ label: 'Type to filter', secret: false, field: new TextField(false) }],
         list,
         buttons: [{ label: 'Connect', does: 'submit' }, CANCEL],
         waits: false,
@@ -106,14 +106,14 @@ export function formFor(view: View, banner: string): Form {
       return {
         title: 'Reason',
         text: view.prompt ?? 'Say why you need this session. Reviewers will read it.',
-        fields: [{ label: 'Reason', field: reason }],
+        fields: [{ label: 'Reason', secret: false, field: reason }],
         buttons: [{ label: 'Continue', does: 'submit' }, CANCEL],
         waits: false,
         hint: 'Enter: continue  Esc: cancel',
         error: view.error ?? '',
         submit: () => {
           const text = reason.text.trim();
-          return text === '' ? missing(0, 'A reason is needed.') : { kind: 'reason', text };
+          return text === '' ? missing(0) : { kind: 'reason', text };
         },
       };
     }

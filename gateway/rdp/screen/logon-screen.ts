@@ -6,12 +6,11 @@
 import { backdrop, monitorOf, type ScreenSize } from './backdrop.ts';
 import { Canvas, type DirtyRectangle, type Rectangle } from './canvas.ts';
 import type { Action, InputEvent, KeyEvent, MouseEvent, View } from './event.ts';
-import { type Form, type FormButton, formAfter, formFor } from './form.ts';
+import { type Form, type FormButton, type FormField, formAfter, formFor } from './form.ts';
 import { keyboardName } from './keyboard-name.ts';
 import { cellsIn, type Layout, layOut, type Notice, panelSize } from './layout.ts';
 import { fieldInside, paint } from './paint.ts';
 import { focusable, type Part, partAt, samePart } from './part.ts';
-import type { TextField } from './text-field.ts';
 import { PALETTE, type Theme, themeFor } from './theme.ts';
 
 export interface LogonScreenOptions extends ScreenSize {
@@ -62,7 +61,7 @@ export class LogonScreen {
 
   /** What is being asked must not be kept where keystrokes are recorded. */
   get secret(): boolean {
-    return this.#focusedField()?.secret === true;
+    return this.#focused()?.secret === true;
   }
 
   /** An indicator moves: call `tick` about ten times a second. */
@@ -152,7 +151,8 @@ export class LogonScreen {
   #open(form: Form): void {
     for (const { field } of this.#form.fields) field.wipe();
     this.#form = form;
-    this.#focus = focusable(this.#form)[0];
+    // While it waits Enter must not cancel: it may be the same that was pressed to log on.
+    this.#focus = form.waits ? undefined : focusable(form)[0];
     this.#hover = this.#held = this.#click = undefined;
     this.#ticks = 0;
     this.#stale = true;
@@ -167,15 +167,15 @@ export class LogonScreen {
 
   #notice(): Notice | undefined {
     if (this.#form.error !== '') return { kind: 'error', text: this.#form.error };
-    if (this.#capsLock && this.#form.fields.some(({ field }) => field.secret))
+    if (this.#capsLock && this.#form.fields.some(({ field }) => field.dots))
       return { kind: 'warning', text: 'Caps Lock is on.' };
     return undefined;
   }
 
   // Keyboard.
 
-  #focusedField(): TextField | undefined {
-    return this.#focus?.kind === 'field' ? this.#form.fields[this.#focus.index]?.field : undefined;
+  #focused(): FormField | undefined {
+    return this.#focus?.kind === 'field' ? this.#form.fields[this.#focus.index] : undefined;
   }
 
   #type(text: string): void {
@@ -185,7 +185,7 @@ export class LogonScreen {
       // Typing filters wherever the focus is.
       else if (this.#form.list !== undefined) this.#focus = { kind: 'field', index: 0 };
     }
-    this.#focusedField()?.insert(text);
+    this.#focused()?.field?.insert(text);
     this.#filter();
   }
 
@@ -198,8 +198,9 @@ export class LogonScreen {
     if (name === 'Esc') return this.#cancel();
     if (name === 'Tab') return this.#moveFocus(shift ? -1 : 1);
     if (name === 'Enter') {
-      const focused = this.#focus?.kind === 'button' ? this.#focus.index : 0;
-      return this.#press(this.#form.buttons[focused]);
+      if (this.#focus?.kind === 'button') this.#press(this.#form.buttons[this.#focus.index]);
+      else if (this.#focus?.kind === 'field') this.#submit();
+      return;
     }
     const { list } = this.#form;
     if (list !== undefined) {
@@ -218,7 +219,7 @@ export class LogonScreen {
     }
     if (name === 'Up') return this.#moveFocus(-1);
     if (name === 'Down') return this.#moveFocus(1);
-    const field = this.#focusedField();
+    const field = this.#focused()?.field;
     if (field === undefined) return;
     if (name === 'Left') field.moveBy(-1);
     if (name === 'Right') field.moveBy(1);
@@ -321,7 +322,6 @@ export class LogonScreen {
     const answer = this.#form.submit();
     if (answer.kind !== 'missing') return this.#act(answer);
     this.#focus = { kind: 'field', index: answer.field };
-    this.#form.error = answer.error;
   }
 
   #act(action: Action): void {

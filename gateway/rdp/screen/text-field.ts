@@ -5,8 +5,8 @@ export const FIELD_MAX = 255;
 const DOT = '●';
 
 export class TextField {
-  /** Shown as dots. */
-  readonly secret: boolean;
+  /** Each character is shown as a dot. */
+  readonly dots: boolean;
   /** Code points, so that a secret can be overwritten: strings cannot be. */
   readonly #points = new Uint32Array(FIELD_MAX);
   #length = 0;
@@ -15,8 +15,8 @@ export class TextField {
   /** First character that shows. */
   #scroll = 0;
 
-  constructor(secret: boolean, text = '') {
-    this.secret = secret;
+  constructor(dots: boolean, text = '') {
+    this.dots = dots;
     this.insert(text);
   }
 
@@ -90,7 +90,7 @@ export class TextField {
     if (this.#caret >= this.#scroll + room) this.#scroll = this.#caret - room + 1;
     let text = '';
     for (const point of this.#points.subarray(this.#scroll, Math.min(this.#scroll + room, this.#length)))
-      text += this.secret ? DOT : String.fromCodePoint(point);
+      text += this.dots ? DOT : String.fromCodePoint(point);
     return { text, caret: this.#caret - this.#scroll };
   }
 }
