@@ -8,6 +8,9 @@ const MAX_SIDE = 384;
 /** Pixels of all cached shapes together: room for 50 of the largest, or 800 of the usual 96 × 96. */
 const MAX_CACHED_PIXELS = 50 * MAX_SIDE * MAX_SIDE;
 
+/** Shapes that are cached: clients offer to keep some 20 to 130. */
+const MAX_CACHED = 1000;
+
 /** A shape as it is kept: RGBA; a pixel with alpha 0 inverts what is below it by its red, green and blue. */
 export interface PointerShape {
   readonly width: number;
@@ -84,6 +87,7 @@ export class Pointer {
 
   /** @throws ScreenError: more than any client offers to keep */
   show(index: number, shape: PointerShape): void {
+    if (index >= MAX_CACHED) throw new ScreenError('cacheIndex', 0, `is ${index}, over ${MAX_CACHED - 1}`);
     let pixels = shape.pixels.length - (this.cache.get(index)?.pixels.length ?? 0);
     for (const cached of this.cache.values()) pixels += cached.pixels.length;
     if (pixels > MAX_CACHED_PIXELS) throw new ScreenError('cacheIndex', 0, 'is of a full pointer cache');
