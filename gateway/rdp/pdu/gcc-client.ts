@@ -239,15 +239,15 @@ function decodeCore(reader: Reader): ClientCore {
     sasSequence: reader.u16le('SASSequence'),
     keyboardLayout: reader.u32le('keyboardLayout'),
     clientBuild: reader.u32le('clientBuild'),
-    clientName: reader.utf16('clientName', 32),
+    clientName: text(reader, 'clientName', 32),
     keyboardType: reader.u32le('keyboardType'),
     keyboardSubType: reader.u32le('keyboardSubType'),
     keyboardFunctionKey: reader.u32le('keyboardFunctionKey'),
-    imeFileName: reader.utf16('imeFileName', 64),
+    imeFileName: text(reader, 'imeFileName', 64),
   };
   for (const [name, bytes] of CORE_OPTIONS) {
     if (reader.left === 0) break;
-    if (name === 'clientDigProductId') core.clientDigProductId = reader.utf16(name, bytes);
+    if (name === 'clientDigProductId') core.clientDigProductId = text(reader, name, bytes);
     else core[name] = bytes === 2 ? reader.u16le(name) : reader.u32le(name);
   }
   if (core.connectionType !== undefined) core.connectionType &= 0xff;
@@ -277,6 +277,11 @@ function encodeCore(writer: Writer, core: ClientCore): void {
   }
 }
 
+/** A field whose last character is its NUL, whatever stands there: what is judged by is what is passed on. */
+function text(reader: Reader, field: string, bytes: number): string {
+  return reader.utf16(field, bytes).slice(0, bytes / 2 - 1);
+}
+
 function decodeCluster(reader: Reader): ClientCluster {
   return { flags: reader.u32le('flags'), redirectedSessionId: reader.u32le('redirectedSessionID') };
 }
@@ -290,7 +295,7 @@ function decodeSecurity(reader: Reader): ClientSecurity {
 
 function decodeChannels(reader: Reader): ChannelDefinition[] {
   return readList(reader, 'channelCount', MAX_CHANNELS, () => ({
-    name: reader.latin1('name', NAME_BYTES),
+    name: reader.latin1('name', NAME_BYTES).slice(0, NAME_BYTES - 1),
     options: reader.u32le('options'),
   }));
 }
