@@ -25,7 +25,7 @@ export interface SpyConnection {
   readonly messages: readonly TraceMessage[];
   /** Of the negotiation (MS-RDPBCGR 2.2.1.2.1): 0 RDP's own security, 1 TLS, 2 CredSSP; undefined before. */
   readonly selectedProtocol: number | undefined;
-  /** Resolves when both sides are closed, with the fault if one broke off. */
+  /** Resolves when one side has closed and the other knows, with the fault if one broke off. */
   readonly ended: Promise<unknown>;
 }
 
@@ -111,7 +111,8 @@ class Connection implements SpyConnection {
     const plain = this.selectedProtocol === 0;
     const client = plain ? this.#client : new TLSSocket(this.#client, { isServer: true, cert, key });
     const target = plain ? this.#target : connectTls({ socket: this.#target, rejectUnauthorized: false });
-    await Promise.all([this.#relay('client', client, target), this.#relay('server', target, client)]);
+    // RDP knows no half-closed connection: the end of one direction is the end of both.
+    await Promise.race([this.#relay('client', client, target), this.#relay('server', target, client)]);
   }
 
   async #relay(from: TraceMessage['from'], source: Duplex, sink: Duplex): Promise<void> {
@@ -124,7 +125,7 @@ class Connection implements SpyConnection {
         if (!sink.write(chunk)) await Promise.race([once(sink, 'drain'), once(sink, 'close')]);
       }
     } finally {
-      sink.end();
+      await new Promise<void>((resolve) => sink.once('close', resolve).end(resolve));
     }
   }
 }
