@@ -238,13 +238,14 @@ test('a removed device takes its files and requests along', () => {
   const wire = withDrive();
   wire.passes('target', create('\\a', 1));
   wire.passes('client', opened(7));
-  wire.passes('target', request(MajorFunction.read, { file: 7 }, read(1)));
+  wire.passes('target', create('\\b', 1));
   const removal = (...ids: number[]) => written((writer) => encodeDeviceRemoval(writer, ids));
   assert.deepEqual(wire.send('client', removal(1, 5)).toTarget.map(hex), [hex(removal(1))]);
   const late = wire.send('client', answer(bytes('00000000')));
   assert.deepEqual(late.toTarget, []);
   assert.deepEqual(refusals(late.events), ['answer of device 1: it was not announced']);
   wire.passes('client', announce(DRIVE));
+  wire.passes('client', opened(7));
   const stale = wire.send('target', request(MajorFunction.read, { file: 7 }, read(1)));
   assert.deepEqual(refusals(stale.events), ['request on C:: its file is not open']);
 });
