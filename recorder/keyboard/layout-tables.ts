@@ -1,7 +1,7 @@
 /**
  * Windows' keyboard layouts as data, as KBDUS.DLL and its kin define them. Where X's layouts
- * of the same name say something else (they fill every AltGr place, and have fewer dead
- * keys), Windows wins: the target is Windows or takes the client's layout for Windows'.
+ * of the same name say something else, Windows wins: it is what clients name and targets
+ * take. The comments tell where; besides, X fills all places behind AltGr that are empty here.
  *
  * Rows of tokens, separated by blanks, for the keys of the main block from left to right:
  *
@@ -29,20 +29,23 @@ export interface LayoutTable {
   readonly oem?: 437;
 }
 
-const QWERTY = ['Q W E R T Y U I O P', 'A S D F G H J K L', 'Z X C V B N M'] as const;
-const [TOP, HOME, BOTTOM] = QWERTY;
-const [top, home, bottom] = ['q w e r t y u i o p', 'a s d f g h j k l', 'z x c v b n m'];
+/** The letters of a QWERTY board, row by row. */
+const top = 'q w e r t y u i o p';
+const home = 'a s d f g h j k l';
+const bottom = 'z x c v b n m';
+const TOP = top.toUpperCase();
+const HOME = home.toUpperCase();
+const BOTTOM = bottom.toUpperCase();
 
-const US_PLAIN = ['` 1 2 3 4 5 6 7 8 9 0 - =', `${top} [ ]`, `${home} ; ' \\`, `\\ ${bottom} , . /`];
-
-/** Swedish and Finnish are one layout; Norwegian and Danish differ from it in a few keys. */
-const NORDIC_DIGITS = '2@ 3£ 4$ 5€ 7{ 8[ 9] 0} e€ mµ ¨~~';
+/** What the boards of the North have in common. */
+const NORDIC_ALTGR = '2@ 3£ 4$ 5€ 7{ 8[ 9] 0} e€ mµ ¨~~';
 
 const SWISS_ALTGR = "1¦ 2@ 3# 4° 5§ 6¬ 7| 8¢ '´´ ^~~ e€ ¨] $} <\\";
 
+/** United States. X has < > on the key of scancode 56. */
 const US: LayoutTable = {
   ids: [0x409],
-  plain: US_PLAIN,
+  plain: ['` 1 2 3 4 5 6 7 8 9 0 - =', `${top} [ ]`, `${home} ; ' \\`, `\\ ${bottom} , . /`],
   shift: ['~ ! @ # $ % ^ & * ( ) _ +', `${TOP} { }`, `${HOME} : " |`, `| ${BOTTOM} < > ?`],
   oem: 437,
 };
@@ -50,7 +53,7 @@ const US: LayoutTable = {
 export const LAYOUT_TABLES: readonly LayoutTable[] = [
   US,
   {
-    // United States-International
+    // United States-International. X calls the dead keys ' and " an acute accent and a diaeresis.
     ids: [0x20409],
     plain: ['`` 1 2 3 4 5 6 7 8 9 0 - =', `${top} [ ]`, `${home} ; '' \\`, `\\ ${bottom} , . /`],
     shift: ['~~ ! @ # $ % ^^ & * ( ) _ +', `${TOP} { }`, `${HOME} : "" |`, `| ${BOTTOM} < > ?`],
@@ -60,7 +63,7 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     oem: 437,
   },
   {
-    // United Kingdom
+    // United Kingdom. X has neither the vowels nor \ behind AltGr, and | instead of ¦.
     ids: [0x809],
     plain: ['` 1 2 3 4 5 6 7 8 9 0 - =', `${top} [ ]`, `${home} ; ' #`, `\\ ${bottom} , . /`],
     shift: ['¬ ! " £ $ % ^ & * ( ) _ +', `${TOP} { }`, `${HOME} : @ ~`, `| ${BOTTOM} < > ?`],
@@ -68,7 +71,7 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     shiftAltGr: 'eÉ uÚ iÍ oÓ aÁ #|',
   },
   {
-    // German
+    // German. X has ¿ instead of ẞ, and Caps Lock for letters only.
     ids: [0x407],
     plain: [
       '^^ 1 2 3 4 5 6 7 8 9 0 ß ´´',
@@ -88,7 +91,7 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     decimal: ',',
   },
   {
-    // Swiss German
+    // Swiss German. X has | ¼ ½ instead of ¦ ° § behind AltGr.
     ids: [0x807],
     plain: [
       "§ 1 2 3 4 5 6 7 8 9 0 ' ^^",
@@ -106,7 +109,7 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     capsUpper: 'üöä',
   },
   {
-    // Swiss French
+    // Swiss French. X as before.
     ids: [0x100c],
     plain: [
       "§ 1 2 3 4 5 6 7 8 9 0 ' ^^",
@@ -123,7 +126,7 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     altGr: `${SWISS_ALTGR} è[ à{`,
   },
   {
-    // French
+    // French. In X ~ and ` are no dead keys, and Shift+² is ~.
     ids: [0x40c],
     plain: [
       '² & é " \' ( - è _ ç à ) =',
@@ -141,7 +144,7 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     caps: '&é"\'(-è_çà)=^$ù*,;:!',
   },
   {
-    // Belgian French, Belgian (Period)
+    // Belgian French, Belgian (Period). X has ¼ ½ instead of { [ on 4 and 5, and other dead keys behind Shift+AltGr.
     ids: [0x80c, 0x813],
     plain: [
       '² & é " \' ( § è ! ç à ) -',
@@ -160,14 +163,14 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     caps: '&é"\'(§è!çà)-^$ùµ,;:=',
   },
   {
-    // Spanish, traditional and modern sort
+    // Spanish, traditional and modern sort. In X ~ is no dead key, and AltGr+5 is ½.
     ids: [0x40a, 0xc0a],
     plain: ["º 1 2 3 4 5 6 7 8 9 0 ' ¡", `${top} \`\` +`, `${home} ñ ´´ ç`, `< ${bottom} , . -`],
     shift: ['ª ! " · $ % & / ( ) = ? ¿', `${TOP} ^^ *`, `${HOME} Ñ ¨¨ Ç`, `> ${BOTTOM} ; : _`],
     altGr: 'º\\ 1| 2@ 3# 4~~ 5€ 6¬ e€ `[ +] ´{ ç}',
   },
   {
-    // Italian: Caps Lock leaves è é ò à ù as they are
+    // Italian. Caps Lock leaves è é ò à ù as they are; in X AltGr+5 is ½.
     ids: [0x410],
     plain: ["\\ 1 2 3 4 5 6 7 8 9 0 ' ì", `${top} è +`, `${home} ò à ù`, `< ${bottom} , . -`],
     shift: ['| ! " £ $ % & / ( ) = ? ^', `${TOP} é *`, `${HOME} ç ° §`, `> ${BOTTOM} ; : _`],
@@ -175,31 +178,31 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     shiftAltGr: 'è{ +}',
   },
   {
-    // Norwegian
+    // Norwegian. In X AltGr+5 is ½.
     ids: [0x414],
     plain: ['| 1 2 3 4 5 6 7 8 9 0 + \\', `${top} å ¨¨`, `${home} ø æ '`, `< ${bottom} , . -`],
     shift: ['§ ! " # ¤ % & / ( ) = ? ``', `${TOP} Å ^^`, `${HOME} Ø Æ *`, `> ${BOTTOM} ; : _`],
-    altGr: `${NORDIC_DIGITS} \\´´`,
+    altGr: `${NORDIC_ALTGR} \\´´`,
     decimal: ',',
   },
   {
-    // Danish
+    // Danish. In X AltGr+5 is ½.
     ids: [0x406],
     plain: ['½ 1 2 3 4 5 6 7 8 9 0 + ´´', `${top} å ¨¨`, `${home} æ ø '`, `< ${bottom} , . -`],
     shift: ['§ ! " # ¤ % & / ( ) = ? ``', `${TOP} Å ^^`, `${HOME} Æ Ø *`, `> ${BOTTOM} ; : _`],
-    altGr: `${NORDIC_DIGITS} ´| <\\`,
+    altGr: `${NORDIC_ALTGR} ´| <\\`,
     decimal: ',',
   },
   {
-    // Swedish, Finnish
+    // Swedish, Finnish. In X's Finnish AltGr+5 is ‰.
     ids: [0x41d, 0x40b],
     plain: ['§ 1 2 3 4 5 6 7 8 9 0 + ´´', `${top} å ¨¨`, `${home} ö ä '`, `< ${bottom} , . -`],
     shift: ['½ ! " # ¤ % & / ( ) = ? ``', `${TOP} Å ^^`, `${HOME} Ö Ä *`, `> ${BOTTOM} ; : _`],
-    altGr: `${NORDIC_DIGITS} +\\ <|`,
+    altGr: `${NORDIC_ALTGR} +\\ <|`,
     decimal: ',',
   },
   {
-    // Dutch
+    // Dutch. X has the Greek μ, and | instead of ¦.
     ids: [0x413],
     plain: ['@ 1 2 3 4 5 6 7 8 9 0 / °', `${top} ¨¨ *`, `${home} + ´´ <`, `] ${bottom} , . -`],
     shift: ['§ ! " # $ % & _ ( ) \' ? ~~', `${TOP} ^^ |`, `${HOME} ± \`\` >`, `[ ${BOTTOM} ; : =`],
@@ -207,14 +210,14 @@ export const LAYOUT_TABLES: readonly LayoutTable[] = [
     decimal: ',',
   },
   {
-    // Portuguese
+    // Portuguese. In X AltGr+5 is ½ and AltGr+´ a dead ~.
     ids: [0x816],
     plain: ["\\ 1 2 3 4 5 6 7 8 9 0 ' «", `${top} + ´´`, `${home} ç º ~~`, `< ${bottom} , . -`],
     shift: ['| ! " # $ % & / ( ) = ? »', `${TOP} * \`\``, `${HOME} Ç ª ^^`, `> ${BOTTOM} ; : _`],
     altGr: '2@ 3£ 4§ 5€ 7{ 8[ 9] 0} e€ +¨¨ ´]',
   },
   {
-    // Portuguese (Brazil, ABNT)
+    // Portuguese (Brazil, ABNT). X has © instead of ₢.
     ids: [0x416],
     plain: ["' 1 2 3 4 5 6 7 8 9 0 - =", `${top} ´´ [`, `${home} ç ~~ ]`, `\\ ${bottom} , . ;`, '/ .'],
     shift: ['" ! @ # $ % ¨¨ & * ( ) _ +', `${TOP} \`\` {`, `${HOME} Ç ^^ }`, `| ${BOTTOM} < > :`, '? .'],

@@ -33,6 +33,14 @@ describe('texts', () => {
     test(name, () => assert.equal(play(layout, keys), text));
   }
 
+  test('a real client: xfreerdp on a German board', () => {
+    const keys = `-f -f -f -f -f -f +2a +22 -2a -22 +13 -13 +1a -1a +c -c +12 -12 +e038 +10 -e038 -10
+      +2a +25 -2a -25 +27 -27 +26 -26 +31 -31 +39 -39 +e038 +8 -e038 -8 +e038 +b -e038 -b
+      +e038 +c -e038 -c +e038 +12 -e038 -12 +2a +5 -2a -5 +1d +2e -1d -2e +38 +f -38 -f +3f -3f
+      +e04b -e04b +e01c -e01c +e11d +45 -e11d -45 +e05b -e05b`;
+    assert.equal(play(german, keys), 'Grüße@Köln {}\\€$<Ctrl-C><Alt-Tab><F5><Left><Enter><Pause><Win>');
+  });
+
   test('signs that are rare on no board', () => {
     for (const [name, id] of Object.entries(LAYOUTS)) {
       const ways = waysToType(id);
