@@ -9,7 +9,7 @@ import type { Action, InputEvent, KeyEvent, MouseEvent, View } from './event.ts'
 import { type Form, type FormButton, type FormField, formAfter, formFor } from './form.ts';
 import { keyboardName } from './keyboard-name.ts';
 import { cellsIn, type Layout, layOut, type Notice, panelSize } from './layout.ts';
-import { fieldInside, paint } from './paint.ts';
+import { fieldInside, paint, paintIndicator } from './paint.ts';
 import { focusable, type Part, partAt, samePart } from './part.ts';
 import { PALETTE, type Theme, themeFor } from './theme.ts';
 
@@ -47,6 +47,8 @@ export class LogonScreen {
   /** The whole desktop is to be painted. */
   #whole = true;
   #stale = true;
+  /** Only the indicator moved: many may wait at once, and each moves ten times a second. */
+  #ticked = false;
 
   /** Shows that it waits until the first `show`. */
   constructor(options: LogonScreenOptions) {
@@ -102,7 +104,7 @@ export class LogonScreen {
   tick(): void {
     if (!this.#form.waits) return;
     this.#ticks++;
-    this.#stale = true;
+    this.#ticked = true;
   }
 
   /** Actions since the last call, in order. */
@@ -127,8 +129,20 @@ export class LogonScreen {
 
   /** What changed since the last call, in pixels of the desktop: at first everything. */
   takeDirty(): DirtyRectangle[] {
-    if (!this.#stale) return [];
-    this.#stale = false;
+    if (!this.#stale && !this.#ticked) return [];
+    if (this.#stale) this.#paint();
+    else if (this.#layout.indicator !== undefined)
+      paintIndicator(this.#canvas, this.#layout.indicator, this.#ticks, this.#theme);
+    this.#stale = this.#ticked = false;
+    const around = this.#whole ? backdrop(this.#size, this.#panel) : [];
+    if (this.#whole) this.#canvas.invalidate();
+    this.#whole = false;
+    const { x, y } = this.#panel;
+    const panel = this.#canvas.takeDirty().map((dirty) => ({ ...dirty, x: dirty.x + x, y: dirty.y + y }));
+    return [...around, ...panel];
+  }
+
+  #paint(): void {
     this.#layout = this.#layOut();
     paint(this.#canvas, {
       form: this.#form,
@@ -140,12 +154,6 @@ export class LogonScreen {
       ticks: this.#ticks,
       keyboard: this.#keyboard,
     });
-    const around = this.#whole ? backdrop(this.#size, this.#panel) : [];
-    if (this.#whole) this.#canvas.invalidate();
-    this.#whole = false;
-    const { x, y } = this.#panel;
-    const panel = this.#canvas.takeDirty().map((dirty) => ({ ...dirty, x: dirty.x + x, y: dirty.y + y }));
-    return [...around, ...panel];
   }
 
   #open(form: Form): void {

@@ -146,7 +146,8 @@ function paintList(canvas: Canvas, layout: ListLayout, list: TargetList, scene: 
   canvas.frame(box, COLOUR.fieldLine);
 }
 
-function paintIndicator(canvas: Canvas, box: Rectangle, ticks: number, { px }: Theme): void {
+/** Draws the indicator after so many steps. */
+export function paintIndicator(canvas: Canvas, box: Rectangle, ticks: number, { px }: Theme): void {
   canvas.fill(box, COLOUR.line);
   const block = Math.min(px(INDICATOR_BLOCK), box.width);
   const way = Math.max(1, box.width - block);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import type { DirtyRectangle, Rectangle } from '../../../../gateway/rdp/screen/canvas.ts';
 import type { Action, KeyName, View } from '../../../../gateway/rdp/screen/event.ts';
 import { formFor } from '../../../../gateway/rdp/screen/form.ts';
 import { type Layout, layOut, panelSize } from '../../../../gateway/rdp/screen/layout.ts';
 import { LogonScreen } from '../../../../gateway/rdp/screen/logon-screen.ts';
+import { TextField } from '../../../../gateway/rdp/screen/text-field.ts';
 import { PALETTE, themeFor } from '../../../../gateway/rdp/screen/theme.ts';
 
 const WIDTH = 1024;
@@ -167,6 +168,22 @@ test('what was typed is gone after the action and before the next view', () => {
   person.type('geheim');
   person.show({ kind: 'log-on', user: 'alice' });
   assert.deepEqual(person.pixels, empty);
+});
+
+test('fields are overwritten in memory as soon as they are answered or given up', () => {
+  const wiped: string[] = [];
+  const { wipe } = TextField.prototype;
+  const spy = mock.method(TextField.prototype, 'wipe', function (this: TextField) {
+    wiped.push(this.text);
+    wipe.call(this);
+  });
+  const person = new Person({ kind: 'log-on', user: 'alice' });
+  person.type('geheim').press('Enter');
+  assert.deepEqual(wiped, ['alice', 'geheim']);
+  person.show({ kind: 'code' });
+  person.type('123').press('Esc');
+  assert.deepEqual(wiped.slice(2), ['123']);
+  spy.mock.restore();
 });
 
 test('a password is drawn as dots: others of the same length look the same', () => {
