@@ -233,7 +233,7 @@ function pixelAt(source: Uint8Array, at: number, bytes: number): number {
   return pixel;
 }
 
-/** Packed pixels of `bytes` bytes from `source[at]` on; there are enough. */
+/** Packed pixels of 1, 2 or 3 bytes from `source[at]` on; there are enough. */
 export function copyPixels(
   source: Uint8Array,
   at: number,
@@ -251,19 +251,11 @@ export function copyPixels(
       for (let i = from; i < stop; i++, next += 2)
         out[i] = (source[next] as number) | ((source[next + 1] as number) << 8);
       break;
-    case 3:
+    default:
       for (let i = from; i < stop; i++, next += 3)
         out[i] =
           (source[next] as number) |
           ((source[next + 1] as number) << 8) |
           ((source[next + 2] as number) << 16);
-      break;
-    default:
-      for (let i = from; i < stop; i++, next += 4)
-        out[i] =
-          (source[next] as number) |
-          ((source[next + 1] as number) << 8) |
-          ((source[next + 2] as number) << 16) |
-          ((source[next + 3] as number) << 24);
   }
 }

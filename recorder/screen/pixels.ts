@@ -93,5 +93,11 @@ export function readRaw(
   const needed = stride * (height - 1) + width * bytes;
   if (source.length < needed)
     throw new ScreenError('bitmapDataStream', 0, `has ${source.length} bytes, needs ${needed}`);
+  if (bytes === 4) {
+    const view = new DataView(source.buffer, source.byteOffset);
+    for (let y = 0, to = 0; y < height; y++)
+      for (let x = 0, at = y * stride; x < width; x++, at += 4, to++) out[to] = view.getInt32(at, true);
+    return;
+  }
   for (let y = 0; y < height; y++) copyPixels(source, y * stride, bytes, out, y * width, (y + 1) * width);
 }

@@ -14,12 +14,16 @@
  * difference to the value above, its sign in the lowest bit.
  */
 import { ScreenError } from './cursor.ts';
+import { OPAQUE } from './pixels.ts';
 
-const OPAQUE = 0xff000000;
+/** Up to this length a loop is quicker than a call. */
+const SHORT_RUN = 12;
 
 export class PlanarDecoder {
   /** Three planes, one behind the other; grows to the largest bitmap seen. */
   #planes = new Uint8Array(3 * 64 * 64);
+  /** The same memory, four values at a time. */
+  #words = new Int32Array(this.#planes.buffer);
 
   /**
    * Decodes `source` into the first `width` × `height` pixels of `out` as RGBA, opaque, in the order of
@@ -36,21 +40,26 @@ export class PlanarDecoder {
     if (subsampled && colourLoss === 0)
       throw new ScreenError('formatHeader', 0, 'has subsampled chroma without a colour loss level');
     const size = width * height;
-    if (this.#planes.length < 3 * size) this.#planes = new Uint8Array(3 * size);
+    // From one plane to the next: whole words.
+    const pitch = (size + 3) & ~3;
+    if (this.#planes.length < 3 * pitch) {
+      this.#planes = new Uint8Array(3 * pitch);
+      this.#words = new Int32Array(this.#planes.buffer);
+    }
     const planes = this.#planes;
 
     const chromaWidth = subsampled ? (width + 1) >> 1 : width;
     const chromaHeight = subsampled ? (height + 1) >> 1 : height;
     const read = encoded ? readEncoded : readRaw;
     let at = 1;
-    // Nothing shows the alpha plane: it is decoded into where the next plane goes, for its length alone.
-    if ((header & 0x20) === 0) at = read(source, at, width, height, planes, 0);
+    // Nothing shows the alpha plane: only its end is looked for.
+    if ((header & 0x20) === 0) at = encoded ? skipEncoded(source, at, width, height) : at + size;
     at = read(source, at, width, height, planes, 0);
-    at = read(source, at, chromaWidth, chromaHeight, planes, size);
-    read(source, at, chromaWidth, chromaHeight, planes, 2 * size);
+    at = read(source, at, chromaWidth, chromaHeight, planes, pitch);
+    read(source, at, chromaWidth, chromaHeight, planes, 2 * pitch);
 
-    if (colourLoss === 0) joinColours(planes, size, out);
-    else joinLuma(planes, width, height, colourLoss - 1, subsampled ? 1 : 0, out);
+    if (colourLoss === 0) joinColours(this.#words, pitch >> 2, size, out);
+    else joinLuma(planes, pitch, width, height, colourLoss - 1, subsampled ? 1 : 0, out);
   }
 }
 
@@ -112,6 +121,10 @@ function readEncoded(
           value = (coded >> 1) ^ -(coded & 1);
           planes[to] = (planes[to - width] as number) + value;
         }
+        if (value === 0 && run > SHORT_RUN) {
+          planes.copyWithin(to, to - width, runEnd - width);
+          to = runEnd;
+        }
         for (; to < runEnd; to++) planes[to] = (planes[to - width] as number) + value;
       }
     }
@@ -119,15 +132,43 @@ function readEncoded(
   return at;
 }
 
-/** Planes of red, green and blue to RGBA. */
-function joinColours(planes: Uint8Array, size: number, out: Uint32Array): void {
-  const twice = 2 * size;
-  for (let i = 0; i < size; i++)
-    out[i] =
-      (planes[i] as number) |
-      ((planes[size + i] as number) << 8) |
-      ((planes[twice + i] as number) << 16) |
-      OPAQUE;
+/** Where the plane behind an encoded one begins. Its runs are looked at when a plane is shown, not here. */
+function skipEncoded(source: Uint8Array, from: number, width: number, height: number): number {
+  let at = from;
+  for (let left = width * height; left > 0; ) {
+    if (at >= source.length) throw new ScreenError('alphaPlane', at, `ends ${left} values before its end`);
+    const control = source[at] as number;
+    const run = control & 0x0f;
+    const raw = control >> 4;
+    const long = run === 1 || run === 2;
+    left -= long ? run * 16 + raw : run + raw;
+    at += long ? 1 : 1 + raw;
+  }
+  return at;
+}
+
+/** Planes of red, green and blue, `pitch` words apart, to RGBA: four pixels at a time, then the rest. */
+function joinColours(words: Int32Array, pitch: number, size: number, out: Uint32Array): void {
+  for (let i = 0, to = 0; to < size; i++, to += 4) {
+    const red = words[i] as number;
+    const green = words[pitch + i] as number;
+    const blue = words[2 * pitch + i] as number;
+    out[to] = (red & 0xff) | ((green & 0xff) << 8) | ((blue & 0xff) << 16) | OPAQUE;
+    if (to + 3 < size) {
+      out[to + 1] = ((red >> 8) & 0xff) | (green & 0xff00) | ((blue & 0xff00) << 8) | OPAQUE;
+      out[to + 2] = ((red >> 16) & 0xff) | ((green >> 8) & 0xff00) | (blue & 0xff0000) | OPAQUE;
+      out[to + 3] = (red >>> 24) | ((green >> 16) & 0xff00) | ((blue >> 8) & 0xff0000) | OPAQUE;
+      continue;
+    }
+    for (let rest = 1; to + rest < size; rest++) {
+      const shift = 8 * rest;
+      out[to + rest] =
+        ((red >> shift) & 0xff) |
+        (((green >> shift) & 0xff) << 8) |
+        (((blue >> shift) & 0xff) << 16) |
+        OPAQUE;
+    }
+  }
 }
 
 /**
@@ -136,23 +177,23 @@ function joinColours(planes: Uint8Array, size: number, out: Uint32Array): void {
  */
 function joinLuma(
   planes: Uint8Array,
+  pitch: number,
   width: number,
   height: number,
   shift: number,
   sub: number,
   out: Uint32Array,
 ): void {
-  const size = width * height;
   const chromaWidth = (width + sub) >> sub;
   let i = 0;
   for (let y = 0; y < height; y++) {
-    const line = size + (y >> sub) * chromaWidth;
+    const line = pitch + (y >> sub) * chromaWidth;
     for (let x = 0; x < width; x++, i++) {
       const chroma = line + (x >> sub);
       const luma = planes[i] as number;
       // Bits that are shifted out of the byte are lost before the sign is taken.
       const orange = (((planes[chroma] as number) << shift) << 24) >> 24;
-      const green = (((planes[chroma + size] as number) << shift) << 24) >> 24;
+      const green = (((planes[chroma + pitch] as number) << shift) << 24) >> 24;
       const rest = luma - green;
       out[i] = clamp(rest + orange) | (clamp(luma + green) << 8) | (clamp(rest - orange) << 16) | OPAQUE;
     }
