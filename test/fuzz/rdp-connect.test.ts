@@ -95,8 +95,8 @@ function bodies(): Uint8Array[] {
   const indication = x224.withData((writer) =>
     data.encodeSendDataIndication(writer, { initiator: 1002, channelId: 1003, data: new Uint8Array(300) }),
   );
-  for (const { pdus } of connections()) {
-    const [request, confirm, initial, response, ...domain] = pdus;
+  for (const { connect } of connections()) {
+    const [request, confirm, initial, response, ...domain] = connect;
     assert.ok(request && confirm && initial && response);
     found.push(request.subarray(4), confirm.subarray(4));
     for (const pdu of [initial, response, send, indication, ...domain.slice(0, 6)])
@@ -181,7 +181,7 @@ test('noise is understood or refused, by every decoder', () => {
 });
 
 test('the stream is divided within its bounds, and the hot path stays inside its PDU', () => {
-  const whole = connections().flatMap(({ pdus }) => pdus);
+  const whole = connections().flatMap(({ connect }) => connect);
   let read = 0;
   for (let seed = 0; seed < 9000; seed += 1) {
     const random = randomOf(seed);

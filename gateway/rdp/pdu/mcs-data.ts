@@ -59,11 +59,10 @@ export function readSendData(bytes: Uint8Array, offset = 0, end = bytes.length):
   const choice = total > CHOICE_OFFSET ? (bytes[offset + CHOICE_OFFSET] ?? 0) >> 2 : undefined;
   if (choice !== DomainPdu.sendDataRequest && choice !== DomainPdu.sendDataIndication) return undefined;
 
-  const first = u8(bytes, offset + LENGTH_OFFSET, end, 'userData');
+  // A length that is not there reads as data beyond the end, and fails like them.
+  const first = bytes[offset + LENGTH_OFFSET] ?? 0;
   const long = first >= 0x80;
-  const dataLength = long
-    ? ((first & 0x7f) << 8) | u8(bytes, offset + LENGTH_OFFSET + 1, end, 'userData')
-    : first;
+  const dataLength = long ? ((first & 0x7f) << 8) | (bytes[offset + LENGTH_OFFSET + 1] ?? 0) : first;
   const dataOffset = offset + LENGTH_OFFSET + (long ? 2 : 1);
   if (dataLength !== end - dataOffset)
     throw new PduError(
@@ -137,11 +136,6 @@ function toUserId(distance: number, offset: number): number {
   const id = distance + FIRST_USER_ID;
   if (id > 0xffff) throw new PduError('initiator', offset, `is user ${id}, ids end at 65535`);
   return id;
-}
-
-function u8(bytes: Uint8Array, at: number, end: number, field: string): number {
-  if (at >= end) throw new PduError(field, at, 'is missing');
-  return bytes[at] ?? 0;
 }
 
 function u16(bytes: Uint8Array, at: number): number {

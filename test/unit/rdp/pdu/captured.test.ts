@@ -29,14 +29,23 @@ import {
   encodeErectDomainRequest,
   McsResult,
 } from '../../../../gateway/rdp/pdu/mcs.ts';
+import {
+  decodeSendDataIndication,
+  decodeSendDataRequest,
+  patchSendData,
+  readSendData,
+} from '../../../../gateway/rdp/pdu/mcs-data.ts';
 import { framePdu, withTpkt } from '../../../../gateway/rdp/pdu/tpkt.ts';
 import {
   dataReader,
   decodeConnectionConfirm,
   decodeConnectionRequest,
+  decodeDisconnectRequest,
   encodeConnectionConfirm,
   encodeConnectionRequest,
   Protocol,
+  TpduCode,
+  tpduCode,
   withData,
 } from '../../../../gateway/rdp/pdu/x224.ts';
 import { connections } from './connections.ts';
@@ -73,25 +82,28 @@ function domainPduAgain(pdu: Uint8Array): Uint8Array {
   return again;
 }
 
-for (const { name, pdus } of connections()) {
-  const [request, confirm, initial, response, ...domain] = pdus;
+for (const { name, client, server, user, connect, session } of connections()) {
+  const [request, confirm, initial, response, ...domain] = connect;
   assert.ok(request && confirm && initial && response);
-  const rdesktop = name.startsWith('rdesktop');
+  const rdesktop = client.startsWith('rdesktop');
 
   describe(name, () => {
     test('every PDU is framed', () => {
-      for (const pdu of pdus)
-        assert.deepEqual(framePdu(pdu, 0, pdu.length), { length: pdu.length, fastPath: false });
+      for (const pdu of [...connect, ...session])
+        assert.deepEqual(framePdu(pdu, 0, pdu.length), { length: pdu.length, fastPath: pdu[0] !== 3 });
     });
 
     test('X.224', () => {
       const asked = decodeConnectionRequest(new Reader(request, 4));
-      assert.equal(asked.cookie, name === 'xfreerdp-xrdp' ? 'alice+root+win01' : 'alice');
-      assert.equal(asked.negotiation?.requestedProtocols, Protocol.ssl | Protocol.hybrid);
+      assert.equal(asked.cookie, user);
+      assert.ok(asked.negotiation);
       assert.equal(toHex(withTpkt((writer) => encodeConnectionRequest(writer, asked))), toHex(request));
       const chosen = decodeConnectionConfirm(new Reader(confirm, 4));
       assert.ok(chosen.negotiation?.kind === 'selected');
-      assert.equal(chosen.negotiation.selectedProtocol, Protocol.ssl);
+      assert.equal(
+        chosen.negotiation.selectedProtocol,
+        client.endsWith('/sec:nla') ? Protocol.hybrid : Protocol.ssl,
+      );
       // The references before the negotiation (bytes 6 to 9) are each server's own.
       const again = withTpkt((writer) => encodeConnectionConfirm(writer, chosen));
       assert.equal(toHex(again.subarray(10)), toHex(confirm.subarray(10)));
@@ -103,7 +115,7 @@ for (const { name, pdus } of connections()) {
       assert.equal(reader.left, 0);
       const bytes = decodeConferenceCreateRequest(new Reader(mcs.userData)).rest();
       const blocks = decodeClientBlocks(new Reader(bytes));
-      assert.equal(blocks.core.clientName, 'desk');
+      assert.equal(blocks.core.desktopWidth, 640);
       assert.deepEqual(blocks.unknown, []);
       assert.equal(toHex(encodeClientBlocks(blocks)), toHex(bytes));
       assert.deepEqual(
@@ -129,7 +141,7 @@ for (const { name, pdus } of connections()) {
       assert.equal(toHex(withData((writer) => encodeConnectResponse(writer, mcs))), toHex(response));
       // xrdp writes a length of two bytes where one will do.
       const conference = written((writer) => encodeConferenceCreateResponse(writer, bytes));
-      const shorter = name.endsWith('xrdp') ? 1 : 0;
+      const shorter = server.startsWith('xrdp') ? 1 : 0;
       assert.equal(conference.length, mcs.userData.length - shorter);
       assert.equal(toHex(decodeConferenceCreateResponse(new Reader(conference)).rest()), toHex(bytes));
     });
@@ -142,6 +154,32 @@ for (const { name, pdus } of connections()) {
         if (rdesktop && domainPduOf(pdu) === DomainPdu.erectDomainRequest) continue;
         assert.equal(toHex(again), toHex(pdu));
       }
+    });
+
+    test('the session: Send Data in place and by the decoders', () => {
+      let read = 0;
+      for (const pdu of session) {
+        if (pdu[0] !== 3) continue;
+        const sent = readSendData(pdu);
+        if (sent === undefined) {
+          // The ultimatum, X.224's own disconnect request, and what rdesktop says before it.
+          if (tpduCode(pdu) === TpduCode.data)
+            assert.ok([DomainPdu.disconnectProviderUltimatum, 12].includes(domainPduOf(pdu)));
+          else assert.equal(decodeDisconnectRequest(new Reader(pdu, 4)), 0);
+          continue;
+        }
+        read += 1;
+        const request = domainPduOf(pdu) === DomainPdu.sendDataRequest;
+        const decoded = (request ? decodeSendDataRequest : decodeSendDataIndication)(dataReader(pdu));
+        const { initiator, channelId, dataOffset, dataLength } = sent;
+        const data = pdu.subarray(dataOffset, dataOffset + dataLength);
+        assert.deepEqual(decoded, { initiator, channelId, data });
+        const patched = new Uint8Array(pdu);
+        patchSendData(patched, 0xffff, 0xffff);
+        patchSendData(patched, initiator, channelId);
+        assert.equal(toHex(patched), toHex(pdu));
+      }
+      assert.ok(read > 10);
     });
   });
 }

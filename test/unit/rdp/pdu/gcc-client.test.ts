@@ -168,6 +168,13 @@ describe("the client's blocks", () => {
     assert.deepEqual(decode(bytes).core, newestCore);
   });
 
+  test('connectionType is one byte, the padding beside it says nothing', () => {
+    const bytes = encodeClientBlocks({ core: newestCore, unknown: [] });
+    assert.deepEqual(toHex(bytes.subarray(210, 212)), '0700');
+    bytes[211] = 0xff;
+    assert.deepEqual(decode(bytes).core, newestCore);
+  });
+
   test('names are cut so that they end', () => {
     const long = encodeClientBlocks({
       ...everything,
