@@ -65,6 +65,14 @@ test('the key of an elliptic curve certificate is the point', () => {
   assert.deepEqual(Buffer.from(subjectPublicKeyOf(EC_CERTIFICATE)), info.subarray(-65));
 });
 
+test('a certificate of version 1 does not name its version', () => {
+  const any = der(Tag.sequence, Uint8Array.of(5, 0));
+  const info = der(Tag.sequence, any, der(Tag.bitString, Uint8Array.of(0, 1, 2, 3)));
+  const serial = der(Tag.integer, Uint8Array.of(7));
+  const certificate = der(Tag.sequence, der(Tag.sequence, serial, any, any, any, any, info), any);
+  assert.deepEqual([...subjectPublicKeyOf(certificate)], [1, 2, 3]);
+});
+
 test('a certificate that is none is refused', () => {
   assert.throws(() => subjectPublicKeyOf(RSA_CERTIFICATE.subarray(0, 100)), PduError);
   assert.throws(() => subjectPublicKeyOf(new Uint8Array()), PduError);

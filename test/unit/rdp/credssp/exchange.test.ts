@@ -7,6 +7,8 @@ import { contextTag, der, Tag } from '../../../../gateway/rdp/credssp/der.ts';
 import { CredSspError } from '../../../../gateway/rdp/credssp/errors.ts';
 import { NtlmSession, ntlmHash } from '../../../../gateway/rdp/credssp/ntlm.ts';
 import { ntlmAuthenticate, ntlmNegotiate } from '../../../../gateway/rdp/credssp/ntlm-client.ts';
+import { decodeAuthenticate } from '../../../../gateway/rdp/credssp/ntlm-messages.ts';
+import { ntlmChallenge, ntlmVerify } from '../../../../gateway/rdp/credssp/ntlm-server.ts';
 import {
   CredSspServer,
   type CredSspServerOptions,
@@ -146,6 +148,23 @@ test('the client hands its password to nobody who reflects its binding', async (
   assert.ok(pubKeyAuth);
   assert.throws(() => client.receive(encodeTsRequest({ version: 6, pubKeyAuth })), failsWith('binding'));
 });
+
+for (const [what, wrong] of [
+  ['another key', serverBinding(6, KEY.toReversed(), KEY.subarray(0, 32))],
+  ['another nonce', serverBinding(6, KEY, new Uint8Array(32))],
+  ["an older version's binding", serverBinding(4, KEY, new Uint8Array(32))],
+] as const) {
+  test(`the client hands its password to no server that knows it and proves ${what}`, async () => {
+    const client = clientOf();
+    const negoToken = decodeTsRequest(new Reader(client.start())).negoToken ?? assert.fail();
+    const challenge = ntlmChallenge(negoToken, 'target') ?? assert.fail();
+    const { send } = client.receive(encodeTsRequest({ version: 6, negoToken: challenge.message }));
+    const token = decodeTsRequest(new Reader(send)).negoToken ?? assert.fail();
+    const session = ntlmVerify(challenge, token, decodeAuthenticate(token), ntlmHash('Pa55'));
+    const pubKeyAuth = session?.seal(wrong) ?? assert.fail();
+    assert.throws(() => client.receive(encodeTsRequest({ version: 6, pubKeyAuth })), failsWith('binding'));
+  });
+}
 
 const STATUSES: readonly [number, string][] = [
   [0xc000006d, 'logon-failed'],

@@ -265,16 +265,14 @@ test('a client without a MIC is taken when it says so under its proof; NTLMv1 an
     encryptedSessionKey: new Rc4(sessionBaseKey).apply(SESSION_KEY),
   };
   const challenge = { ...challengeOf(ntlmNegotiate()), serverChallenge: SERVER_CHALLENGE };
-  const verify = (change: Partial<typeof message>) => {
+  const verify = (change: Partial<typeof message>, password = 'Password') => {
     const bytes = encodeAuthenticate({ ...message, ...change });
-    return ntlmVerify(challenge, bytes, decodeAuthenticate(bytes), ntlmHash('Password'));
+    return ntlmVerify(challenge, bytes, decodeAuthenticate(bytes), ntlmHash(password));
   };
-  assert.equal(
-    hex(
-      verify({})?.unseal(new NtlmSession('client', SESSION_KEY).seal(Uint8Array.of(7))) ?? new Uint8Array(),
-    ),
-    '07',
-  );
+  const sealed = new NtlmSession('client', SESSION_KEY).seal(Uint8Array.of(7));
+  assert.equal(hex(verify({})?.unseal(sealed) ?? new Uint8Array()), '07');
+  assert.equal(verify({}, 'password'), undefined);
+  assert.equal(verify({ domain: 'domain' }), undefined);
   assert.throws(() => verify({ ntResponse: new Uint8Array(24) }), /not of NTLMv2/);
   assert.throws(() => verify({ encryptedSessionKey: new Uint8Array(8) }), /8 bytes instead of 16/);
 });
