@@ -131,7 +131,8 @@ export class ClipboardPolice implements MessagePolice {
     owner.formats = new Map(formats.map(({ id, name }) => [id, name]));
     owner.files = [];
     owner.fetched.clear();
-    if (owner.scope === 'all') return 'forward';
+    const fits = formats.every(({ id, name }) => allows(owner.scope, id) && name === '');
+    if (owner.scope === 'all' || (owner.scope === 'text' && fits)) return 'forward';
     const refused = formats.filter(({ id }) => !allows(owner.scope, id));
     if (refused.length > 0) tellRefused(owner, refused.slice(0, 16).map(nameOfFormat).join(', '), outcome);
     // Where nothing may pass, the other side keeps what it copied itself. Only the client's

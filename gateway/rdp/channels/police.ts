@@ -57,6 +57,8 @@ interface Channel {
 
 export class ChannelPolice {
   readonly #channels = new Map<string, Channel>();
+  /** Names of the caller's, not of the wire, on which data was refused. */
+  readonly #refused = new Set<string>();
 
   /** Of `channels`, those that policy does not allow are left out: nothing goes over them. */
   constructor(channels: readonly StaticChannel[], policy: RdpChannelPolicy) {
@@ -91,7 +93,10 @@ export class ChannelPolice {
     const to = otherSide(from);
     const channel = this.#channels.get(name.toLowerCase());
     if (channel === undefined) {
-      events.push({ kind: 'refused', what: `data on channel ${name}`, reason: 'policy does not allow it' });
+      // Once: nobody answers, so a peer may go on for long.
+      if (!this.#refused.has(name))
+        events.push({ kind: 'refused', what: `data on channel ${name}`, reason: 'policy does not allow it' });
+      this.#refused.add(name);
     } else if (channel.police === undefined) {
       decodeChunkHeader(new Reader(chunk));
       out[to].push(chunk);

@@ -134,6 +134,11 @@ test('text only: files are refused with an answer to the stream that asked', () 
   assert.deepEqual(wire.send('client', content).toTarget, []);
 });
 
+test('text only: a list that fits goes on byte for byte, padding and all', () => {
+  const wire = started('text', 'text');
+  wire.passes('target', bytes(list(TEXT), '00000000'));
+});
+
 test('one way closed: lists are answered here and the other way works on', () => {
   const wire = started('none', 'text');
   const came = wire.send('client', list(TEXT));
