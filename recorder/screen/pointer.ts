@@ -3,6 +3,7 @@ import type { Cursor } from './cursor.ts';
 import { ScreenError } from './cursor.ts';
 import { bytesPerPixel, OPAQUE, readRaw, rgba, toRgba } from './pixels.ts';
 
+const WHITE = 0xffffff;
 /** Longest side of a large pointer ([MS-RDPBCGR] 2.2.9.1.2.1.11). */
 const MAX_SIDE = 384;
 /** Pixels of all cached shapes together: room for 50 of the largest, or 800 of the usual 96 × 96. */
@@ -182,13 +183,11 @@ export function readShape(
     for (let x = 0; x < width; x++) {
       const from = line * width + x;
       const colour = (native[from] as number) & ~OPAQUE;
-      const alpha = hasAlpha
-        ? (alphas?.[from] as number)
-        : and.length > 0 && bitAt(and, andStride, line, x) === 1
-          ? 0
-          : 255;
-      // With an alpha channel nothing inverts: a transparent pixel has no colour.
-      pixels[y * width + x] = alpha === 0 && hasAlpha ? 0 : (alpha << 24) | colour;
+      const masked = and.length > 0 && bitAt(and, andStride, line, x) === 1;
+      const alpha = hasAlpha ? (alphas?.[from] as number) : masked ? 0 : 255;
+      // A masked pixel inverts; with an alpha channel only black and white ones can, if they are opaque.
+      const inverts = masked && (!hasAlpha || (alpha === 255 && (colour === 0 || colour === WHITE)));
+      pixels[y * width + x] = inverts ? colour : alpha === 0 ? 0 : (alpha << 24) | colour;
     }
   }
   return { width, height, hotSpotX, hotSpotY, pixels };

@@ -21,6 +21,8 @@ export interface Capture {
   readonly problems: Readonly<Record<string, number>>;
   /** SHA-256 of the picture's bytes, RGBA. */
   readonly sha256: string;
+  /** SHA-256 of the pointer's shape at the end, RGBA; it was compared with the X cursor of the client. */
+  readonly pointerSha256?: string;
 }
 
 /** One PDU: the updates array of the fast path, or a Share Data PDU's body. */

@@ -65,6 +65,12 @@ test('at 32 bits the alpha channel blends, unless it is empty', () => {
   const xor = [10, 20, 30, 255, 255, 255, 255, 128];
   const alpha = showing(PointerUpdate.new, [...u16(32), ...pointerShape(0, [0, 0], [2, 1], xor, [0xc0, 0])]);
   assert.deepEqual(composed(alpha), ['ff0a141e', 'ffc0c0c0', 'ff808080', 'ff808080']);
+  const opaque = [0, 0, 0, 255, 255, 255, 255, 255];
+  const inverting = showing(PointerUpdate.new, [
+    ...u16(32),
+    ...pointerShape(0, [0, 0], [2, 1], opaque, [0xc0, 0]),
+  ]);
+  assert.deepEqual(hex(inverting.pointer.shape.pixels), ['00000000', '00ffffff']);
   const without = xor.map((byte, i) => (i % 4 === 3 ? 0 : byte));
   const mask = showing(PointerUpdate.new, [
     ...u16(32),
