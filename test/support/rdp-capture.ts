@@ -182,27 +182,32 @@ async function xrdpServer(options: XrdpOptions, text: string): Promise<{ xrdp: X
 const PLAIN = ['/sec:tls', '-compression'];
 const DRIVE = temporaryFolder('drive');
 
-/** Text both ways over the clipboard, files both ways over a drive. */
-async function useChannels(scene: Scene, account: { readonly home: string }): Promise<void> {
+/** Text both ways over the clipboard. */
+async function useClipboard(scene: Scene, account: { readonly home: string }): Promise<void> {
   const { env } = scene.display;
-  writeFileSync(join(DRIVE, 'hello.txt'), 'hello from the drive\n');
   const copied = join(DRIVE, 'copied.txt');
   writeFileSync(copied, 'copied at the client\n');
   // Who copied must stay to be asked for it.
   const owner = startDaemon('xclip', ['-quiet', '-selection', 'clipboard', '-i', copied], { env });
   const pasted = join(account.home, 'pasted');
   const text = await typeAndWait(scene, 'xclip -selection clipboard -o > ~/pasted', pasted);
-  if (text !== 'copied at the client\n') throw new Error(`pasted ${text}`);
+  // The clipboard of RDP ends lines with CR LF.
+  if (text.trim() !== 'copied at the client') throw new Error(`pasted ${text}`);
+  await typeText(scene.display, scene.window, 'echo copied in the session | xclip -selection clipboard -i\n');
+  await until('the clipboard of the client', async () => {
+    const got = await run('xclip', ['-selection', 'clipboard', '-o'], { env });
+    return got.text.trim() === 'copied in the session' ? true : undefined;
+  });
+  await owner.stop();
+}
+
+/** Files both ways over a drive of the client. */
+async function useDrive(scene: Scene, account: { readonly home: string }): Promise<void> {
+  writeFileSync(join(DRIVE, 'hello.txt'), 'hello from the drive\n');
   const shared = '~/thinclient_drives/share';
   await typeAndWait(scene, `cat ${shared}/hello.txt > ~/fetched`, join(account.home, 'fetched'));
   await typeAndWait(scene, `echo sent back > ${shared}/back.txt`, join(DRIVE, 'back.txt'));
   await typeAndWait(scene, `ls -l ${shared} > ~/listed`, join(account.home, 'listed'));
-  await typeText(scene.display, scene.window, 'echo copied in the session | xclip -selection clipboard -i\n');
-  await until('the clipboard of the client', async () => {
-    const got = await run('xclip', ['-selection', 'clipboard', '-o'], { env });
-    return got.text === 'copied in the session\n' ? true : undefined;
-  });
-  await owner.stop();
 }
 
 const XRDP: readonly Capture[] = [
@@ -210,7 +215,15 @@ const XRDP: readonly Capture[] = [
   { name: 'xrdp-8', bpp: 8, extra: [...PLAIN, '/relax-order-checks'] },
   ...([15, 16, 24, 32] as const).map((bpp) => ({ name: `xrdp-${bpp}`, bpp, extra: PLAIN })),
   { name: 'xrdp-32-bulk', extra: ['/sec:tls', '+compression'] },
-  { name: 'xrdp-channels', extra: [...PLAIN, '+clipboard', `/drive:share,${DRIVE}`], act: useChannels },
+  // FreeRDP withholds its drives until the server says that the user is logged on: xrdp never does.
+  { name: 'xrdp-clipboard', extra: [...PLAIN, '+clipboard', `/drive:share,${DRIVE}`], act: useClipboard },
+  {
+    name: 'rdesktop-xrdp-drive',
+    program: 'rdesktop',
+    bpp: 16,
+    extra: ['-z', '-r', `disk:share=${DRIVE}`, '-r', 'clipboard:off'],
+    act: useDrive,
+  },
   ...([8, 16, 24] as const).map((bpp) => ({
     name: `rdesktop-xrdp-${bpp}`,
     program: 'rdesktop' as const,

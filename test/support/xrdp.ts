@@ -170,6 +170,8 @@ function sesmanIni(port: number, folder: string): string {
       },
       Logging: { LogFile: join(folder, 'sesman.log'), LogLevel: 'INFO', EnableSyslog: false },
       ChansrvLogging: { LogLevel: 'INFO', EnableSyslog: false },
+      // Where the client's drives are: ~/thinclient_drives.
+      Chansrv: { FuseMountName: 'thinclient_drives', FileUmask: '077', EnableFuseMount: true },
       SessionVariables: { LANG: 'C.UTF-8', PATH: '/usr/local/bin:/usr/bin:/bin' },
     },
     ['[Xorg]', ...[...xorg, '-logfile', '.xorgxrdp.%s.log'].map((each) => `param=${each}`)],
