@@ -16,6 +16,7 @@ export const CapabilityType = {
   order: 3,
   bitmapCache: 4,
   control: 5,
+  bitmapCacheV3: 6,
   windowActivation: 7,
   pointer: 8,
   share: 9,

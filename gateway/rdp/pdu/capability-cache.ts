@@ -37,6 +37,10 @@ export const bitmapCacheRev2Capability = layout(CapabilityType.bitmapCacheRev2, 
 ]);
 export type BitmapCacheRev2Capability = Decoded<typeof bitmapCacheRev2Capability>;
 
+/** CAPSETTYPE_BITMAPCACHE_V3_CODEC_ID: in no specification, sent by FreeRDP: the codec of cached bitmaps. */
+export const bitmapCacheV3Capability = layout(CapabilityType.bitmapCacheV3, [['codecId', 'u8']]);
+export type BitmapCacheV3Capability = Decoded<typeof bitmapCacheV3Capability>;
+
 /** 2.2.7.2.5: the server takes a revision 2 set. */
 export const bitmapCacheHostSupportCapability = layout(CapabilityType.bitmapCacheHostSupport, [
   ['cacheVersion', 'u8'],
