@@ -61,6 +61,7 @@ const REASONS: ReadonlyMap<number, readonly [CredSspErrorCode, string]> = new Ma
   [0xc0000072, ['account-disabled', 'says that the account is disabled']],
   [0xc0000193, ['account-expired', 'says that the account has expired']],
   [0xc0000234, ['account-locked', 'says that the account is locked']],
+  [0xc0000022, ['restricted', 'denies this account access']],
   [0xc000006e, ['restricted', 'refuses this account by a restriction']],
   [0xc000006f, ['restricted', 'does not allow this account at this hour']],
   [0xc0000070, ['restricted', 'does not allow this account from here']],
@@ -74,9 +75,9 @@ const REASONS: ReadonlyMap<number, readonly [CredSspErrorCode, string]> = new Ma
   [Status.messageAltered, ['binding', 'says that a message was altered on the way']],
 ] as const);
 
-/** The error for the status with which a target ended the exchange; an unknown one is 'logon-failed'. */
+/** The error for the status with which a target ended the exchange; one that says nothing of the account is 'protocol'. */
 export function errorOfStatus(status: number): CredSspError {
-  const [code, words] = REASONS.get(status) ?? ['logon-failed', 'ended the log-on'];
+  const [code, words] = REASONS.get(status) ?? ['protocol', 'ended the log-on'];
   return new CredSspError(code, `the target ${words} (status 0x${status.toString(16).padStart(8, '0')})`, {
     status,
   });

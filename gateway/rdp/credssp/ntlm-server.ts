@@ -34,7 +34,7 @@ export interface NtlmChallenge {
 }
 
 /**
- * The challenge for a NEGOTIATE message, which is copied. Undefined when the client will not do the strong form of
+ * The challenge for a NEGOTIATE message, which is kept in it. Undefined when the client will not do the strong form of
  * NTLM.
  *
  * @throws PduError when it is no NEGOTIATE message
@@ -58,7 +58,7 @@ export function ntlmChallenge(negotiate: Uint8Array, targetName: string): NtlmCh
       { id: AvId.timestamp, value: new Writer(8).u64le(windowsTime(Date.now())).done() },
     ],
   });
-  return { negotiate: Uint8Array.from(negotiate), message, serverChallenge };
+  return { negotiate, message, serverChallenge };
 }
 
 /**

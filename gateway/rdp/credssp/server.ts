@@ -84,7 +84,8 @@ export class CredSspServer {
     // Whatever goes wrong, nothing is accepted after it.
     this.#state = { name: 'done' };
     try {
-      const request = decodeTsRequest(new Reader(bytes));
+      // A copy: parts of it are needed behind the lookup, and kept for the MIC.
+      const request = decodeTsRequest(new Reader(Uint8Array.from(bytes)));
       this.#clientVersion ??= request.version;
       if (request.version !== this.#clientVersion)
         throw new PduError('version', 0, `changed from ${this.#clientVersion} to ${request.version}`);

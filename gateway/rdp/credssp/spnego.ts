@@ -51,11 +51,11 @@ export function decodeNegTokenInit(reader: Reader): NegTokenInit {
     throw new PduError('mechanism', at, 'is not SPNEGO');
   const fields = readTagged(readTagged(outer, contextTag(0), 'NegTokenInit'), Tag.sequence, 'NegTokenInit');
   const mechTypes: Uint8Array[] = [];
-  let mechTypeList = new Uint8Array();
+  let mechTypeList: Uint8Array = new Uint8Array();
   let mechToken: Uint8Array | undefined;
   for (const { tag, content } of readElements(fields, 'NegTokenInit field')) {
     if (tag === contextTag(0)) {
-      mechTypeList = Uint8Array.from(content.rest());
+      mechTypeList = content.rest();
       const list = readTagged(new Reader(mechTypeList), Tag.sequence, 'mechTypes');
       while (list.left > 0) mechTypes.push(readTagged(list, Tag.oid, 'mechType').rest());
     } else if (tag === contextTag(2)) mechToken = readOctets(content, 'mechToken');

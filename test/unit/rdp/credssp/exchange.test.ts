@@ -179,7 +179,8 @@ const STATUSES: readonly [number, string][] = [
   [0xc0000418, 'not-supported'],
   [0x80090311, 'no-authority'],
   [0x8009030f, 'binding'],
-  [0xc0ffee00, 'logon-failed'],
+  [0xc0000022, 'restricted'],
+  [0x80090308, 'protocol'],
 ];
 for (const [status, code] of STATUSES) {
   test(`the status ${status.toString(16)} of a target is ${code}`, () => {
@@ -223,6 +224,25 @@ test('another nonce than the one that was hashed is noticed', async () => {
   const up: Change = (request) =>
     request.clientNonce ? { ...request, clientNonce: KEY.subarray(0, 32) } : request;
   await assert.rejects(logOn(clientOf(), serverOf(), up), failsWith('binding', { status: 0x8009030f }));
+});
+
+test('the memory of a message may be used again while the user is looked up', async () => {
+  let wiped: Uint8Array = new Uint8Array();
+  const server = serverOf({
+    lookup: async () => {
+      wiped.fill(0);
+      return { ntHash: ntlmHash('Pa55') };
+    },
+  });
+  const client = clientOf();
+  let next = client.start();
+  for (;;) {
+    wiped = Uint8Array.from(next);
+    const { send, done } = await server.receive(wiped);
+    wiped.fill(0);
+    if (done) break;
+    next = client.receive(send ?? assert.fail()).send;
+  }
 });
 
 test('what the lookup throws comes out as it is', async () => {
