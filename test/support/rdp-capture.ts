@@ -221,14 +221,13 @@ const XRDP: readonly Capture[] = [
     name: 'rdesktop-xrdp-drive',
     program: 'rdesktop',
     bpp: 16,
-    extra: ['-z', '-r', `disk:share=${DRIVE}`, '-r', 'clipboard:off'],
+    extra: ['-r', `disk:share=${DRIVE}`, '-r', 'clipboard:off'],
     act: useDrive,
   },
   ...([8, 16, 24] as const).map((bpp) => ({
     name: `rdesktop-xrdp-${bpp}`,
     program: 'rdesktop' as const,
     bpp,
-    extra: ['-z'],
   })),
 ];
 
