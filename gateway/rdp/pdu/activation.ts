@@ -70,7 +70,7 @@ export function encodeConfirmActive(writer: Writer, confirm: ConfirmActive): voi
 function decodeSets(reader: Reader): Sets {
   const descriptorLength = reader.u16le('lengthSourceDescriptor');
   const length = reader.u16le('lengthCombinedCapabilities');
-  const sourceDescriptor = reader.bytes('sourceDescriptor', descriptorLength).slice();
+  const sourceDescriptor = new Uint8Array(reader.bytes('sourceDescriptor', descriptorLength));
   // Counted with numberCapabilities and its padding.
   const combined = reader.part('lengthCombinedCapabilities', length);
   const count = combined.u16le('numberCapabilities');

@@ -59,7 +59,7 @@ export function decodeCapabilitySets(reader: Reader, count: number): CapabilityS
     const type = reader.u16le('capabilitySetType');
     const length = reader.u16le('lengthCapability');
     if (length < HEADER_BYTES) reader.fail('lengthCapability', `is ${length}, less than its header`, 2);
-    sets.push({ type, body: reader.bytes('capabilityData', length - HEADER_BYTES).slice() });
+    sets.push({ type, body: new Uint8Array(reader.bytes('capabilityData', length - HEADER_BYTES)) });
   }
   return sets;
 }
@@ -111,7 +111,7 @@ export function layout<const R extends readonly Field[], const O extends readonl
         if (index >= required.length && reader.left < sizeOf(field)) break;
         values[field[0]] = readField(reader, field);
       }
-      if (reader.left > 0) values['rest'] = reader.rest().slice();
+      if (reader.left > 0) values['rest'] = new Uint8Array(reader.rest());
       // The loop above has filled exactly the fields that the type lists.
       return values as Fields<R, O>;
     },
@@ -135,7 +135,7 @@ function readField(reader: Reader, [name, size]: Field): number | Uint8Array {
   if (size === 'u8') return reader.u8(name);
   if (size === 'u16') return reader.u16le(name);
   if (size === 'u32') return reader.u32le(name);
-  return reader.bytes(name, size).slice();
+  return new Uint8Array(reader.bytes(name, size));
 }
 
 function writeField(writer: Writer, [name, size]: Field, value: number | Uint8Array): void {

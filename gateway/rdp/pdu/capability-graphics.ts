@@ -103,9 +103,9 @@ export const bitmapCodecsCapability: CapabilityCodec<BitmapCodecsCapability> = {
     const codecs = Array.from({ length: reader.u8('bitmapCodecCount') }, () => ({
       guid: hex(reader.bytes('codecGUID', GUID_BYTES)),
       id: reader.u8('codecID'),
-      properties: reader.bytes('codecProperties', reader.u16le('codecPropertiesLength')).slice(),
+      properties: new Uint8Array(reader.bytes('codecProperties', reader.u16le('codecPropertiesLength'))),
     }));
-    return { codecs, rest: reader.rest().slice() };
+    return { codecs, rest: new Uint8Array(reader.rest()) };
   },
   encode: (writer, { codecs, rest }) => {
     writer.u8(codecs.length);

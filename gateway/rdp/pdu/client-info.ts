@@ -117,11 +117,12 @@ function decodeExtended(reader: Reader): ExtendedInfo {
   // These two lengths count the terminator, and the texts are UTF-16 whatever the flags say.
   const clientAddress = reader.utf16('clientAddress', reader.u16le('cbClientAddress'));
   const clientDir = reader.utf16('clientDir', reader.u16le('cbClientDir'));
-  const timeZone = reader.left === 0 ? undefined : reader.bytes('clientTimeZone', TIME_ZONE_BYTES).slice();
+  const timeZone =
+    reader.left === 0 ? undefined : new Uint8Array(reader.bytes('clientTimeZone', TIME_ZONE_BYTES));
   const sessionId = reader.left === 0 ? undefined : reader.u32le('clientSessionId');
   const performanceFlags = reader.left === 0 ? undefined : reader.u32le('performanceFlags');
   const autoReconnectCookie = reader.left === 0 ? undefined : decodeCookie(reader);
-  const tail = reader.left === 0 ? undefined : reader.rest().slice();
+  const tail = reader.left === 0 ? undefined : new Uint8Array(reader.rest());
   return {
     clientAddressFamily,
     clientAddress,
@@ -142,7 +143,7 @@ function decodeCookie(reader: Reader): Uint8Array {
       reader.offset - 2,
       `is ${length}, must be 0 or ${COOKIE_BYTES}`,
     );
-  return reader.bytes('autoReconnectCookie', length).slice();
+  return new Uint8Array(reader.bytes('autoReconnectCookie', length));
 }
 
 /**

@@ -150,7 +150,7 @@ function decodeErrorAlert(body: Reader): LicenseErrorAlert {
 }
 
 function decodeRequest(body: Reader): LicenseRequest {
-  const serverRandom = body.bytes('ServerRandom', RANDOM_BYTES).slice();
+  const serverRandom = new Uint8Array(body.bytes('ServerRandom', RANDOM_BYTES));
   const productVersion = body.u32le('dwVersion');
   const companyName = body.utf16('pbCompanyName', body.u32le('cbCompanyName'));
   const productId = body.utf16('pbProductId', body.u32le('cbProductId'));
@@ -173,11 +173,11 @@ function decodeRequest(body: Reader): LicenseRequest {
 
 function decodeBlob(body: Reader): { readonly type: number; readonly data: Uint8Array } {
   const type = body.u16le('wBlobType');
-  return { type, data: body.bytes('blobData', body.u16le('wBlobLen')).slice() };
+  return { type, data: new Uint8Array(body.bytes('blobData', body.u16le('wBlobLen'))) };
 }
 
 function decodeMac(body: Reader): Uint8Array {
-  return body.bytes('MACData', MAC_BYTES).slice();
+  return new Uint8Array(body.bytes('MACData', MAC_BYTES));
 }
 
 /** The alert that ends licensing at once: "you are licensed", 2.2.1.12.1.3. */

@@ -86,7 +86,8 @@ export function decodeRedirection(reader: Reader): ServerRedirectionWithPassword
   const sessionId = body.u32le('SessionID');
   const redirFlags = body.u32le('RedirFlags');
   const has = (flag: number): boolean => (redirFlags & flag) !== 0;
-  const bytes = (field: string): Uint8Array => body.bytes(field, body.u32le(`${field}Length`)).slice();
+  const bytes = (field: string): Uint8Array =>
+    new Uint8Array(body.bytes(field, body.u32le(`${field}Length`)));
   const text = (field: string): string => body.utf16(field, body.u32le(`${field}Length`));
   const flag = RedirectionFlag;
   // The properties are evaluated in the order of the wire.

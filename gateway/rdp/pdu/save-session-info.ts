@@ -126,7 +126,7 @@ function decodeExtended(reader: Reader): ExtendedLogonInfo {
     field.skip('Version', 4);
     autoReconnect = {
       logonId: field.u32le('LogonId'),
-      randomBits: field.bytes('ArcRandomBits', 16).slice(),
+      randomBits: new Uint8Array(field.bytes('ArcRandomBits', 16)),
     };
   }
   if ((present & FieldPresent.logonErrors) !== 0) {
