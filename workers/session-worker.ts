@@ -5,10 +5,14 @@
 import { createPrivateKey } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
-import { Listener } from '../gateway/listener/listener.ts';
+import { Listener, type TurnedAway } from '../gateway/listener/listener.ts';
+import { withSharedRead } from '../gateway/listener/shared-read.ts';
+import { RdpFront } from '../gateway/rdp/front.ts';
+import { runRdpSession } from '../gateway/rdp/session.ts';
 import type { LiveSession } from '../gateway/session/live.ts';
+import type { SessionServices } from '../gateway/session/session.ts';
 import { SshFront } from '../gateway/ssh/front.ts';
-import { runSshSession, type SshServices } from '../gateway/ssh/session.ts';
+import { runSshSession } from '../gateway/ssh/session.ts';
 import { openArchive, Recorder } from '../recorder/index.ts';
 import type { ControlNotice, KeystrokeLine } from './messages.ts';
 import { ControlClient, type ToWorker } from './rpc.ts';
@@ -22,25 +26,41 @@ class SessionWorker {
   readonly #settings: WorkerSettings;
   readonly #client: ControlClient;
   readonly #sessions = new Map<string, LiveSession>();
-  readonly #listener: Listener;
+  readonly #ssh: Listener;
+  readonly #rdp: Listener | undefined;
   readonly #lag = monitorEventLoopDelay({ resolution: 20 });
   #draining = false;
 
   constructor(settings: WorkerSettings, client: ControlClient) {
     this.#settings = settings;
     this.#client = client;
-    const front = this.#makeFront(this.#makeServices());
-    this.#listener = new Listener({
-      ...settings.listen.ssh,
+    const services = this.#makeServices();
+    const ssh = this.#makeSshFront(services);
+    const rdp = this.#makeRdpFront(services);
+    const common = {
       proxyFrom: settings.proxyFrom,
-      onConnection: (socket, source) => front.accept(socket, source),
-      onTurnedAway: (reason) => client.notify({ type: 'turned-away', reason }),
+      onTurnedAway: (reason: TurnedAway) => client.notify({ type: 'turned-away', reason }),
+    };
+    this.#ssh = new Listener({
+      ...settings.listen.ssh,
+      ...common,
+      wrap: withSharedRead,
+      onConnection: (socket, source) => ssh.accept(socket, source),
     });
+    // TLS reads into memory of its own.
+    this.#rdp =
+      rdp === undefined
+        ? undefined
+        : new Listener({
+            ...settings.listen.rdp,
+            ...common,
+            onConnection: (socket, source) => rdp.accept(socket, source),
+          });
   }
 
   async start(): Promise<void> {
-    const ssh = await this.#listener.listen();
-    this.#client.notify({ type: 'listening', ssh, rdp: undefined });
+    const [ssh, rdp] = await Promise.all([this.#ssh.listen(), this.#rdp?.listen()]);
+    this.#client.notify({ type: 'listening', ssh, rdp });
     this.#lag.enable();
     setInterval(() => this.#tick(), TICK_MS);
     setInterval(() => this.#beat(), BEAT_MS);
@@ -62,7 +82,7 @@ class SessionWorker {
     }
   }
 
-  #makeServices(): SshServices {
+  #makeServices(): SessionServices {
     const { settings, client } = { settings: this.#settings, client: this.#client };
     const recorder = new Recorder({
       archive: openArchive(settings.archive.url),
@@ -74,8 +94,6 @@ class SessionWorker {
     return {
       control: client.control,
       recorder,
-      connectTimeoutMs: settings.ssh.connectTimeoutMs,
-      maxChannels: settings.ssh.maxChannels,
       audit: (event) => client.notify({ type: 'audit', event }),
       keystrokes: (lines) => client.notify({ type: 'keystrokes', lines }),
       started: (session) => this.#sessions.set(session.id, session),
@@ -87,16 +105,35 @@ class SessionWorker {
     };
   }
 
-  #makeFront(services: SshServices): SshFront {
+  #makeSshFront(services: SessionServices): SshFront {
     const { settings, client } = { settings: this.#settings, client: this.#client };
+    const { connectTimeoutMs, maxChannels } = settings.ssh;
     return new SshFront({
       hostKeys: settings.ssh.hostKeys,
       banner: settings.ssh.banner,
       loginGraceMs: settings.ssh.loginGraceMs,
       control: client.control,
       onAuthenticated: (connection) => {
-        this.#listener.settled(connection.socket);
-        void runSshSession(connection, services);
+        this.#ssh.settled(connection.socket);
+        void runSshSession(connection, { ...services, connectTimeoutMs, maxChannels });
+      },
+      onDropped: (spoke) => client.notify({ type: 'dropped', spoke }),
+      onConnectionClosed: (connection) => client.notify({ type: 'connection-closed', connection }),
+      onFault: (error) => this.#fault(error),
+    });
+  }
+
+  #makeRdpFront(services: SessionServices): RdpFront | undefined {
+    const { settings, client } = { settings: this.#settings, client: this.#client };
+    if (settings.rdp === undefined) return undefined;
+    const { tls, loginGraceMs, connectTimeoutMs } = settings.rdp;
+    return new RdpFront({
+      tls,
+      loginGraceMs,
+      control: client.control,
+      onAuthenticated: (authenticated) => {
+        this.#rdp?.settled(authenticated.socket);
+        void runRdpSession(authenticated, { ...services, connectTimeoutMs });
       },
       onDropped: (spoke) => client.notify({ type: 'dropped', spoke }),
       onConnectionClosed: (connection) => client.notify({ type: 'connection-closed', connection }),
@@ -115,7 +152,7 @@ class SessionWorker {
     this.#client.notify({
       type: 'beat',
       sessions: this.#sessions.size,
-      connections: this.#listener.connections,
+      connections: this.#ssh.connections + (this.#rdp?.connections ?? 0),
       lagMs: this.#lag.max / 1e6,
     });
     this.#lag.reset();
@@ -124,7 +161,8 @@ class SessionWorker {
   #drain(deadline: number): void {
     if (this.#draining) return;
     this.#draining = true;
-    this.#listener.close();
+    this.#ssh.close();
+    this.#rdp?.close();
     const left = Math.max(0, deadline - Date.now());
     const text = `This gateway is being stopped: your session ends in ${Math.ceil(left / 1000)} s.`;
     if (left > 0) for (const session of this.#sessions.values()) session.notify(text);

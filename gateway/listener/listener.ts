@@ -3,18 +3,22 @@
  * a bound on connections that have not yet logged on.
  */
 import { BlockList, createServer, isIPv6, type Server, type Socket } from 'node:net';
-import { withSharedRead } from './shared-read.ts';
 import { parseProxyHeader } from './wire/proxy-protocol.ts';
+
+/** Why a connection was not let in: stable words for counting. */
+export type TurnedAway = 'source-limit' | 'limit' | 'proxy-header';
 
 export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
+  /** How a new connection is made ready; the default leaves it as Node made it. */
+  readonly wrap?: (accepted: Socket) => Socket;
   /** CIDR ranges whose connections begin with a PROXY protocol header. */
   readonly proxyFrom: readonly string[];
   /** A connection, perhaps paused; `source` is the client's address. */
   onConnection(socket: Socket, source: string): void;
-  /** Turned away at the door: `reason` is a stable word for counting. */
-  onTurnedAway(reason: 'source-limit' | 'limit' | 'proxy-header'): void;
+  /** Turned away at the door. */
+  onTurnedAway(reason: TurnedAway): void;
 }
 
 /**
@@ -45,7 +49,7 @@ export class Listener {
       this.#trusted.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4');
     }
     this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) =>
-      this.#accept(withSharedRead(accepted)),
+      this.#accept(options.wrap?.(accepted) ?? accepted),
     );
   }
 

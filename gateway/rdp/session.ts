@@ -1,0 +1,221 @@
+/**
+ * The RDP side of a session: finds out who may open what, and gives the session its two
+ * legs. The story itself is in gateway/session/session.ts.
+ */
+import type { Recording } from '../../recorder/index.ts';
+import type {
+  CheckedOutCredential,
+  EndCode,
+  KeystrokeLine,
+  TargetAuthorization,
+} from '../../workers/messages.ts';
+import type { Capability } from '../policy/capability.ts';
+import {
+  type End,
+  runSession,
+  type SessionLegs,
+  type SessionServices,
+  type SessionSignals,
+} from '../session/session.ts';
+import type { AcceptedClient } from './accept.ts';
+import { type RdpChannelPolicy, staticChannelAllowed } from './channels/police.ts';
+import { type DialedTarget, dialDesktop } from './dial.ts';
+import type { AuthenticatedClient } from './front.ts';
+import { DesktopRecord } from './record.ts';
+import { DesktopRelay } from './relay.ts';
+import { Pause, type PduStream } from './stream.ts';
+
+export interface RdpServices extends SessionServices {
+  readonly connectTimeoutMs: number;
+}
+
+/** Runs a logged-on client to its end; never rejects. */
+export async function runRdpSession(front: AuthenticatedClient, services: RdpServices): Promise<void> {
+  const { stream, id, source } = front;
+  try {
+    const authorization = await authorise(front, services);
+    if (authorization === undefined) {
+      stream.end();
+      return;
+    }
+    const legs = new RdpLegs(stream, front.client, services);
+    await runSession(legs, authorization, { connection: id, source }, services);
+  } catch (error) {
+    services.onFault(error);
+    stream.end();
+  }
+}
+
+async function authorise(
+  { id, target }: AuthenticatedClient,
+  { control }: RdpServices,
+): Promise<TargetAuthorization | undefined> {
+  if (target === undefined) return undefined;
+  const outcome = await control.authorise({ connection: id, protocol: 'rdp', target, reason: undefined });
+  return outcome.granted ? outcome.authorization : undefined;
+}
+
+/** Codes of Set Error Info (2.2.5.1.1) that clients have fitting words for. */
+const ErrorInfo = {
+  endedByAdministrator: 0x0001,
+  idleTimeout: 0x0003,
+  logonTimeout: 0x0004,
+  endedByUser: 0x000c,
+} as const;
+
+const ERROR_INFO: Partial<Record<EndCode, number>> = {
+  'idle-timeout': ErrorInfo.idleTimeout,
+  'max-duration': ErrorInfo.logonTimeout,
+  'schedule-ended': ErrorInfo.logonTimeout,
+  'target-closed': ErrorInfo.endedByUser,
+};
+
+class RdpLegs implements SessionLegs {
+  readonly protocol = 'rdp';
+  readonly #front: PduStream;
+  readonly #client: AcceptedClient;
+  readonly #services: RdpServices;
+  #signals: SessionSignals | undefined;
+  #target: DialedTarget | undefined;
+  #relay: DesktopRelay | undefined;
+  #record: DesktopRecord | undefined;
+
+  constructor(front: PduStream, client: AcceptedClient, services: RdpServices) {
+    this.#front = front;
+    this.#client = client;
+    this.#services = services;
+  }
+
+  attend(signals: SessionSignals): void {
+    this.#signals = signals;
+    this.#front.onClose = (error) =>
+      signals.end(
+        'client-closed',
+        error === undefined ? 'the client left' : `the client's connection failed: ${error.message}`,
+      );
+  }
+
+  async dial(authorization: TargetAuthorization, credential: CheckedOutCredential): Promise<void> {
+    const signals = this.#signals;
+    this.#target = await dialDesktop({
+      authorization,
+      credential,
+      client: this.#client,
+      channels: this.#allowed(authorization),
+      timeoutMs: this.#services.connectTimeoutMs,
+      pin: async (shown) => signals?.pin(shown),
+    });
+  }
+
+  relay(
+    authorization: TargetAuthorization,
+    recording: Recording | undefined,
+    lockedWith: string | undefined,
+  ): void {
+    const [target, signals] = [this.#target, this.#signals];
+    if (target === undefined || signals === undefined) throw new TypeError('a leg is missing');
+    const { sessionId, keystrokes, system } = authorization;
+    this.#record = new DesktopRecord({
+      sessionId,
+      recording,
+      keystrokes,
+      keyboardLayout: this.#client.blocks.core.keyboardLayout,
+    });
+    const relay = new DesktopRelay({
+      front: this.#front,
+      client: this.#client,
+      target,
+      channels: this.#allowed(authorization),
+      policy: channelPolicy(authorization.allow),
+      record: this.#record,
+      onRefusal: (request, reason) => signals.refused(request, reason),
+      onGoodbye: (side) =>
+        side === 'client'
+          ? signals.end('client-closed', 'the client left')
+          : signals.end('target-closed', `${system.name} ended the session`),
+      onProtocolError: (fault, error) =>
+        signals.end('protocol-error', `the ${fault} broke the protocol: ${error.message}`),
+      onFault: (error) => signals.fault(error),
+    });
+    this.#relay = relay;
+    relay.locked = lockedWith !== undefined;
+    target.stream.onClose = () => signals.end('target-closed', `${system.name} closed the connection`);
+    relay.start();
+  }
+
+  takeActive(): boolean {
+    const relay = this.#relay;
+    if (relay === undefined) return false;
+    const { active } = relay;
+    relay.active = false;
+    return active;
+  }
+
+  takeKeystrokes(lines: KeystrokeLine[]): void {
+    this.#record?.takeKeystrokes(lines);
+  }
+
+  pause(): void {
+    this.#front.pause(Pause.recorder);
+    this.#target?.stream.pause(Pause.recorder);
+  }
+
+  resume(): void {
+    this.#front.resume(Pause.recorder);
+    this.#target?.stream.resume(Pause.recorder);
+  }
+
+  lock(message: string): void {
+    if (this.#relay !== undefined) this.#relay.locked = true;
+    this.#record?.notice(message);
+  }
+
+  unlock(message: string): void {
+    if (this.#relay !== undefined) this.#relay.locked = false;
+    this.#record?.notice(message);
+  }
+
+  notify(message: string): void {
+    this.#record?.notice(message);
+  }
+
+  async finish({ code }: End): Promise<void> {
+    this.#record?.end();
+    this.#relay?.abort(ERROR_INFO[code] ?? ErrorInfo.endedByAdministrator);
+    this.#target?.stream.end();
+    this.#front.end();
+  }
+
+  refuse(): void {
+    this.#target?.stream.destroy();
+    this.#front.end();
+  }
+
+  get traffic(): { fromClient: number; fromTarget: number } {
+    return { fromClient: this.#relay?.bytesFromClient ?? 0, fromTarget: this.#relay?.bytesFromTarget ?? 0 };
+  }
+
+  #allowed({ allow }: TargetAuthorization): AcceptedClient['channels'] {
+    const policy = channelPolicy(allow);
+    return this.#client.channels.filter(({ name }) => staticChannelAllowed(name, policy));
+  }
+}
+
+function channelPolicy(allow: readonly Capability[]): RdpChannelPolicy {
+  const may = (capability: Capability): boolean => allow.includes(capability);
+  const scope = (capability: Capability): 'none' | 'text' | 'all' =>
+    !may(capability) ? 'none' : may('clipboard-files') ? 'all' : 'text';
+  return {
+    clipboard: { toTarget: scope('clipboard-to-target'), fromTarget: scope('clipboard-from-target') },
+    drives: may('drives'),
+    printers: may('printers'),
+    smartCards: may('smart-cards'),
+    ports: may('ports'),
+    audioOutput: may('audio'),
+    audioInput: may('microphone'),
+    // A size is no secret and moves no data.
+    displayControl: true,
+    staticChannels: [],
+    dynamicChannels: [],
+  };
+}

@@ -1,0 +1,67 @@
+/** TLS on the two legs (RFC 8446, RFC 5246): begun on a connection that has spoken X.224 in plain. */
+import { hash } from 'node:crypto';
+import { isIP, type Socket } from 'node:net';
+import { checkServerIdentity, connect, type PeerCertificate, type SecureContext, TLSSocket } from 'node:tls';
+
+/** Earlier versions are broken; whoever needs them for an old target terminates them elsewhere. */
+export const MIN_TLS_VERSION = 'TLSv1.2';
+
+/** Takes the client's handshake. Rejects when it fails or the connection closes before its end. */
+export function acceptTls(plain: Socket, context: SecureContext): Promise<TLSSocket> {
+  const socket = new TLSSocket(plain, { isServer: true, secureContext: context });
+  return handshake(socket, 'secure');
+}
+
+/**
+ * Opens TLS to a target. The certificate is not judged here, see {@link judgeCertificate}.
+ * @param host as it was dialled: a name is sent as SNI (RFC 6066 §3)
+ */
+export function dialTls(plain: Socket, host: string): Promise<TLSSocket> {
+  const socket = connect({
+    socket: plain,
+    minVersion: MIN_TLS_VERSION,
+    rejectUnauthorized: false,
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+  });
+  return handshake(socket, 'secureConnect');
+}
+
+function handshake(socket: TLSSocket, done: 'secure' | 'secureConnect'): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const fail = (error?: Error): void =>
+      reject(error ?? new Error('the connection was closed during the TLS handshake'));
+    socket.once('error', fail);
+    socket.once('close', () => fail());
+    socket.once(done, () => {
+      socket.removeListener('error', fail);
+      socket.pause();
+      resolve(socket);
+    });
+  });
+}
+
+/** `sha256:…` over the DER certificate, lower-case hex: how certificates are pinned. */
+export function fingerprintOf(certificate: PeerCertificate): string {
+  return `sha256:${hash('sha256', certificate.raw)}`;
+}
+
+/**
+ * Whether the certificate of a target is the right one.
+ * @param identity `sha256:…` or `ca`; undefined: any (it is to be pinned)
+ * @returns what is wrong with it, in words, or undefined
+ */
+export function judgeCertificate(
+  socket: TLSSocket,
+  host: string,
+  identity: string | undefined,
+): string | undefined {
+  const certificate = socket.getPeerCertificate();
+  if (identity === undefined) return undefined;
+  if (identity === 'ca') {
+    if (!socket.authorized)
+      return `no trusted authority has issued it (${String(socket.authorizationError)})`;
+    return checkServerIdentity(host, certificate)?.message;
+  }
+  const shown = fingerprintOf(certificate);
+  return shown === identity ? undefined : `it is ${shown}, not the pinned one`;
+}
