@@ -14,7 +14,7 @@ import {
   startShadow,
   xfreerdp,
 } from './freerdp.ts';
-import { run, startDaemon, until } from './process.ts';
+import { run, runOk, startDaemon, until } from './process.ts';
 import { type SpyConnection, startSpy } from './rdp-spy.ts';
 import { encodeScreen, encodeTrace, type TraceInfo } from './rdp-traces.ts';
 import { temporaryFolder } from './temp.ts';
@@ -68,6 +68,8 @@ interface Capture {
   readonly bpp?: NonNullable<ClientOptions['bpp']>;
   readonly size?: string;
   readonly extra?: readonly string[];
+  /** Monitors that the display is divided into, as xrandr's --setmonitor spells them. */
+  readonly monitors?: readonly string[];
   /** What the person does; by default types a command. */
   readonly act?: (scene: Scene, account: { readonly home: string }) => Promise<void>;
   /** A picture is taken once it is quiet; default true. */
@@ -95,6 +97,11 @@ async function capture(server: Server, options: Capture): Promise<void> {
   const { name, program = 'xfreerdp', size = '640x480', bpp = 32, extra = [] } = options;
   const [width = 640, height = 480] = size.split('x').map(Number);
   const display = await startDisplay(width, height);
+  for (const [index, geometry] of (options.monitors ?? []).entries()) {
+    // The first takes the place of the monitor that the display has by itself.
+    const args = ['--setmonitor', `monitor${index}`, geometry, index === 0 ? 'screen' : 'none'];
+    await runOk('xrandr', args, { env: display.env });
+  }
   const spy = await startSpy(server);
   const password = options.wrongPassword ?? server.password;
   const start = program === 'xfreerdp' ? xfreerdp : rdesktop;
@@ -214,6 +221,21 @@ const XRDP: readonly Capture[] = [
   // xrdp sends 8 bpp clients a colour table that they did not ask for, as a drawing order.
   { name: 'xrdp-8', bpp: 8, extra: [...PLAIN, '/relax-order-checks'] },
   ...([15, 16, 24, 32] as const).map((bpp) => ({ name: `xrdp-${bpp}`, bpp, extra: PLAIN })),
+  { name: 'xrdp-rfx', extra: [...PLAIN, '/rfx'] },
+  { name: 'xrdp-standard-security', extra: ['/sec:rdp', '-compression'], picture: false },
+  {
+    name: 'xrdp-monitors',
+    size: '1280x480',
+    monitors: ['640/170x480/127+0+0', '640/170x480/127+640+0'],
+    extra: [...PLAIN, '/multimon'],
+  },
+  {
+    name: 'xrdp-shell',
+    extra: [
+      ...[...PLAIN, '/d:EXAMPLE', '/shell-dir:/var'],
+      "/shell:sh -c 'exec xterm -geometry 78x24+0+0 -e bash --rcfile ~/.session'",
+    ],
+  },
   { name: 'xrdp-32-bulk', extra: ['/sec:tls', '+compression'] },
   // FreeRDP withholds its drives until the server says that the user is logged on: xrdp never does.
   { name: 'xrdp-clipboard', extra: [...PLAIN, '+clipboard', `/drive:share,${DRIVE}`], act: useClipboard },
@@ -235,6 +257,7 @@ const SHADOW_LAN = ['/network:lan', '-compression'];
 const SHADOW_TLS: readonly Capture[] = [
   { name: 'shadow-tls-32', extra: [...SHADOW_LAN, '/sec:tls'] },
   { name: 'shadow-tls-16', bpp: 16, extra: [...SHADOW_LAN, '/sec:tls'] },
+  { name: 'shadow-tls-avc', extra: ['/sec:tls', '/gfx:AVC444'], picture: false },
   { name: 'shadow-tls-gfx', extra: ['/sec:tls', '/gfx:RFX'], picture: false },
 ];
 const SHADOW_NLA: readonly Capture[] = [
