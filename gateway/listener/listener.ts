@@ -15,7 +15,7 @@ export interface ListenerOptions {
   readonly wrap?: (accepted: Socket) => Socket;
   /** CIDR ranges whose connections begin with a PROXY protocol header. */
   readonly proxyFrom: readonly string[];
-  /** A connection, perhaps paused; `source` is the client's address. */
+  /** A connection, paused unless `wrap` made it otherwise; `source` is the client's address. */
   onConnection(socket: Socket, source: string): void;
   /** Turned away at the door. */
   onTurnedAway(reason: TurnedAway): void;
@@ -142,6 +142,7 @@ export class Listener {
       }
     };
     socket.on('data', onData);
+    socket.resume();
   }
 }
 

@@ -33,7 +33,7 @@ export class DesktopRecord {
     this.#options = options;
     this.#recording = options.recording;
     if (options.keystrokes)
-      this.#keys = new RdpKeystrokeLog({ now: Date.now, layout: options.keyboardLayout, mask: 'never' });
+      this.#keys = new RdpKeystrokeLog({ now: Date.now, layout: options.keyboardLayout, mask: 'prompts' });
   }
 
   /** The target activated a desktop of this size. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Listener } from '../../../gateway/listener/listener.ts';
+import { withSharedRead } from '../../../gateway/listener/shared-read.ts';
 
 interface Arrived {
   readonly socket: Socket;
@@ -17,6 +18,7 @@ async function listen(t: TestContext, proxyFrom: readonly string[] = []) {
     host: '127.0.0.1',
     port: 0,
     proxyFrom,
+    wrap: withSharedRead,
     onConnection: (socket, source) => {
       arrived.push({ socket, source });
       waiting.shift()?.({ socket, source });
