@@ -91,6 +91,7 @@ test('lies of fast-path input are refused', () => {
   refused('84 04 00 1e', /fpHeader at offset 0 says that RDP itself encrypts/);
   refused('07 04 00 1e', /has action 3/);
   refused('04 05 00 1e', /length1 at offset 1 is 5, the PDU has 4/);
+  refused('04 03 00 1e', /length1 at offset 1 is 3, the PDU has 4/);
   refused('0c 04 00 1e', /eventHeader at offset 4 needs 1 bytes/);
   refused('04 03 e0', /eventHeader at offset 2 has event code 7/);
 });
