@@ -105,6 +105,8 @@ test('the pointer is drawn with its hot spot where it is, cut at the edges', () 
   assert.deepEqual(composed(screen), [black, black, black, black]);
   screen.pointer.moveTo(2, 2);
   assert.deepEqual(composed(screen), [grey, grey, grey, black]);
+  screen.pointer.moveTo(0, 1);
+  assert.deepEqual(composed(screen), [black, grey, black, grey]);
   screen.pointer.moveTo(-5, 700);
   assert.deepEqual(composed(screen), [grey, grey, grey, grey]);
 });

@@ -163,6 +163,61 @@ test('what does not decode is counted, and what follows it is drawn', () => {
   assert.equal(screen.problems.get('update')?.first, 'updateCode at offset 0 is 7, which is none');
 });
 
+test('a bitmap that no desktop of this size needs is refused for its size', () => {
+  for (const [width, height] of [
+    [258, 1],
+    [1, 259],
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const screen = new Screen(1, 2);
+    const tile = { left: 0, top: 0, width, height, bits: 32, data: Array<number>(259 * 4).fill(0) };
+    screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate(tile))));
+    assert.equal(
+      screen.problems.get('bitmap')?.first,
+      `bitmap at offset 0 of ${width} × ${height} pixels does not fit the desktop`,
+    );
+  }
+});
+
+test('the dirty rectangle spans all that was drawn', () => {
+  const screen = new Screen(9, 9);
+  screen.takeDirty();
+  const tile = (left: number, top: number) => ({
+    left,
+    top,
+    width: 1,
+    height: 1,
+    bits: 32,
+    data: [1, 2, 3, 0],
+  });
+  for (const place of [tile(6, 5), tile(2, 7), tile(3, 4)])
+    screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate(place))));
+  assert.deepEqual(screen.takeDirty(), { left: 2, top: 4, right: 7, bottom: 8 });
+  assert.equal(screen.takeDirty(), undefined);
+});
+
+test('what is not the server’s fault is not counted but thrown', () => {
+  assert.throws(() => new Screen(1, 1).fastPath(undefined as unknown as Uint8Array), TypeError);
+});
+
+test('a compressed update takes the one that it came into with it', () => {
+  const data = bitmapUpdate({ left: 0, top: 0, width: 1, height: 1, bits: 32, data: [1, 2, 3, 0] });
+  const screen = new Screen(1, 1);
+  screen.fastPath(
+    bytes(
+      fastPathUpdate(BITMAP, data.slice(0, 5), 2),
+      [BITMAP | 0xb0, 0x20, ...u16(1), 0],
+      fastPathUpdate(BITMAP, data.slice(5), 1),
+    ),
+  );
+  assert.deepEqual(counts(screen), [
+    ['compressed', 1],
+    ['fragment', 1],
+  ]);
+  assert.deepEqual(colours(screen), [BLACK]);
+});
+
 test('compression that is announced but not used is none', () => {
   const data = bitmapUpdate({ left: 0, top: 0, width: 1, height: 1, bits: 32, data: [1, 2, 3, 0] });
   const screen = new Screen(1, 1);
