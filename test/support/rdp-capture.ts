@@ -2,6 +2,8 @@
  * Makes the fixtures of test/fixtures/rdp anew, from real clients and servers of this machine:
  *
  *   node test/support/rdp-capture.ts [WORD…]   only traces whose name contains one of the words
+ *
+ * Beside the packages of the tests it needs x11-xserver-utils (xrandr divides a display into monitors).
  */
 import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,6 +16,7 @@ import {
   startShadow,
   xfreerdp,
 } from './freerdp.ts';
+import type { Package } from './packages.ts';
 import { run, runOk, startDaemon, until } from './process.ts';
 import { type SpyConnection, startSpy } from './rdp-spy.ts';
 import { encodeScreen, encodeTrace, type TraceInfo } from './rdp-traces.ts';
@@ -58,8 +61,12 @@ async function settled(scene: Scene): Promise<{ picture: Picture; screenAfter: n
   }
 }
 
-function programVersion(name: 'xfreerdp' | 'rdesktop'): string {
-  return name === 'xfreerdp' ? 'xfreerdp 2.11.7' : 'rdesktop 1.9.0';
+const CLIENT_PACKAGES = { xfreerdp: 'freerdp2-x11', rdesktop: 'rdesktop' } as const;
+
+/** `program 1.2.3`, by the version of the package that it is from. */
+async function programVersion(program: string, name: Package): Promise<string> {
+  const { text } = await runOk('dpkg-query', ['-W', '-f', '${Version}', name]);
+  return `${program} ${/^[\d.]+/.exec(text)?.[0]}`;
 }
 
 interface Capture {
@@ -126,7 +133,7 @@ async function capture(server: Server, options: Capture): Promise<void> {
 
   const key = new X509Certificate(readFileSync(server.certificateFile)).publicKey;
   const info: TraceInfo = {
-    client: [programVersion(program), ...extra].join(' '),
+    client: [await programVersion(program, CLIENT_PACKAGES[program]), ...extra].join(' '),
     server: server.text,
     user: server.user,
     password,
@@ -208,6 +215,18 @@ async function useClipboard(scene: Scene, account: { readonly home: string }): P
   await owner.stop();
 }
 
+/** Makes the client's window smaller: the server deactivates and activates the session anew. */
+async function resize(scene: Scene, account: { readonly home: string }): Promise<void> {
+  // The Confirm Active PDU names its sender.
+  const activations = (): number =>
+    scene.connection().messages.filter((each) => each.from === 'client' && each.bytes.includes('FREERDP'))
+      .length;
+  const before = activations();
+  await runOk('xdotool', ['windowsize', scene.window, '560', '400'], { env: scene.display.env });
+  await until('the new size', () => (activations() > before ? true : undefined));
+  await typeCommand(scene, account);
+}
+
 /** Files both ways over a drive of the client. */
 async function useDrive(scene: Scene, account: { readonly home: string }): Promise<void> {
   writeFileSync(join(DRIVE, 'hello.txt'), 'hello from the drive\n');
@@ -222,7 +241,7 @@ const XRDP: readonly Capture[] = [
   { name: 'xrdp-8', bpp: 8, extra: [...PLAIN, '/relax-order-checks'] },
   ...([15, 16, 24, 32] as const).map((bpp) => ({ name: `xrdp-${bpp}`, bpp, extra: PLAIN })),
   { name: 'xrdp-rfx', extra: [...PLAIN, '/rfx'] },
-  { name: 'xrdp-standard-security', extra: ['/sec:rdp', '-compression'], picture: false },
+  { name: 'xrdp-resize', extra: [...PLAIN, '/dynamic-resolution'], act: resize },
   {
     name: 'xrdp-monitors',
     size: '1280x480',
@@ -267,6 +286,7 @@ const SHADOW_NLA: readonly Capture[] = [
 
 async function shadowCaptures(captures: readonly Capture[], options: Partial<ShadowOptions>): Promise<void> {
   for (const each of captures.filter(({ name }) => wanted(name))) {
+    const version = await programVersion('freerdp-shadow', 'freerdp2-shadow-x11');
     const shadow = await startShadow({ user: 'shadow', password: PASSWORD, ...options });
     const home = temporaryFolder('shadow-home');
     const server: Server = {
@@ -274,7 +294,7 @@ async function shadowCaptures(captures: readonly Capture[], options: Partial<Sha
       user: 'shadow',
       password: PASSWORD,
       home,
-      text: `freerdp-shadow 2.11.7${options.nla === false ? ' without log-on' : ''}`,
+      text: `${version}${options.nla === false ? ' without log-on' : ''}`,
       ready: async () => {},
       end: async () => false,
     };
@@ -289,7 +309,7 @@ async function shadowCaptures(captures: readonly Capture[], options: Partial<Sha
 
 const chosen = XRDP.filter(({ name }) => wanted(name));
 if (chosen.length > 0) {
-  const { xrdp, server } = await xrdpServer({ startwm: SCENERY }, 'xrdp 0.9.21');
+  const { xrdp, server } = await xrdpServer({ startwm: SCENERY }, await programVersion('xrdp', 'xrdp'));
   for (const each of chosen) await capture(server, each);
   await xrdp.stop();
 }

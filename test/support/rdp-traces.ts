@@ -23,6 +23,7 @@ export interface TraceInfo {
   readonly user: string;
   /** Of a throw-away account that is gone. */
   readonly password: string;
+  /** Of the desktop that the client asked for; it may be resized later. */
   readonly width: number;
   readonly height: number;
   /** Bits per pixel that the client asked for. */

@@ -8,7 +8,10 @@ import { waitForPort } from './rdp-port.ts';
 import { temporaryFolder } from './temp.ts';
 
 export interface XrdpOptions {
-  /** `negotiate` (default): TLS when the client can; `rdp`: the security of RDP itself, without TLS. */
+  /**
+   * `negotiate` (default): TLS when the client can; `rdp`: the security of RDP itself, without TLS,
+   * which rdesktop can, while FreeRDP signs with a checksum that xrdp does not take.
+   */
   readonly security?: 'negotiate' | 'tls' | 'rdp';
   /** The session that the credentials of the Client Info PDU open; '' asks in a log-on box. Default Xorg. */
   readonly autorun?: 'Xorg' | '';
