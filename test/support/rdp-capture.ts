@@ -65,8 +65,8 @@ const CLIENT_PACKAGES = { xfreerdp: 'freerdp2-x11', rdesktop: 'rdesktop' } as co
 
 /** `program 1.2.3`, by the version of the package that it is from. */
 async function programVersion(program: string, name: Package): Promise<string> {
-  const { text } = await runOk('dpkg-query', ['-W', '-f', '${Version}', name]);
-  return `${program} ${/^[\d.]+/.exec(text)?.[0]}`;
+  const { text } = await runOk('dpkg', ['-s', name]);
+  return `${program} ${/^Version: ([\d.]+)/m.exec(text)?.[1]}`;
 }
 
 interface Capture {
