@@ -94,7 +94,7 @@ function encodeSets(writer: Writer, sets: Sets): void {
   writer.patchU16le(length, combined);
 }
 
-/** 2.2.3.1.1. Windows XP sends the header alone, others leave the fields out one by one. */
+/** 2.2.3.1.1. Windows XP and xrdp send the header alone. */
 export interface DeactivateAll {
   readonly shareId?: number | undefined;
 }

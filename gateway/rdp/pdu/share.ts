@@ -115,7 +115,10 @@ export function readShareControl(
 export interface ShareData {
   readonly shareId: number;
   readonly streamId: number;
-  /** Of the data with the last four bytes of this header, before bulk compression. */
+  /**
+   * Of the data before bulk compression, with the last four bytes of this header in the examples of
+   * the specification; FreeRDP leaves those out, xrdp counts all headers: a hint, no more.
+   */
   readonly uncompressedLength: number;
   /** One of {@link DataType}. */
   readonly type: number;
@@ -180,7 +183,7 @@ export function encodeShareData(
     const length = writer.length;
     writer.u16le(0).u8(header.type).u8(0).u16le(0);
     body(writer);
-    // Counted from pduType2, as the examples of section 4 show.
+    // Counted as in the examples of section 4.
     writer.patchU16le(length, boundedLength('uncompressedLength', length, writer.length - length - 2));
   });
 }
