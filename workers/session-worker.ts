@@ -126,9 +126,10 @@ class SessionWorker {
   #makeRdpFront(services: SessionServices): RdpFront | undefined {
     const { settings, client } = { settings: this.#settings, client: this.#client };
     if (settings.rdp === undefined) return undefined;
-    const { tls, loginGraceMs, connectTimeoutMs } = settings.rdp;
+    const { tls, banner, loginGraceMs, connectTimeoutMs } = settings.rdp;
     return new RdpFront({
       tls,
+      banner,
       loginGraceMs,
       control: client.control,
       onAuthenticated: (authenticated) => {

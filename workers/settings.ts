@@ -24,6 +24,7 @@ export interface WorkerSettings {
     | {
         /** PEM: shown to RDP clients. */
         readonly tls: { readonly key: string; readonly certificate: string };
+        readonly banner: string;
         readonly loginGraceMs: number;
         readonly connectTimeoutMs: number;
       }

@@ -138,6 +138,7 @@ function settingsOf({ config, hostKeys, signingKey, recipients, tls }: Bootstrap
         ? undefined
         : {
             tls,
+            banner: ssh.banner ?? '',
             loginGraceMs: ssh.loginGraceSeconds * 1000,
             connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
           },

@@ -5,9 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { ControlRequests, TargetName } from '../../workers/messages.ts';
-import { type AcceptedClient, acceptClient, RefusedClientError } from './accept.ts';
+import type { ControlRequests } from '../../workers/messages.ts';
+import { acceptClient, RefusedClientError } from './accept.ts';
 import { PduError } from './pdu/cursor.ts';
+import { type LoggedOn, logOn, Reception } from './reception.ts';
 import { PduStream, StreamClosedError } from './stream.ts';
 import { MIN_TLS_VERSION } from './tls.ts';
 
@@ -16,16 +17,16 @@ export interface AuthenticatedClient {
   /** Names the connection to the control plane. */
   readonly id: string;
   readonly socket: Socket;
-  readonly stream: PduStream;
-  readonly client: AcceptedClient;
-  readonly user: string;
-  readonly target: TargetName | undefined;
+  readonly reception: Reception;
+  readonly loggedOn: LoggedOn;
   readonly source: string;
 }
 
 export interface RdpFrontOptions {
   /** PEM. */
   readonly tls: { readonly key: string; readonly certificate: string };
+  /** What the node's owner wants to be read before people log on. */
+  readonly banner: string;
   readonly loginGraceMs: number;
   readonly control: ControlRequests;
   onAuthenticated(client: AuthenticatedClient): void;
@@ -35,6 +36,9 @@ export interface RdpFrontOptions {
   /** An error of ours while somebody logs on. */
   onFault(error: unknown): void;
 }
+
+/** How long the logon screen waits for a person who does not log on. */
+const LOGON_SCREEN_MS = 180_000;
 
 export class RdpFront {
   readonly #options: RdpFrontOptions;
@@ -56,34 +60,34 @@ export class RdpFront {
     socket.setKeepAlive(true, 30_000);
     const stream = new PduStream(socket);
     let [spoke, authenticated] = [false, false];
-    const grace = setTimeout(() => {
+    const tooLate = (): void => {
       if (!authenticated) socket.destroy();
-    }, this.#options.loginGraceMs);
+    };
+    let grace = setTimeout(tooLate, this.#options.loginGraceMs);
     socket.once('close', () => {
       clearTimeout(grace);
       if (!authenticated) this.#options.onDropped(spoke);
       if (spoke) this.#options.onConnectionClosed(id);
     });
-    const logOn = async (): Promise<void> => {
+    const arrive = async (): Promise<void> => {
       const client = await acceptClient(stream, { tls: this.#tls });
       spoke = true;
-      const outcome = await this.#options.control.authenticate({
-        connection: id,
-        protocol: 'rdp',
-        login: client.info.userName,
-        source,
-        factor: { kind: 'password', password: client.password.expose() },
-      });
+      const reception = new Reception(stream, client, this.#options.banner);
+      // A person who types takes longer than a client that sends what it knows.
+      reception.onOpened = () => {
+        clearTimeout(grace);
+        grace = setTimeout(tooLate, LOGON_SCREEN_MS);
+      };
+      const loggedOn = await logOn(reception, { id, source }, this.#options.control);
       if (stream.closed) return;
-      if (outcome.outcome !== 'accepted') {
+      if (loggedOn === undefined) {
         stream.end();
         return;
       }
       authenticated = true;
-      const { user, target } = outcome;
-      this.#options.onAuthenticated({ id, socket, stream, client, user, target, source });
+      this.#options.onAuthenticated({ id, socket, reception, loggedOn, source });
     };
-    logOn().catch((error: unknown) => {
+    arrive().catch((error: unknown) => {
       // Clients that leave, break the protocol or fail in TLS end here; there is nobody to tell.
       const theirs =
         error instanceof PduError ||

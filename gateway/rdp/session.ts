@@ -21,9 +21,10 @@ import type { AcceptedClient } from './accept.ts';
 import { type RdpChannelPolicy, staticChannelAllowed } from './channels/police.ts';
 import { type DialedTarget, dialDesktop } from './dial.ts';
 import type { AuthenticatedClient } from './front.ts';
+import { authorise, type Reception, sentence } from './reception.ts';
 import { DesktopRecord } from './record.ts';
 import { DesktopRelay } from './relay.ts';
-import { Pause, type PduStream } from './stream.ts';
+import { Pause, type PduStream, StreamClosedError } from './stream.ts';
 
 export interface RdpServices extends SessionServices {
   readonly connectTimeoutMs: number;
@@ -31,28 +32,19 @@ export interface RdpServices extends SessionServices {
 
 /** Runs a logged-on client to its end; never rejects. */
 export async function runRdpSession(front: AuthenticatedClient, services: RdpServices): Promise<void> {
-  const { stream, id, source } = front;
+  const { reception, loggedOn, id, source } = front;
   try {
-    const authorization = await authorise(front, services);
+    const authorization = await authorise(reception, loggedOn, id, services.control);
     if (authorization === undefined) {
-      stream.end();
+      reception.stream.end();
       return;
     }
-    const legs = new RdpLegs(stream, front.client, services);
+    const legs = new RdpLegs(reception, services);
     await runSession(legs, authorization, { connection: id, source }, services);
   } catch (error) {
-    services.onFault(error);
-    stream.end();
+    if (!(error instanceof StreamClosedError)) services.onFault(error);
+    reception.stream.end();
   }
-}
-
-async function authorise(
-  { id, target }: AuthenticatedClient,
-  { control }: RdpServices,
-): Promise<TargetAuthorization | undefined> {
-  if (target === undefined) return undefined;
-  const outcome = await control.authorise({ connection: id, protocol: 'rdp', target, reason: undefined });
-  return outcome.granted ? outcome.authorization : undefined;
 }
 
 /** Codes of Set Error Info (2.2.5.1.1) that clients have fitting words for. */
@@ -72,6 +64,7 @@ const ERROR_INFO: Partial<Record<EndCode, number>> = {
 
 class RdpLegs implements SessionLegs {
   readonly protocol = 'rdp';
+  readonly #reception: Reception;
   readonly #front: PduStream;
   readonly #client: AcceptedClient;
   readonly #services: RdpServices;
@@ -80,23 +73,35 @@ class RdpLegs implements SessionLegs {
   #relay: DesktopRelay | undefined;
   #record: DesktopRecord | undefined;
 
-  constructor(front: PduStream, client: AcceptedClient, services: RdpServices) {
-    this.#front = front;
-    this.#client = client;
+  constructor(reception: Reception, services: RdpServices) {
+    this.#reception = reception;
+    this.#front = reception.stream;
+    this.#client = reception.client;
     this.#services = services;
   }
 
   attend(signals: SessionSignals): void {
     this.#signals = signals;
-    this.#front.onClose = (error) =>
+    this.#front.onClose = (error) => {
+      this.#reception.closed();
       signals.end(
         'client-closed',
         error === undefined ? 'the client left' : `the client's connection failed: ${error.message}`,
       );
+    };
   }
 
   async dial(authorization: TargetAuthorization, credential: CheckedOutCredential): Promise<void> {
     const signals = this.#signals;
+    const desk = this.#reception.open;
+    if (desk !== undefined) {
+      desk.show({ kind: 'waiting', text: `Connecting to ${authorization.system.name} …` });
+      // The one thing to do meanwhile is to give up.
+      desk.next().then(
+        () => this.#front.end(),
+        () => {},
+      );
+    }
     this.#target = await dialDesktop({
       authorization,
       credential,
@@ -140,6 +145,7 @@ class RdpLegs implements SessionLegs {
     this.#relay = relay;
     relay.locked = lockedWith !== undefined;
     target.stream.onClose = () => signals.end('target-closed', `${system.name} closed the connection`);
+    this.#reception.open?.handOver();
     relay.start();
   }
 
@@ -186,9 +192,9 @@ class RdpLegs implements SessionLegs {
     this.#front.end();
   }
 
-  refuse(): void {
+  refuse({ reason }: End): void {
     this.#target?.stream.destroy();
-    this.#front.end();
+    this.#reception.lastWord('No connection', sentence(reason)).catch(() => {});
   }
 
   get traffic(): { fromClient: number; fromTarget: number } {

@@ -1,0 +1,178 @@
+/**
+ * Who is there and what they may open: with the credentials that the client sent, or asked
+ * for on a desk of the gateway's own. The control plane decides; nothing is kept here.
+ */
+import type {
+  AuthenticationOutcome,
+  ControlRequests,
+  Factor,
+  TargetAuthorization,
+  TargetName,
+} from '../../workers/messages.ts';
+import type { AcceptedClient } from './accept.ts';
+import { Desk } from './desk.ts';
+import type { PduStream } from './stream.ts';
+
+/** Refused tries before the connection is ended; guessing is bounded by the control plane's limiter. */
+const MAX_REFUSALS = 16;
+/** How long a last word stays on the screen of someone who does not close it. */
+const LAST_WORD_MS = 60_000;
+
+export interface LoggedOn {
+  readonly user: string;
+  readonly target: TargetName | undefined;
+}
+
+export class Reception {
+  readonly stream: PduStream;
+  readonly client: AcceptedClient;
+  readonly #banner: string;
+  #desk: Desk | undefined;
+  /** The desk is opened: a person is being asked, which takes its time. */
+  onOpened: () => void = () => {};
+
+  constructor(stream: PduStream, client: AcceptedClient, banner: string) {
+    this.stream = stream;
+    this.client = client;
+    this.#banner = banner;
+    stream.onClose = () => this.closed();
+  }
+
+  /** The desk, where one is open. */
+  get open(): Desk | undefined {
+    return this.#desk;
+  }
+
+  get desk(): Desk {
+    if (this.#desk === undefined) {
+      this.#desk = new Desk(this.stream, this.client, this.#banner);
+      this.#desk.onMalformed = () => this.stream.end();
+      this.onOpened();
+    }
+    return this.#desk;
+  }
+
+  closed(): void {
+    this.#desk?.closed();
+  }
+
+  /** Shows why nothing more comes; ends the connection when the person has read it. */
+  async lastWord(title: string, text: string): Promise<void> {
+    const timer = setTimeout(() => this.stream.end(), LAST_WORD_MS);
+    try {
+      await this.desk.ask({ kind: 'message', title, text, retry: false });
+    } finally {
+      clearTimeout(timer);
+      this.stream.end();
+    }
+  }
+}
+
+/**
+ * Finds out who is there.
+ * @returns undefined when they gave up or were turned away
+ * @throws StreamClosedError when they leave
+ */
+export async function logOn(
+  reception: Reception,
+  connection: { readonly id: string; readonly source: string },
+  control: ControlRequests,
+): Promise<LoggedOn | undefined> {
+  const { client } = reception;
+  let login = client.info.userName;
+  const present = (factor: Factor): Promise<AuthenticationOutcome> =>
+    control.authenticate({
+      connection: connection.id,
+      protocol: 'rdp',
+      login,
+      source: connection.source,
+      factor,
+    });
+  const password = client.password.expose();
+  let outcome: AuthenticationOutcome | undefined;
+  // A client that sent only a name, or nothing, has not tried yet.
+  if (login !== '' && password !== '') outcome = await present({ kind: 'password', password });
+  for (let refusals = 0; refusals < MAX_REFUSALS; ) {
+    switch (outcome?.outcome) {
+      case 'accepted':
+        return { user: outcome.user, target: outcome.target };
+      case 'blocked':
+        await reception.lastWord('Too many attempts', sentence(outcome.message));
+        return undefined;
+      case 'continue': {
+        const action = await reception.desk.ask({ kind: 'code' });
+        if (action.kind !== 'code') return undefined;
+        outcome = await present({ kind: 'otp', code: action.code.trim() });
+        // What follows a wrong code is another try with the same first factor still right.
+        break;
+      }
+      default: {
+        if (outcome !== undefined) refusals += 1;
+        const error = outcome === undefined ? undefined : 'The user name, the password or the code is wrong.';
+        const action = await reception.desk.ask({
+          kind: 'log-on',
+          user: login,
+          ...(error === undefined ? {} : { error }),
+        });
+        if (action.kind !== 'log-on') return undefined;
+        login = action.user.trim();
+        outcome = await present({ kind: 'password', password: action.password });
+      }
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Asks what is missing (target, reason) until policy grants, or the person gives up.
+ * @throws StreamClosedError when they leave
+ */
+export async function authorise(
+  reception: Reception,
+  { target: named }: LoggedOn,
+  connection: string,
+  control: ControlRequests,
+): Promise<TargetAuthorization | undefined> {
+  let target = named;
+  let reason: string | undefined;
+  for (;;) {
+    if (target === undefined) {
+      target = await pickTarget(reception, connection, control);
+      if (target === undefined) return undefined;
+    }
+    const outcome = await control.authorise({ connection, protocol: 'rdp', target, reason });
+    if (outcome.granted) return outcome.authorization;
+    if (outcome.reasonRequired) {
+      const prompt = `Reason for ${target.account}@${target.system}`;
+      const action = await reception.desk.ask({ kind: 'reason', prompt });
+      if (action.kind !== 'reason') return undefined;
+      reason = action.text;
+      continue;
+    }
+    const text = sentence(outcome.message);
+    const action = await reception.desk.ask({ kind: 'message', title: 'Not allowed', text, retry: true });
+    if (action.kind !== 'retry') return undefined;
+    target = undefined;
+    reason = undefined;
+  }
+}
+
+async function pickTarget(
+  reception: Reception,
+  connection: string,
+  control: ControlRequests,
+): Promise<TargetName | undefined> {
+  const targets = await control.targets({ connection, protocol: 'rdp' });
+  if (targets.length === 0) {
+    await reception.lastWord('Nothing to open', 'No policy opens a desktop to you now.');
+    return undefined;
+  }
+  const action = await reception.desk.ask({ kind: 'targets', targets });
+  return action.kind === 'target' ? { account: action.account, system: action.system } : undefined;
+}
+
+/** Messages of the gateway are lower case without a period; on a screen they are sentences. */
+export function sentence(message: string): string {
+  const text = `${message.slice(0, 1).toUpperCase()}${message.slice(1)}`;
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
