@@ -307,6 +307,8 @@ async function shadowCaptures(captures: readonly Capture[], options: Partial<Sha
   }
 }
 
+// What the helpers start does not keep this program running.
+const alive = setInterval(() => {}, 60_000);
 const chosen = XRDP.filter(({ name }) => wanted(name));
 if (chosen.length > 0) {
   const { xrdp, server } = await xrdpServer({ startwm: SCENERY }, await programVersion('xrdp', 'xrdp'));
@@ -315,3 +317,4 @@ if (chosen.length > 0) {
 }
 await shadowCaptures(SHADOW_TLS, { nla: false });
 await shadowCaptures(SHADOW_NLA, {});
+clearInterval(alive);

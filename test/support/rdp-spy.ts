@@ -72,7 +72,11 @@ class Connection implements SpyConnection {
     this.#options = options;
     this.#number = number;
     this.#target = connect(options.port, '127.0.0.1');
-    for (const socket of [client, this.#target]) socket.setNoDelay(true).on('error', () => {});
+    for (const socket of [client, this.#target]) {
+      // A test file that failed must still end: neither these nor the listener hold it.
+      socket.setNoDelay(true).unref();
+      socket.on('error', () => {});
+    }
     this.ended = this.#run().catch((fault: unknown) => fault);
     this.ended.then(() => this.destroy());
   }
@@ -139,6 +143,7 @@ export async function startSpy(options: SpyOptions): Promise<Spy> {
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
+  server.unref();
   return {
     port,
     connections,
