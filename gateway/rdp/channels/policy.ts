@@ -62,7 +62,7 @@ export interface FileEvent {
   readonly via: 'clipboard' | 'drive' | 'printer' | 'port' | 'smart card';
   /** Told once it has succeeded; `close` says what was moved meanwhile. */
   readonly operation: 'open' | 'list' | 'close' | 'rename' | 'delete';
-  /** Device and path, as `C:\folder\file`. */
+  /** The device's name and the path behind it, with the separators that the target uses: `C:\folder\file`. */
   readonly path: string;
   readonly to?: string;
   /** What an `open` may do with the content. */
