@@ -29,7 +29,7 @@ import {
   MajorFunction,
   PacketId,
   RDPDR_HEADER_BYTES,
-  Status,
+  STATUS_ACCESS_DENIED,
 } from './rdpdr.ts';
 import type { Verdict } from './virtual-channel.ts';
 
@@ -176,7 +176,7 @@ export class DevicePolice implements MessagePolice {
       const reason = via === undefined ? 'policy does not allow it' : 'there are too many';
       outcome.tell({ kind: 'refused', what: `device ${dosName} (${nameOfType(type)})`, reason });
       const writer = new Writer();
-      encodeDeviceReply(writer, id, Status.accessDenied);
+      encodeDeviceReply(writer, id, STATUS_ACCESS_DENIED);
       outcome.send('client', writer.done());
       return false;
     });
@@ -330,7 +330,7 @@ function tellSet(device: KnownDevice, file: OpenFile, set: SetInformation, outco
 function deny(outcome: Outcome, request: IoRequest, what: string, reason: string): Verdict {
   const { device, completion, major } = request;
   const writer = new Writer();
-  encodeIoCompletion(writer, { device, completion, status: Status.accessDenied });
+  encodeIoCompletion(writer, { device, completion, status: STATUS_ACCESS_DENIED });
   writer.zeros(major === MajorFunction.create || major === MajorFunction.write ? 5 : 4);
   outcome.send('target', writer.done());
   return refuse(outcome, what, reason);

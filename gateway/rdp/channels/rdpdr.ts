@@ -52,11 +52,8 @@ export const MajorFunction = {
 /** FsInformationClass of setInformation (2.2.3.3.9). */
 export const InformationClass = { rename: 10, disposition: 13 } as const;
 
-/** NTSTATUS values that the gateway answers with. */
-export const Status = {
-  success: 0,
-  accessDenied: 0xc000_0022,
-} as const;
+/** The NTSTATUS that the gateway refuses with. */
+export const STATUS_ACCESS_DENIED = 0xc000_0022;
 
 export const RDPDR_HEADER_BYTES = 4;
 /** Of the longest request or completion header and the fixed fields that are read behind it. */
