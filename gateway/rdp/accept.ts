@@ -25,7 +25,7 @@ import { encodeSendDataIndication, readSendData } from './pdu/mcs-data.ts';
 import { decodePreconnection, preconnectionLength } from './pdu/preconnection.ts';
 import { decodeSecurityHeader, encodeSecurityHeader, SecurityFlag } from './pdu/security.ts';
 import { SERVER_CHANNEL_ID } from './pdu/share.ts';
-import { framePdu, withTpkt } from './pdu/tpkt.ts';
+import { TPKT_HEADER_BYTES, tpktLength, withTpkt } from './pdu/tpkt.ts';
 import {
   type ConnectionRequest,
   dataReader,
@@ -78,7 +78,7 @@ export class RefusedClientError extends Error {
 
 /**
  * Takes a client to the end of licensing.
- * @throws RefusedClientError, PduError, StreamClosedError, errors of TLS
+ * @throws RefusedClientError, PduError, StreamClosedError (TlsHandshakeError among them)
  */
 export async function acceptClient(stream: PduStream, options: AcceptOptions): Promise<AcceptedClient> {
   const request = await readRequest(stream);
@@ -122,14 +122,14 @@ export function sendOnIoChannel(stream: PduStream, write: (writer: Writer) => vo
 
 /** The X.224 request, behind a preconnection PDU where the client sends one ([MS-RDPEPS]). */
 async function readRequest(stream: PduStream): Promise<ConnectionRequest> {
-  const first = await stream.next((bytes, offset, end) =>
-    offset < end && bytes[offset] !== 3
-      ? preconnectionLength(bytes, offset, end)
-      : framePdu(bytes, offset, end)?.length,
-  );
-  if (first[0] === 3) return decodeConnectionRequest(new Reader(first, 4));
+  const first = await stream.next((bytes, offset, end) => {
+    const length = preconnectionLength(bytes, offset, end);
+    return length === 0 ? tpktLength(bytes, offset, end) : length;
+  });
+  if (preconnectionLength(first, 0, first.length) === 0)
+    return decodeConnectionRequest(new Reader(first, TPKT_HEADER_BYTES));
   decodePreconnection(new Reader(first));
-  return decodeConnectionRequest(new Reader(await stream.next(), 4));
+  return decodeConnectionRequest(new Reader(await stream.next(tpktLength), TPKT_HEADER_BYTES));
 }
 
 /** Chooses TLS: its log-on carries the person's own password, which NLA would only prove. */

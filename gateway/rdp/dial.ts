@@ -33,7 +33,7 @@ import {
 } from './pdu/mcs.ts';
 import { encodeSendDataRequest, readSendData } from './pdu/mcs-data.ts';
 import { decodeSecurityHeader, encodeSecurityHeader, SecurityFlag } from './pdu/security.ts';
-import { withTpkt } from './pdu/tpkt.ts';
+import { TPKT_HEADER_BYTES, tpktLength, withTpkt } from './pdu/tpkt.ts';
 import {
   dataReader,
   decodeConnectionConfirm,
@@ -44,7 +44,7 @@ import {
 } from './pdu/x224.ts';
 import { clientBlocksForTarget } from './profile.ts';
 import { type Framing, PduStream, StreamClosedError } from './stream.ts';
-import { dialTls, fingerprintOf, judgeCertificate } from './tls.ts';
+import { dialTls, fingerprintOf, judgeCertificate, TlsHandshakeError } from './tls.ts';
 
 export interface DialOptions {
   readonly authorization: TargetAuthorization;
@@ -115,7 +115,9 @@ async function negotiate(stream: PduStream, where: string): Promise<number> {
   stream.send(
     withTpkt((writer) => encodeConnectionRequest(writer, { negotiation: { flags: 0, requestedProtocols } })),
   );
-  const { negotiation } = decodeConnectionConfirm(new Reader(await stream.next(), 4));
+  const { negotiation } = decodeConnectionConfirm(
+    new Reader(await stream.next(tpktLength), TPKT_HEADER_BYTES),
+  );
   if (negotiation?.kind === 'failed')
     throw new TargetError('target-unreachable', `${where} ${failureWords(negotiation.failureCode)}`);
   const selected = negotiation?.selectedProtocol ?? Protocol.rdp;
@@ -184,11 +186,8 @@ async function proveIdentity(
   });
   stream.send(client.start());
   for (;;) {
-    // Servers before version 6 close the connection when they refuse the credential.
     const answer = await stream.next(tsRequest).catch((error: unknown) => {
-      throw error instanceof StreamClosedError
-        ? new CredSspError('logon-failed', 'it closed the connection when it was asked to prove it')
-        : error;
+      throw error instanceof StreamClosedError ? client.closed() : error;
     });
     const { send, done } = client.receive(answer);
     stream.send(send);
@@ -263,6 +262,14 @@ async function joinChannels(stream: PduStream, ids: readonly number[], where: st
   return initiator;
 }
 
+/** Bulk compression would hide the picture from the recorder; RAIL is not offered; the log-on is with a password. */
+const REFUSED_INFO =
+  InfoFlag.compression |
+  InfoFlag.compressionTypeMask |
+  InfoFlag.rail |
+  InfoFlag.hiDefRailSupported |
+  InfoFlag.passwordIsSmartCardPin;
+
 function sendClientInfo(
   stream: PduStream,
   { client, credential, userId, ioChannel }: DialOptions & { userId: number; ioChannel: number },
@@ -273,11 +280,7 @@ function sendClientInfo(
     encodeSecurityHeader(writer, SecurityFlag.infoPacket);
     encodeClientInfo(writer, {
       ...info,
-      // Bulk compression would hide the picture from the recorder; RAIL is not offered yet.
-      flags:
-        (info.flags & ~(InfoFlag.compression | InfoFlag.compressionTypeMask | InfoFlag.rail)) |
-        InfoFlag.autologon |
-        InfoFlag.unicode,
+      flags: (info.flags & ~REFUSED_INFO) | InfoFlag.autologon | InfoFlag.unicode,
       domain,
       userName: username,
       password: credential.password ?? '',
@@ -342,14 +345,11 @@ function sendOnIoChannel(
 
 function explained(error: unknown, where: string, username: string): unknown {
   if (error instanceof TargetError) return error;
-  if (error instanceof CredSspError)
-    return new TargetError(
-      'target-auth-failed',
-      `${where} does not accept the credential of ${username}: ${error.message}`,
-      error,
-    );
+  if (error instanceof CredSspError) return explainedNla(error, where, username);
   if (error instanceof PduError)
     return new TargetError('target-unreachable', `${where} broke the protocol: ${error.message}`, error);
+  if (error instanceof TlsHandshakeError)
+    return new TargetError('target-unreachable', `cannot open RDP to ${where}: ${error.message}`, error);
   if (error instanceof StreamClosedError)
     return new TargetError(
       'target-unreachable',
@@ -357,4 +357,30 @@ function explained(error: unknown, where: string, username: string): unknown {
       error,
     );
   return new TargetError('target-unreachable', `cannot open RDP to ${where}: ${String(error)}`, error);
+}
+
+/** What says nothing of the account is not the credential's fault. */
+function explainedNla(error: CredSspError, where: string, username: string): TargetError {
+  switch (error.code) {
+    case 'binding':
+      return new TargetError(
+        'target-certificate',
+        `${where} is not to be trusted: ${error.message}. An administrator must check it`,
+        error,
+      );
+    case 'protocol':
+    case 'not-supported':
+    case 'no-authority':
+      return new TargetError(
+        'target-unreachable',
+        `network level authentication with ${where} failed: ${error.message}`,
+        error,
+      );
+    default:
+      return new TargetError(
+        'target-auth-failed',
+        `${where} does not accept the credential of ${username}: ${error.message}`,
+        error,
+      );
+  }
 }

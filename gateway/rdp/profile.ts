@@ -4,15 +4,23 @@
  * gateway (UDP), nothing compressed so that it could not be seen.
  */
 import type { StaticChannel } from './accept.ts';
+import type { Side } from './channels/policy.ts';
 import type { ConfirmActive, DemandActive } from './pdu/activation.ts';
 import { type CapabilitySet, CapabilityType } from './pdu/capabilities.ts';
-import { ChannelOption, type ClientGccBlocks, EarlyCapability } from './pdu/gcc-client.ts';
+import { GeneralFlag } from './pdu/capability-base.ts';
+import { CacheFlag } from './pdu/capability-cache.ts';
+import { ChannelOption, type ClientGccBlocks, ClusterFlag, EarlyCapability } from './pdu/gcc-client.ts';
+import { DataType } from './pdu/share.ts';
 
-const REFUSED_EARLY_CAPABILITIES =
-  EarlyCapability.supportDynvcGfxProtocol |
-  EarlyCapability.supportNetcharAutodetect |
-  EarlyCapability.supportHeartbeatPdu |
-  EarlyCapability.supportSkipChannelJoin;
+/** Not RDPGFX, nothing that needs a message channel, no skipped joins; bits to come are unknown here. */
+const EARLY_CAPABILITIES =
+  EarlyCapability.supportErrInfoPdu |
+  EarlyCapability.want32BppSession |
+  EarlyCapability.supportStatusInfoPdu |
+  EarlyCapability.strongAsymmetricKeys |
+  EarlyCapability.validConnectionType |
+  EarlyCapability.supportMonitorLayoutPdu |
+  EarlyCapability.supportDynamicTimeZone;
 
 /** The client's blocks as the target is told of them. `selected`: the protocol that the target chose. */
 export function clientBlocksForTarget(
@@ -25,10 +33,11 @@ export function clientBlocksForTarget(
   return {
     core: {
       ...core,
-      ...(flags === undefined ? {} : { earlyCapabilityFlags: flags & ~REFUSED_EARLY_CAPABILITIES }),
+      ...(flags === undefined ? {} : { earlyCapabilityFlags: flags & EARLY_CAPABILITIES }),
       ...(core.serverSelectedProtocol === undefined ? {} : { serverSelectedProtocol: selected }),
     },
-    ...(cluster && { cluster }),
+    // The gateway logs on with a password, whatever the client has.
+    ...(cluster && { cluster: { ...cluster, flags: cluster.flags & ~ClusterFlag.redirectedSmartcard } }),
     security: { encryptionMethods: 0, extEncryptionMethods: 0 },
     channels: channels.map(({ name, options }) => ({
       name,
@@ -57,6 +66,7 @@ const LEFT_OUT: ReadonlySet<number> = new Set([
   CapabilityType.drawGdiPlus,
   CapabilityType.rail,
   CapabilityType.windowList,
+  CapabilityType.desktopComposition,
   CapabilityType.bitmapCodecs,
   CapabilityType.surfaceCommands,
   CapabilityType.frameAcknowledge,
@@ -74,6 +84,7 @@ const ORDER_SUPPORT_BYTES = 32;
 const ORDER_FLAGS = 30;
 const ORDER_EX_FLAGS = 66;
 const GENERAL_COMPRESSION_TYPES = 8;
+const GENERAL_EXTRA_FLAGS = 10;
 const GENERAL_COMPRESSION_LEVEL = 16;
 /** NEGOTIATEORDERSUPPORT and ZEROBOUNDSDELTASSUPPORT, which must be set (2.2.7.1.3). */
 const ORDER_FLAGS_KEPT = 0x000a;
@@ -87,19 +98,26 @@ function maskBody(type: number, body: Uint8Array): Uint8Array {
   const zero = (at: number, length: number): void => {
     own.fill(0, Math.min(at, own.length), Math.min(at + length, own.length));
   };
+  const clear = (at: number, bits: number): void => {
+    if (own.length >= at + 2) view.setUint16(at, view.getUint16(at, true) & ~bits, true);
+  };
   switch (type) {
     case CapabilityType.general:
       zero(GENERAL_COMPRESSION_TYPES, 2);
       zero(GENERAL_COMPRESSION_LEVEL, 2);
+      clear(GENERAL_EXTRA_FLAGS, GeneralFlag.autoReconnect);
       break;
     case CapabilityType.order:
-      if (own.length >= ORDER_FLAGS + 2)
-        view.setUint16(ORDER_FLAGS, view.getUint16(ORDER_FLAGS, true) & ORDER_FLAGS_KEPT, true);
+      clear(ORDER_FLAGS, 0xffff & ~ORDER_FLAGS_KEPT);
       zero(ORDER_SUPPORT, ORDER_SUPPORT_BYTES);
       zero(ORDER_EX_FLAGS, 2);
       break;
     case CapabilityType.input:
-      if (own.length >= 2) view.setUint16(0, view.getUint16(0, true) & ~REFUSED_INPUT, true);
+      clear(0, REFUSED_INPUT);
+      break;
+    case CapabilityType.bitmapCacheRev2:
+      // The list of persistent keys does not reach the target (relay.ts).
+      clear(0, CacheFlag.persistentKeysExpected);
       break;
     case CapabilityType.virtualChannel:
       // VCCAPS_NO_COMPR; the chunk size behind it stays.
@@ -112,4 +130,47 @@ function maskBody(type: number, body: Uint8Array): Uint8Array {
       break;
   }
   return own;
+}
+
+/**
+ * Share data PDUs that go on, as [MS-RDPBCGR] 2.2.8.1.1.1.2 lists them for each side. Others
+ * are dropped: a peer ignores what it does not know, so nothing that works misses them, and
+ * nothing passes that nobody here has looked at.
+ */
+const DATA_TYPES: Readonly<Record<Side, ReadonlySet<number>>> = {
+  // Without the list of persistent keys: the recorder would never see what the client has kept.
+  client: new Set([
+    DataType.synchronize,
+    DataType.control,
+    DataType.fontList,
+    DataType.input,
+    DataType.refreshRect,
+    DataType.suppressOutput,
+    DataType.shutdownRequest,
+    DataType.bitmapCacheError,
+    DataType.offscreenCacheError,
+    DataType.drawNineGridError,
+    DataType.drawGdiPlusError,
+  ]),
+  target: new Set([
+    DataType.synchronize,
+    DataType.control,
+    DataType.fontMap,
+    DataType.update,
+    DataType.pointer,
+    DataType.playSound,
+    DataType.shutdownDenied,
+    DataType.saveSessionInfo,
+    DataType.setKeyboardIndicators,
+    DataType.setKeyboardImeStatus,
+    DataType.setErrorInfo,
+    DataType.autoReconnectStatus,
+    DataType.statusInfo,
+    DataType.monitorLayout,
+  ]),
+};
+
+/** Whether `from` may send a share data PDU of this type. */
+export function dataTypeAllowed(from: Side, type: number): boolean {
+  return DATA_TYPES[from].has(type);
 }

@@ -4,8 +4,9 @@
  * recorder would not bear is changed: capabilities, channel data, keys of cached bitmaps.
  */
 import { type AcceptedClient, IO_CHANNEL, type StaticChannel } from './accept.ts';
-import { ChannelPolice } from './channels/police.ts';
+import { ChannelRelay } from './channel-relay.ts';
 import type { ChannelEvent, RdpChannelPolicy, Side } from './channels/policy.ts';
+import { checkUncompressed, checkUpdates, isRelease, leaves, readDataOf } from './checks.ts';
 import type { DialedTarget } from './dial.ts';
 import {
   decodeConfirmActive,
@@ -17,15 +18,17 @@ import { CapabilityType } from './pdu/capabilities.ts';
 import { PduError, Reader, Writer } from './pdu/cursor.ts';
 import { encodeErrorInfo } from './pdu/error-info.ts';
 import { readFastPathOutput } from './pdu/fast-path.ts';
-import { decodeFastPathInput, decodeSlowPathInput } from './pdu/input.ts';
-import { DisconnectReason, DomainPdu, domainPduOf, encodeDisconnectProviderUltimatum } from './pdu/mcs.ts';
+import { EarlyCapability } from './pdu/gcc-client.ts';
 import {
-  encodeSendDataIndication,
-  encodeSendDataRequest,
-  patchSendData,
-  readSendData,
-  type SendDataHeader,
-} from './pdu/mcs-data.ts';
+  decodeFastPathInput,
+  decodeSlowPathInput,
+  encodeFastPathInput,
+  encodeSlowPathInput,
+  type InputEvent,
+} from './pdu/input.ts';
+import { DisconnectReason, domainPduOf, encodeDisconnectProviderUltimatum } from './pdu/mcs.ts';
+import { encodeSendDataIndication, encodeSendDataRequest, patchSendData } from './pdu/mcs-data.ts';
+import { decodeSaveSessionInfo, encodeSaveSessionInfo, InfoType } from './pdu/save-session-info.ts';
 import {
   DataType,
   encodeShareControl,
@@ -34,10 +37,11 @@ import {
   readShareData,
   SERVER_CHANNEL_ID,
   type ShareControl,
+  type ShareData,
   ShareType,
 } from './pdu/share.ts';
 import { withData } from './pdu/x224.ts';
-import { confirmForTarget, demandForClient } from './profile.ts';
+import { confirmForTarget, dataTypeAllowed, demandForClient } from './profile.ts';
 import type { DesktopRecord } from './record.ts';
 import { Pause, type PduStream } from './stream.ts';
 
@@ -70,12 +74,14 @@ export class DesktopRelay {
   readonly #options: RelayOptions;
   readonly #front: PduStream;
   readonly #back: PduStream;
-  readonly #police: ChannelPolice;
-  /** The other leg's number of a static channel, and its name, by each leg's own number. */
-  readonly #fromClient = new Map<number, { name: string; other: number }>();
-  readonly #fromTarget = new Map<number, { name: string; other: number }>();
+  readonly #channels: ChannelRelay;
   #shareId = 0;
   #locked = false;
+  /** Types of data PDUs that were dropped, told of once. */
+  readonly #dropped = new Set<string>();
+  /** A leg left or broke the protocol: nothing is relayed any more. */
+  #stopped = false;
+  /** Both legs have heard that it is over. */
   #over = false;
   /** Something happened that counts against the idle limit; the owner clears it. */
   active = true;
@@ -86,13 +92,14 @@ export class DesktopRelay {
     this.#options = options;
     this.#front = options.front;
     this.#back = options.target.stream;
-    this.#police = new ChannelPolice(options.channels, options.policy);
-    for (const { name, id } of options.channels) {
-      const there = options.target.channels.get(name);
-      if (there === undefined) continue;
-      this.#fromClient.set(id, { name, other: there });
-      this.#fromTarget.set(there, { name, other: id });
-    }
+    const { front, target, channels, policy } = options;
+    this.#channels = new ChannelRelay({
+      front,
+      target,
+      channels,
+      policy,
+      onEvent: (event) => this.#tell(event),
+    });
   }
 
   /** From now on PDUs flow. */
@@ -104,14 +111,19 @@ export class DesktopRelay {
       congested ? this.#front.pause(Pause.congestion) : this.#front.resume(Pause.congestion);
     this.#front.onMalformed = (error) => this.#failed('client', error);
     this.#back.onMalformed = (error) => this.#failed('target', error);
-    this.#front.take((pdu) => this.#guard('client', pdu));
-    if (first !== undefined) this.#guard('target', first);
-    this.#back.take((pdu) => this.#guard('target', pdu));
+    this.#front.take((pdu) => this.#fromClientLeg(pdu));
+    if (first !== undefined) this.#fromTargetLeg(first);
+    this.#back.take((pdu) => this.#fromTargetLeg(pdu));
   }
 
-  /** Input is dropped while the session is locked; the picture goes on. */
+  /**
+   * Input is dropped while the session is locked, channel data waits; the picture goes on. Of
+   * the keyboard only releases pass, or what was held down would be so for the next key.
+   */
   set locked(locked: boolean) {
     this.#locked = locked;
+    if (locked) this.#channels.lock();
+    else this.#guard('client', () => this.#channels.unlock());
   }
 
   /**
@@ -121,7 +133,8 @@ export class DesktopRelay {
   abort(code: number): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.#shareId !== 0)
+    this.#stopped = true;
+    if (this.#shareId !== 0 && this.#readsErrorInfo())
       this.#toClient((writer) =>
         encodeShareData(
           writer,
@@ -136,22 +149,32 @@ export class DesktopRelay {
     this.#back.send(goodbye);
   }
 
-  #guard(from: Side, pdu: Uint8Array): void {
-    if (this.#over) return;
+  #readsErrorInfo(): boolean {
+    const flags = this.#options.client.blocks.core.earlyCapabilityFlags ?? 0;
+    return (flags & EarlyCapability.supportErrInfoPdu) !== 0;
+  }
+
+  #fromClientLeg(pdu: Uint8Array): void {
+    if (!this.#stopped) this.bytesFromClient += pdu.length;
+    this.#guard('client', () => this.#receiveFromClient(pdu));
+  }
+
+  #fromTargetLeg(pdu: Uint8Array): void {
+    if (!this.#stopped) this.bytesFromTarget += pdu.length;
+    this.#guard('target', () => this.#receiveFromTarget(pdu));
+  }
+
+  #guard(from: Side, receive: () => void): void {
+    if (this.#stopped) return;
     try {
-      if (from === 'client') {
-        this.bytesFromClient += pdu.length;
-        this.#receiveFromClient(pdu);
-      } else {
-        this.bytesFromTarget += pdu.length;
-        this.#receiveFromTarget(pdu);
-      }
+      receive();
     } catch (error) {
       this.#failed(from, error);
     }
   }
 
   #failed(from: Side, error: unknown): void {
+    this.#stopped = true;
     if (error instanceof PduError) this.#options.onProtocolError(from, error);
     else this.#options.onFault(error);
   }
@@ -160,54 +183,42 @@ export class DesktopRelay {
 
   #receiveFromTarget(pdu: Uint8Array): void {
     if (((pdu[0] ?? 0) & FAST_PATH_ACTION) === 0) {
-      this.#options.record.fastPath(pdu.subarray(readFastPathOutput(pdu)));
+      const updates = readFastPathOutput(pdu);
+      checkUpdates(pdu, updates);
+      this.#options.record.fastPath(pdu.subarray(updates));
       this.#front.send(pdu);
       return;
     }
-    const data = readSendData(pdu);
+    const data = readDataOf('target', pdu);
     if (data === undefined) return this.#goodbye('target', pdu);
-    if (data.channelId !== this.#options.target.ioChannel) return this.#channelFromTarget(pdu, data);
-    const control = readShareControl(pdu, data.dataOffset, data.dataOffset + data.dataLength);
+    if (data.channelId !== this.#options.target.ioChannel) return this.#channels.take('target', pdu, data);
+    const end = data.dataOffset + data.dataLength;
     // Servers may put several PDUs into one; each is judged by itself.
-    if (control.end < data.dataOffset + data.dataLength || this.#changes(control)) {
-      for (let at = data.dataOffset; at < data.dataOffset + data.dataLength; ) {
-        const each = readShareControl(pdu, at, data.dataOffset + data.dataLength);
-        this.#shareFromTarget(pdu, at, each);
-        at = each.end;
-      }
-      return;
+    for (let at = data.dataOffset; at < end; ) {
+      const control = readShareControl(pdu, at, end);
+      if (!this.#shareFromTarget(pdu, at, control)) {
+        // Dropped, or another has gone in its place.
+      } else if (control.end - at === data.dataLength) {
+        patchSendData(pdu, SERVER_CHANNEL_ID, IO_CHANNEL);
+        this.#front.send(pdu);
+      } else this.#toClient((writer) => writer.bytes(pdu.subarray(at, control.end)));
+      at = control.end;
     }
-    this.#recordShareData(pdu, control);
-    patchSendData(pdu, SERVER_CHANNEL_ID, IO_CHANNEL);
-    this.#front.send(pdu);
   }
 
-  /** Whether a PDU of this type does not go on as it came. */
-  #changes({ type }: ShareControl): boolean {
-    return type === ShareType.demandActive || type === ShareType.serverRedirection;
-  }
-
-  #shareFromTarget(pdu: Uint8Array, offset: number, control: ShareControl): void {
+  /** @returns whether the PDU goes on as it came */
+  #shareFromTarget(pdu: Uint8Array, offset: number, control: ShareControl): boolean {
     switch (control.type) {
-      case ShareType.demandActive: {
-        const demand = decodeDemandActive(new Reader(pdu, control.dataOffset, control.end));
-        this.#shareId = demand.shareId;
-        const bitmap = demand.capabilitySets.find(({ type }) => type === CapabilityType.bitmap)?.body;
-        if (bitmap === undefined || bitmap.length < BITMAP_CAPABILITY_BYTES)
-          throw new PduError('capabilitySets', control.dataOffset, 'have no bitmap set, so no desktop size');
-        const view = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.length);
-        this.#options.record.desktop(
-          view.getUint16(DESKTOP_WIDTH, true),
-          view.getUint16(DESKTOP_HEIGHT, true),
-          view.getUint16(PREFERRED_BITS, true),
-        );
-        this.#toClient((writer) =>
-          encodeShareControl(writer, ShareType.demandActive, SERVER_CHANNEL_ID, (body) =>
-            encodeDemandActive(body, demandForClient(demand)),
-          ),
-        );
-        return;
-      }
+      case ShareType.demandActive:
+        this.#activate(pdu, control);
+        return false;
+      case ShareType.deactivateAll:
+        return true;
+      case ShareType.data:
+        return this.#dataFromTarget(pdu, control, readShareData(pdu, control));
+      case ShareType.flow:
+        // Nobody has sent them for decades; a client would answer what the gateway refuses.
+        return false;
       case ShareType.serverRedirection:
         // It would take the client past the gateway.
         throw new PduError(
@@ -215,20 +226,75 @@ export class DesktopRelay {
           offset,
           'redirects the session to another host, which is not followed yet',
         );
-      default: {
-        this.#recordShareData(pdu, control);
-        this.#toClient((writer) => writer.bytes(pdu.subarray(offset, control.end)));
-      }
+      default:
+        throw new PduError('pduType', offset, `is ${control.type}, which servers do not send`);
     }
   }
 
-  #recordShareData(pdu: Uint8Array, control: ShareControl): void {
-    if (control.type !== ShareType.data) return;
-    const data = readShareData(pdu, control);
-    if (data.type !== DataType.update && data.type !== DataType.pointer) return;
-    if (data.compressedType !== 0)
-      throw new PduError('compressedType', control.dataOffset, 'says compressed, which was not negotiated');
-    this.#options.record.slowPath(data.type, pdu.subarray(data.dataOffset, control.end));
+  #activate(pdu: Uint8Array, control: ShareControl): void {
+    const demand = decodeDemandActive(new Reader(pdu, control.dataOffset, control.end));
+    this.#shareId = demand.shareId;
+    const bitmap = demand.capabilitySets.find(({ type }) => type === CapabilityType.bitmap)?.body;
+    if (bitmap === undefined || bitmap.length < BITMAP_CAPABILITY_BYTES)
+      throw new PduError('capabilitySets', control.dataOffset, 'have no bitmap set, so no desktop size');
+    const view = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.length);
+    this.#options.record.desktop(
+      view.getUint16(DESKTOP_WIDTH, true),
+      view.getUint16(DESKTOP_HEIGHT, true),
+      view.getUint16(PREFERRED_BITS, true),
+    );
+    this.#toClient((writer) =>
+      encodeShareControl(writer, ShareType.demandActive, SERVER_CHANNEL_ID, (body) =>
+        encodeDemandActive(body, demandForClient(demand)),
+      ),
+    );
+  }
+
+  /** @returns whether the PDU goes on as it came */
+  #dataFromTarget(pdu: Uint8Array, control: ShareControl, data: ShareData): boolean {
+    if (!this.#allowed('target', data.type)) return false;
+    checkUncompressed(data, control);
+    switch (data.type) {
+      case DataType.update:
+      case DataType.pointer:
+        this.#options.record.slowPath(data.type, pdu.subarray(data.dataOffset, control.end));
+        return true;
+      case DataType.saveSessionInfo:
+        return this.#savedSession(pdu, control, data);
+      default:
+        return true;
+    }
+  }
+
+  /**
+   * Who has logged on, or why not. The auto-reconnect cookie is a log-on at the target, so the
+   * client does not get it: with it, whoever reaches the target gets in without the gateway.
+   */
+  #savedSession(pdu: Uint8Array, control: ShareControl, { dataOffset, shareId }: ShareData): boolean {
+    const infoType = new Reader(pdu, dataOffset, control.end).u32le('infoType');
+    if (infoType < InfoType.logonExtended) return true;
+    const info = decodeSaveSessionInfo(new Reader(pdu, dataOffset, control.end));
+    if (info.kind !== 'extended' || info.autoReconnect === undefined) return true;
+    if (info.errors !== undefined)
+      this.#toClient((writer) =>
+        encodeShareData(
+          writer,
+          { type: DataType.saveSessionInfo, source: SERVER_CHANNEL_ID, shareId },
+          (body) => encodeSaveSessionInfo(body, { ...info, autoReconnect: undefined }),
+        ),
+      );
+    return false;
+  }
+
+  /** Whether a data PDU of this type goes on; the first of each that does not is told of. */
+  #allowed(from: Side, type: number): boolean {
+    if (dataTypeAllowed(from, type)) return true;
+    const what = `data PDU of type 0x${type.toString(16)} from the ${from}`;
+    // What clients send as a matter of course is nothing to tell of.
+    if (type !== DataType.bitmapCachePersistentList && !this.#dropped.has(what))
+      this.#tell({ kind: 'refused', what, reason: 'it is none that this side sends' });
+    this.#dropped.add(what);
+    return false;
   }
 
   #toClient(write: (writer: Writer) => void): void {
@@ -246,24 +312,29 @@ export class DesktopRelay {
 
   #receiveFromClient(pdu: Uint8Array): void {
     if (((pdu[0] ?? 0) & FAST_PATH_ACTION) === 0) {
-      this.active = true;
-      if (this.#locked) return;
-      for (const event of decodeFastPathInput(new Reader(pdu))) this.#options.record.input(event);
-      this.#back.send(pdu);
+      const events = decodeFastPathInput(new Reader(pdu));
+      const kept = this.#input(events);
+      if (kept.length === events.length) this.#back.send(pdu);
+      else if (kept.length > 0) {
+        const writer = new Writer();
+        encodeFastPathInput(writer, kept);
+        this.#back.send(writer.done());
+      }
       return;
     }
-    const data = readSendData(pdu);
+    const data = readDataOf('client', pdu);
     if (data === undefined) return this.#goodbye('client', pdu);
-    const { userId, ioChannel } = this.#options.target;
-    if (data.channelId !== IO_CHANNEL) return this.#channelFromClient(pdu, data);
+    if (data.channelId !== IO_CHANNEL) return this.#channels.take('client', pdu, data);
     const end = data.dataOffset + data.dataLength;
     const control = readShareControl(pdu, data.dataOffset, end);
+    if (control.type === ShareType.flow) return;
     if (control.end !== end)
       throw new PduError(
         'totalLength',
         data.dataOffset,
         'leaves room for another PDU, which clients do not send',
       );
+    const { userId, ioChannel } = this.#options.target;
     if (control.type === ShareType.confirmActive) {
       const confirm = decodeConfirmActive(new Reader(pdu, control.dataOffset, control.end));
       this.#toTarget((writer) =>
@@ -275,20 +346,43 @@ export class DesktopRelay {
     }
     if (control.type !== ShareType.data)
       throw new PduError('pduType', data.dataOffset, `is ${control.type}, which clients do not send`);
-    const share = readShareData(pdu, control);
-    // The recorder would never see pixels that the client has kept from another session.
-    if (share.type === DataType.bitmapCachePersistentList) return;
-    if (share.type === DataType.input) {
-      this.active = true;
-      if (this.#locked) return;
-      for (const event of decodeSlowPathInput(new Reader(pdu, share.dataOffset, control.end)))
-        this.#options.record.input(event);
-    }
+    if (!this.#dataFromClient(pdu, control, readShareData(pdu, control))) return;
     patchSendData(pdu, userId, ioChannel);
     // pduSource: who the target knows the client as.
     pdu[data.dataOffset + 4] = userId & 0xff;
     pdu[data.dataOffset + 5] = userId >> 8;
     this.#back.send(pdu);
+  }
+
+  /** @returns whether the PDU goes on */
+  #dataFromClient(pdu: Uint8Array, control: ShareControl, share: ShareData): boolean {
+    if (!this.#allowed('client', share.type)) return false;
+    checkUncompressed(share, control);
+    if (share.type !== DataType.input) return true;
+    const events = decodeSlowPathInput(new Reader(pdu, share.dataOffset, control.end));
+    const kept = this.#input(events);
+    if (kept.length === events.length) return true;
+    if (kept.length > 0)
+      this.#toTarget((writer) =>
+        encodeShareData(
+          writer,
+          { type: DataType.input, source: this.#options.target.userId, shareId: share.shareId },
+          (body) => encodeSlowPathInput(body, kept),
+        ),
+      );
+    return false;
+  }
+
+  /** Records input. @returns what of it goes on */
+  #input(events: readonly InputEvent[]): readonly InputEvent[] {
+    this.active = true;
+    const kept = this.#locked ? events.filter(isRelease) : events;
+    for (const event of kept) {
+      if (event.kind === 'relativeMouse')
+        throw new PduError('input event', 0, 'is a relative movement, which was not negotiated');
+      this.#options.record.input(event);
+    }
+    return kept;
   }
 
   #toTarget(write: (writer: Writer) => void): void {
@@ -299,57 +393,21 @@ export class DesktopRelay {
     this.#back.send(withData((pdu) => encodeSendDataRequest(pdu, { initiator, channelId, data })));
   }
 
-  // --- virtual channels ------------------------------------------------------------------
-
-  #channelFromClient(pdu: Uint8Array, data: SendDataHeader): void {
-    const channel = this.#fromClient.get(data.channelId);
-    // Data for a channel that policy left out, or that the target does not have.
-    if (channel === undefined || this.#locked) return;
-    this.#judged('client', channel.name, pdu, data);
-  }
-
-  #channelFromTarget(pdu: Uint8Array, data: SendDataHeader): void {
-    const channel = this.#fromTarget.get(data.channelId);
-    if (channel === undefined) return;
-    this.#judged('target', channel.name, pdu, data);
-  }
-
-  #judged(from: Side, name: string, pdu: Uint8Array, data: SendDataHeader): void {
-    const chunk = pdu.subarray(data.dataOffset, data.dataOffset + data.dataLength);
-    const verdict =
-      from === 'client' ? this.#police.fromClient(name, chunk) : this.#police.fromTarget(name, chunk);
-    for (const event of verdict.events) this.#tell(event);
-    for (const each of verdict.toClient) this.#sendChunk('client', name, each);
-    for (const each of verdict.toTarget) this.#sendChunk('target', name, each);
-  }
-
-  #sendChunk(to: Side, name: string, data: Uint8Array): void {
-    const { userId, channels } = this.#options.target;
-    if (to === 'target') {
-      const channelId = channels.get(name);
-      if (channelId !== undefined)
-        this.#back.send(
-          withData((pdu) => encodeSendDataRequest(pdu, { initiator: userId, channelId, data })),
-        );
-      return;
-    }
-    const channelId = this.#options.channels.find((each) => each.name === name)?.id;
-    if (channelId !== undefined)
-      this.#front.send(
-        withData((pdu) => encodeSendDataIndication(pdu, { initiator: SERVER_CHANNEL_ID, channelId, data })),
-      );
-  }
-
   #tell(event: ChannelEvent): void {
     this.#options.record.channel(event);
     if (event.kind === 'refused') this.#options.onRefusal(event.what, event.reason);
   }
 
+  /** A leg leaves; the other hears it in the one form that all understand. */
   #goodbye(from: Side, pdu: Uint8Array): void {
-    if (domainPduOf(pdu) !== DomainPdu.disconnectProviderUltimatum)
+    if (!leaves(from, pdu))
       throw new PduError('DomainMCSPDU', 7, `is choice ${domainPduOf(pdu)} in the middle of a session`);
+    this.#stopped = true;
+    this.#over = true;
     const other = from === 'client' ? this.#back : this.#front;
-    other.send(pdu);
+    other.send(
+      withData((writer) => encodeDisconnectProviderUltimatum(writer, DisconnectReason.userRequested)),
+    );
     this.#options.onGoodbye(from);
   }
 }

@@ -9,6 +9,8 @@ import { framePdu } from './pdu/tpkt.ts';
 /** Reading stops while any of these holds; a bit each. */
 export const Pause = { recorder: 1, congestion: 2, starting: 4 } as const;
 
+/** The pause that nobody ends: what follows a PDU that is none could be anything. */
+const MALFORMED = 0x100;
 /** Unsent bytes at which the other leg is paused. */
 const CONGESTED_BYTES = 1024 ** 2;
 /** Read and not asked for yet; the longest PDU of a handshake is 64 KiB. */
@@ -18,7 +20,7 @@ const LINGER_MS = 2_000;
 
 /** The connection ended while a PDU was waited for. */
 export class StreamClosedError extends Error {
-  override readonly name = 'StreamClosedError';
+  override readonly name: string = 'StreamClosedError';
 }
 
 /** Length of the first item in `bytes` from `offset` to `end`; undefined: more bytes are needed to tell. */
@@ -160,6 +162,7 @@ export class PduStream {
   }
 
   #read(chunk: Buffer): void {
+    if ((this.#pauses & MALFORMED) !== 0) return;
     const bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
     if (this.#onPdu === undefined) {
       // Kept beyond the call.
@@ -178,7 +181,7 @@ export class PduStream {
         at += length;
       }
     } catch (error) {
-      this.#socket.pause();
+      this.pause(MALFORMED);
       this.onMalformed(error);
       return;
     }

@@ -2,11 +2,17 @@
 import { hash } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
 import { checkServerIdentity, connect, type PeerCertificate, type SecureContext, TLSSocket } from 'node:tls';
+import { StreamClosedError } from './stream.ts';
 
 /** Earlier versions are broken; whoever needs them for an old target terminates them elsewhere. */
 export const MIN_TLS_VERSION = 'TLSv1.2';
 
-/** Takes the client's handshake. Rejects when it fails or the connection closes before its end. */
+/** The handshake failed, or the connection closed before its end; `message` says why, as far as it is known. */
+export class TlsHandshakeError extends StreamClosedError {
+  override readonly name = 'TlsHandshakeError';
+}
+
+/** Takes the client's handshake. @throws TlsHandshakeError */
 export function acceptTls(plain: Socket, context: SecureContext): Promise<TLSSocket> {
   const socket = new TLSSocket(plain, { isServer: true, secureContext: context });
   return handshake(socket, 'secure');
@@ -15,6 +21,7 @@ export function acceptTls(plain: Socket, context: SecureContext): Promise<TLSSoc
 /**
  * Opens TLS to a target. The certificate is not judged here, see {@link judgeCertificate}.
  * @param host as it was dialled: a name is sent as SNI (RFC 6066 §3)
+ * @throws TlsHandshakeError
  */
 export function dialTls(plain: Socket, host: string): Promise<TLSSocket> {
   const socket = connect({
@@ -29,11 +36,16 @@ export function dialTls(plain: Socket, host: string): Promise<TLSSocket> {
 function handshake(socket: TLSSocket, done: 'secure' | 'secureConnect'): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const fail = (error?: Error): void =>
-      reject(error ?? new Error('the connection was closed during the TLS handshake'));
-    socket.once('error', fail);
+      reject(
+        new TlsHandshakeError(
+          `the TLS handshake failed: ${error?.message ?? 'the connection was closed'}`,
+          error === undefined ? undefined : { cause: error },
+        ),
+      );
+    // It stays: an error before the owner listens would otherwise end the process.
+    socket.on('error', fail);
     socket.once('close', () => fail());
     socket.once(done, () => {
-      socket.removeListener('error', fail);
       socket.pause();
       resolve(socket);
     });
