@@ -60,6 +60,8 @@ export interface TargetAuthorization {
   readonly allow: readonly Capability[];
   readonly record: boolean;
   readonly keystrokes: boolean;
+  /** RDP: what is typed becomes `********`, names of keys stay. */
+  readonly maskKeystrokes: boolean;
   /** Bytes of each exec channel's streams that the recording keeps; `full`: all. */
   readonly execLimit: number | 'full';
   /** Milliseconds; undefined: no limit. */

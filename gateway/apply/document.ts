@@ -115,6 +115,9 @@ const policy = group({
   allow: z.array(oneOf(CAPABILITIES), wants('a list of what sessions may do')),
   record: flag.default(true),
   keystrokes: flag.default(true),
+  maskKeystrokes: flag
+    .default(false)
+    .describe('On desktops, which do not show whether a password is typed: keep only the names of keys'),
   reasonRequired: flag.default(false).describe('A person must say why'),
   maxSessions: z.int(wants(COUNT)).min(1, wants(COUNT)).optional().describe('Open sessions of one person'),
   maxDuration: duration.optional(),
@@ -150,7 +153,7 @@ export function documentJsonSchema(): object {
 
 /** Values at these keys are shown in errors; any other may be, or hold, a secret. */
 const SHOWN =
-  /\.(name|role|disabled|protocol|host|port|certificate|legacyAlgorithms|system|record|keystrokes|reasonRequired|maxSessions|maxDuration|idleTimeout|notBefore|notAfter|execLimit|from|to|timeZone|(users|accounts|allow|days)\[\d+\])$/;
+  /\.(name|role|disabled|protocol|host|port|certificate|legacyAlgorithms|system|record|keystrokes|maskKeystrokes|reasonRequired|maxSessions|maxDuration|idleTimeout|notBefore|notAfter|execLimit|from|to|timeZone|(users|accounts|allow|days)\[\d+\])$/;
 
 /**
  * Parses and checks the text.

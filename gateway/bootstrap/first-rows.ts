@@ -78,6 +78,7 @@ async function putDemo(tx: StoreTransaction, masterKey: MasterKey): Promise<void
     allow: ['shell', 'exec', 'sftp', 'scp'],
     record: true,
     keystrokes: true,
+    maskKeystrokes: false,
     reasonRequired: false,
     maxSessions: undefined,
     maxDuration: undefined,

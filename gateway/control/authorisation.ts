@@ -185,6 +185,7 @@ export class Authorisation {
         allow: policy.allow,
         record: policy.record,
         keystrokes: policy.keystrokes,
+        maskKeystrokes: policy.maskKeystrokes,
         execLimit: policy.execLimit,
         maxDuration: policy.maxDuration,
         idleTimeout: policy.idleTimeout,

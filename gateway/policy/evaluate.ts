@@ -19,6 +19,8 @@ export interface Policy {
   readonly allow: readonly Capability[];
   readonly record: boolean;
   readonly keystrokes: boolean;
+  /** On desktops: names of keys only, typed text as `********`. */
+  readonly maskKeystrokes: boolean;
   readonly reasonRequired: boolean;
   /** Sessions that one user may have open under this policy at the same time. */
   readonly maxSessions: number | undefined;

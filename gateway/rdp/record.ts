@@ -17,6 +17,8 @@ export interface DesktopRecordOptions {
   readonly recording: Recording | undefined;
   /** Policy logs keystrokes. */
   readonly keystrokes: boolean;
+  /** Policy keeps the names of keys only. */
+  readonly maskKeystrokes: boolean;
   /** `keyboardLayout` of the client's core data. */
   readonly keyboardLayout: number;
 }
@@ -33,7 +35,11 @@ export class DesktopRecord {
     this.#options = options;
     this.#recording = options.recording;
     if (options.keystrokes)
-      this.#keys = new RdpKeystrokeLog({ now: Date.now, layout: options.keyboardLayout, mask: 'prompts' });
+      this.#keys = new RdpKeystrokeLog({
+        now: Date.now,
+        layout: options.keyboardLayout,
+        mask: options.maskKeystrokes ? 'always' : 'never',
+      });
   }
 
   /** The target activated a desktop of this size. */

@@ -119,11 +119,12 @@ class RdpLegs implements SessionLegs {
   ): void {
     const [target, signals] = [this.#target, this.#signals];
     if (target === undefined || signals === undefined) throw new TypeError('a leg is missing');
-    const { sessionId, keystrokes, system } = authorization;
+    const { sessionId, keystrokes, maskKeystrokes, system } = authorization;
     this.#record = new DesktopRecord({
       sessionId,
       recording,
       keystrokes,
+      maskKeystrokes,
       keyboardLayout: this.#client.blocks.core.keyboardLayout,
     });
     const relay = new DesktopRelay({

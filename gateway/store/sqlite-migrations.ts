@@ -79,6 +79,10 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHO
     name: 'what was trusted on first use may be a certificate',
     sql: 'ALTER TABLE systems RENAME COLUMN pinned_host_key TO pinned',
   },
+  {
+    name: 'policies may mask what is typed on desktops',
+    sql: 'ALTER TABLE policies ADD COLUMN mask_keystrokes INTEGER NOT NULL DEFAULT 0',
+  },
 ];
 
 /**

@@ -76,6 +76,7 @@ const POLICIES = new Table<PolicyRow>('policies', {
   allow: json(isCapabilities),
   record: flag,
   keystrokes: flag,
+  maskKeystrokes: flag,
   reasonRequired: flag,
   maxSessions: optional(integer),
   maxDuration: optional(integer),

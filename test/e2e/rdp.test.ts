@@ -1,6 +1,6 @@
 /** Real RDP clients through the gateway to real servers, with a credential that the person never sees. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before } from 'node:test';
 import { Evidence } from '../support/evidence.ts';
@@ -16,7 +16,7 @@ import { type Gateway, startGateway } from '../support/gateway.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
 import { temporaryFolder } from '../support/temp.ts';
-import { type Display, startDisplay, typeText } from '../support/x11.ts';
+import { type Display, keyPress, startDisplay, typeText } from '../support/x11.ts';
 import { startXrdp, type Xrdp } from '../support/xrdp.ts';
 
 const NEEDS = [
@@ -49,7 +49,10 @@ before(async () => {
   ]);
   gateway = await startGateway({
     document: {
-      users: [{ name: 'alice', password: PASSWORD, role: 'requester' }],
+      users: [
+        { name: 'alice', password: PASSWORD, role: 'requester' },
+        { name: 'masked', password: PASSWORD, role: 'requester' },
+      ],
       systems: [
         { name: 'win01', protocol: 'rdp', host: xrdp.host, port: xrdp.port, certificate: xrdp.fingerprint },
         {
@@ -73,6 +76,13 @@ before(async () => {
           allow: ['desktop'],
           record: true,
           keystrokes: true,
+        },
+        {
+          name: 'masked',
+          users: ['masked'],
+          accounts: ['*'],
+          allow: ['desktop'],
+          maskKeystrokes: true,
         },
       ],
     },
@@ -122,6 +132,31 @@ for (const [name, start] of [
   });
 }
 
+testWith(NEEDS, 'where policy masks what is typed, no file of the gateway holds it', async () => {
+  client = xfreerdp(opening({ user: `masked+${xrdp.account.name}+win01` }));
+  const window = await client.window();
+  await xrdp.ready();
+  await typeText(display, window, 'read -rs x; printf %s "$x" | wc -c > ~/length\n');
+  await typeText(display, window, 'unseenZx81\n');
+  const file = join(xrdp.account.home, 'length');
+  await until('the length of what was typed', () =>
+    existsSync(file) && readFileSync(file, 'utf8') === '10\n' ? true : undefined,
+  );
+  const { id } = await evidence.session('masked', 'active');
+  await client.stop();
+  await until('the session ends, sealed', async () =>
+    (await evidence.sessions()).find((row) => row.id === id && row.sealed),
+  );
+  assert.match(await evidence.keystrokes(id), /\*{8}<Enter>/);
+  const exported = await gateway.sallyport(['recordings', 'export', id, '--format', 'jsonl']);
+  assert.ok(!exported.text.includes('unseen'), 'the recording');
+  for (const entry of readdirSync(gateway.dataDir, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    assert.ok(!readFileSync(path).includes('unseenZx81'), path);
+  }
+});
+
 testWith(NEEDS, 'a target that wants NLA is logged on to, its certificate pinned on first use', async () => {
   client = xfreerdp(opening({ user: 'alice+operator+nla01', extra: ['/network:lan'] }));
   const window = await client.window();
@@ -137,8 +172,11 @@ testWith(NEEDS, 'a target that wants NLA is logged on to, its certificate pinned
 
 testWith(NEEDS, 'a credential that an NLA target refuses ends the session with the reason', async () => {
   client = xfreerdp(opening({ user: 'alice+wrong+nla01' }));
-  await client.exited;
+  const window = await client.window();
   const { endCode, endReason } = await evidence.session('alice', 'ended');
   assert.equal(endCode, 'target-auth-failed');
   assert.match(endReason ?? '', /nla01 .* does not accept the credential of wrong/);
+  // The person has read it.
+  await keyPress(display, window, 'Return');
+  await client.exited;
 });

@@ -139,6 +139,7 @@ describe('apply', () => {
       allow: ['shell', 'exec', 'sftp', 'scp', 'local-forward'],
       record: true,
       keystrokes: true,
+      maskKeystrokes: false,
       reasonRequired: false,
       maxSessions: 5,
       maxDuration: 8 * 3_600_000,

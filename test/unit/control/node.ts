@@ -163,6 +163,7 @@ export async function putPolicy(
     allow: ['shell', 'exec'],
     record: true,
     keystrokes: true,
+    maskKeystrokes: false,
     reasonRequired: false,
     maxSessions: undefined,
     maxDuration: 8 * 3_600_000,

@@ -77,6 +77,7 @@ test('a session from decision to end: its row and its audit trail', async (t) =>
     allow: ['shell', 'exec'],
     record: true,
     keystrokes: true,
+    maskKeystrokes: false,
     execLimit: 'full',
     maxDuration: 8 * 3_600_000,
     idleTimeout: 900_000,

@@ -18,6 +18,7 @@ function policy(name: string, change: Partial<Policy> = {}): Policy {
     allow: ['shell'],
     record: true,
     keystrokes: true,
+    maskKeystrokes: false,
     reasonRequired: false,
     maxSessions: undefined,
     maxDuration: undefined,

@@ -147,6 +147,7 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
         allow: ['shell', 'sftp'],
         record: true,
         keystrokes: false,
+        maskKeystrokes: true,
         reasonRequired: true,
         maxSessions: 5,
         maxDuration: 28_800_000,
