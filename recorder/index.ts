@@ -50,3 +50,7 @@ export type { ReplayOptions } from './replay/channel.ts';
 export { exportJsonLines } from './replay/json-lines.ts';
 export { type PlayOptions, play } from './replay/play.ts';
 export { exportText } from './replay/text.ts';
+export { type DesktopSurvey, surveyDesktop } from './video/desktop-player.ts';
+export { VideoError } from './video/error.ts';
+export { exportMp4, type VideoOptions } from './video/mp4.ts';
+export { exportPng, type PictureOptions } from './video/picture.ts';

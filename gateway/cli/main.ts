@@ -1,6 +1,6 @@
 /** The command line: `sallyport COMMAND`. */
 import { Command, CommanderError } from 'commander';
-import { ArchiveError, ContainerError } from '../../recorder/index.ts';
+import { ArchiveError, ContainerError, VideoError } from '../../recorder/index.ts';
 import { VaultError } from '../../vault-client/index.ts';
 import { ConfigurationError, configJsonSchema } from '../config/config.ts';
 import { StoreError } from '../store/errors.ts';
@@ -45,7 +45,15 @@ try {
 
 /** Errors that say what is wrong and what to do speak for themselves; others show their stack. */
 function textOf(error: unknown): string {
-  const known = [ArchiveError, ConfigurationError, ContainerError, StoreError, UsageError, VaultError];
+  const known = [
+    ArchiveError,
+    ConfigurationError,
+    ContainerError,
+    StoreError,
+    UsageError,
+    VaultError,
+    VideoError,
+  ];
   if (known.some((type) => error instanceof type)) return (error as Error).message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

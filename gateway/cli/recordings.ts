@@ -1,28 +1,17 @@
 /** `sallyport recordings`: list, replay, export and prove what was recorded. */
 import type { KeyObject } from 'node:crypto';
-import { createWriteStream, existsSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import type { Command } from 'commander';
 import {
-  ArchiveError,
   ContainerError,
-  exportCast,
-  exportJsonLines,
-  exportText,
-  loadIdentities,
   openArchive,
-  openRecording,
   play,
   type RecordingReader,
+  surveyDesktop,
   verifyRecording,
 } from '../../recorder/index.ts';
-import { auditRow } from '../audit/events.ts';
 import { signingKeysIn } from '../bootstrap/keys.ts';
-import type { Config } from '../config/config.ts';
 import type { SessionRow, Store } from '../store/port.ts';
-import { configOf, openStore, operator, withCommon } from './common.ts';
+import { configOf, openStore, withCommon } from './common.ts';
 import {
   bytesText,
   durationText,
@@ -33,16 +22,18 @@ import {
   timeText,
   UsageError,
 } from './output.ts';
+import { addExport } from './recordings-export.ts';
+import {
+  audit,
+  type CommonOptions,
+  channelOption,
+  identitiesOf,
+  numberOption,
+  openOne,
+  withIdentity,
+  writeAll,
+} from './recordings-open.ts';
 import { findSession } from './sessions.ts';
-
-interface CommonOptions {
-  readonly config?: string;
-  readonly json?: boolean;
-  readonly identity?: string;
-}
-
-const FORMATS = { cast: exportCast, txt: exportText, jsonl: exportJsonLines } as const;
-type Format = keyof typeof FORMATS;
 
 export function addRecordings(program: Command): void {
   const recordings = program.command('recordings').description('list, replay, export and verify recordings');
@@ -97,6 +88,8 @@ export function addRecordings(program: Command): void {
       await using opened = await openOne(id, options, false);
       const { reader, session } = opened;
       const manifest = reader.manifest();
+      const desktop = await desktopOf(reader);
+      const duration = manifest?.duration ?? desktop?.duration;
       const fields = {
         id: session.id,
         state: manifest === undefined ? `truncated at segment ${reader.truncatedAt}` : 'sealed',
@@ -106,7 +99,8 @@ export function addRecordings(program: Command): void {
         policy: session.policy,
         node: reader.header().node,
         started: new Date(reader.header().startedAt).toISOString(),
-        duration: manifest === undefined ? undefined : durationText(manifest.duration / 1000),
+        duration: duration === undefined ? undefined : durationText(duration / 1000),
+        resolution: desktop?.resolution,
         segments: manifest?.segments,
         events: manifest?.events,
         bytes: session.recordedBytes,
@@ -128,6 +122,12 @@ export function addRecordings(program: Command): void {
       async (id: string, options: CommonOptions & { speed: string; maxIdle: string; channel?: string }) => {
         const speed = numberOption('--speed', options.speed);
         await using opened = await openOne(id, options, true);
+        if (opened.reader.header().protocol === 'rdp')
+          throw new UsageError(
+            `session ${opened.session.id} is a desktop, which a terminal cannot show: export it as a video ` +
+              `(sallyport recordings export ${opened.session.id} --format mp4 --output FILE.mp4) ` +
+              'or a picture of it (--format png --at TIME)',
+          );
         await opened.audit('recording.played', {});
         const stop = new AbortController();
         process.once('SIGINT', () => stop.abort());
@@ -142,26 +142,7 @@ export function addRecordings(program: Command): void {
       },
     );
 
-  withIdentity(recordings.command('export').description('write a recording in a standard format'))
-    .requiredOption(
-      '--format <format>',
-      'cast (asciicast v2), txt (what the screen was sent), jsonl (every event)',
-    )
-    .option('--output <file>', 'where to write (default: standard output)')
-    .option('--channel <number>', 'which channel of the session')
-    .action(
-      async (id: string, options: CommonOptions & { format: string; output?: string; channel?: string }) => {
-        if (!(options.format in FORMATS))
-          throw new UsageError(`--format: ${options.format} is none of ${Object.keys(FORMATS).join(', ')}`);
-        await using opened = await openOne(id, options, true);
-        await opened.audit('recording.exported', { format: options.format });
-        const chunks = FORMATS[options.format as Format](opened.reader, channelOption(options.channel));
-        const bytes = await writeTo(options.output, chunks);
-        if (options.json === true) printJson({ id: opened.session.id, format: options.format, bytes });
-        else if (options.output !== undefined)
-          process.stdout.write(`${options.output}: ${bytesText(bytes)} of session ${opened.session.id}\n`);
-      },
-    );
+  addExport(recordings);
 
   withIdentity(
     recordings.command('verify').description('prove that a recording is whole and unaltered'),
@@ -186,72 +167,22 @@ export function addRecordings(program: Command): void {
   });
 }
 
-function withIdentity(command: Command): Command {
-  return withCommon(command.argument('<id>', 'session id, or a unique beginning or end of it')).option(
-    '--identity <file>',
-    'age identity that opens the archive (default: SALLYPORT_IDENTITY, then the one of the data folder)',
-  );
-}
-
-interface Opened extends AsyncDisposable {
-  readonly session: SessionRow;
-  readonly reader: RecordingReader;
-  /** The commands that were typed, oldest first; `at` is ms since the epoch. */
-  commands(): Promise<readonly { readonly at: number; readonly text: string }[]>;
-  audit(code: 'recording.played' | 'recording.exported', detail: Record<string, string>): Promise<void>;
-}
-
-async function openOne(id: string, options: CommonOptions, decrypt: boolean): Promise<Opened> {
-  const config = configOf(options.config);
-  const store = await openStore(options.config);
+/** What a desktop's recording shows: the sizes that it had, µs. Undefined: it is none, or cannot be read. */
+async function desktopOf(
+  reader: RecordingReader,
+): Promise<{ readonly resolution: string; readonly duration: number } | undefined> {
+  if (reader.header().protocol !== 'rdp') return undefined;
   try {
-    const session = await findSession(store, id);
-    if (!session.recorded) throw new UsageError(`session ${session.id} was not recorded: its policy says so`);
-    const identities = await identitiesOf(config, options.identity, decrypt);
-    const reader = await openRecording(openArchive(config.archive.url), session.id, identities);
+    const { sizes, duration } = await surveyDesktop(reader);
     return {
-      session,
-      reader,
-      async commands() {
-        const rows = await store.keystrokes(session.id, 'command');
-        return rows.map(({ at, text }) => ({ at, text })).sort((a, b) => a.at - b.at);
-      },
-      audit: (code, detail) => audit(store, config, session, code, detail),
-      async [Symbol.asyncDispose]() {
-        await reader.close();
-        await store.close();
-      },
+      resolution: sizes.map(({ width, height }) => `${width}x${height}`).join(', ') || 'none',
+      duration,
     };
   } catch (error) {
-    await store.close();
-    if (error instanceof ArchiveError || error instanceof ContainerError) throw new UsageError(error.message);
+    // Without an identity the rest can be shown all the same; what is damaged, `verify` tells.
+    if (error instanceof ContainerError) return undefined;
     throw error;
   }
-}
-
-async function audit(
-  store: Store,
-  config: Config,
-  session: SessionRow,
-  code: 'recording.played' | 'recording.exported' | 'recording.verified',
-  detail: Record<string, string | boolean>,
-): Promise<void> {
-  const { name } = config.node;
-  await store.insertAudit(auditRow({ node: name, code, actor: operator(), sessionId: session.id, detail }));
-}
-
-/** The identity given, the environment's, or the one that the first run left on the node. */
-async function identitiesOf(
-  config: Config,
-  file: string | undefined,
-  needed: boolean,
-): Promise<readonly string[]> {
-  if (file !== undefined) return await loadIdentities(`file:${file}`);
-  if (process.env['SALLYPORT_IDENTITY'] !== undefined) return await loadIdentities('env:SALLYPORT_IDENTITY');
-  const local = join(config.node.dataDir, 'keys', 'archive.identity');
-  if (existsSync(local)) return await loadIdentities(`file:${local}`);
-  if (!needed) return [];
-  throw new UsageError(`no archive identity at ${local}: give --identity FILE or set SALLYPORT_IDENTITY`);
 }
 
 /** Public halves of the keys that this node has signed with, by key id. */
@@ -264,16 +195,6 @@ function stateOf(row: SessionRow): string {
   return row.sealed ? 'sealed' : 'unsealed';
 }
 
-function channelOption(channel: string | undefined): { channel?: number } {
-  return channel === undefined ? {} : { channel: numberOption('--channel', channel) };
-}
-
-function numberOption(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value < 0) throw new UsageError(`${name}: ${text} is not a number`);
-  return value;
-}
-
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -281,28 +202,5 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
-  });
-}
-
-async function writeTo(
-  file: string | undefined,
-  chunks: AsyncIterable<Uint8Array | string>,
-): Promise<number> {
-  const out = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
-  let bytes = 0;
-  for await (const chunk of chunks) {
-    bytes += Buffer.byteLength(chunk);
-    await writeAll(out, chunk);
-  }
-  if (file !== undefined) {
-    out.end();
-    await finished(out);
-  }
-  return bytes;
-}
-
-function writeAll(out: Writable, chunk: Uint8Array | string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    out.write(chunk, (error) => (error ? reject(error) : resolve()));
   });
 }

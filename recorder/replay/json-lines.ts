@@ -6,10 +6,16 @@ import type { ReplayOptions } from './channel.ts';
 /** By number: the names of {@link EventKind}. */
 const KIND_NAMES = new Map<EventKind, string>(Object.entries(EventKind).map(([name, kind]) => [kind, name]));
 
+/** pointerFlags, x and y of a mouse event. */
+const MOUSE_BYTES = 6;
+
+/** Payloads that are never text, even where their bytes happen to be some. */
+const BINARY: ReadonlySet<EventKind> = new Set([EventKind.fastPathOutput, EventKind.slowPathOutput]);
+
 /**
  * Every event (of one channel, when given) as a JSON line with its line end: `at` (µs since
  * the start), `time` (ISO 8601), `kind`, `channel`, and the payload as `data` (an object),
- * `text` (bytes that are UTF-8) or `base64` (bytes that are not).
+ * `text` (bytes that are UTF-8) or `base64` (bytes that are not). A mouse event's `data` has `flags`, `x`, `y`.
  */
 export async function* exportJsonLines(
   reader: RecordingReader,
@@ -30,6 +36,13 @@ export async function* exportJsonLines(
 }
 
 function payloadFields(event: RecordingEvent): Readonly<Record<string, unknown>> {
+  if (event.kind === EventKind.mouse && event.payload.length >= MOUSE_BYTES) {
+    const view = new DataView(event.payload.buffer, event.payload.byteOffset, MOUSE_BYTES);
+    return {
+      data: { flags: view.getUint16(0, true), x: view.getUint16(2, true), y: view.getUint16(4, true) },
+    };
+  }
+  if (BINARY.has(event.kind)) return { base64: Buffer.from(event.payload).toString('base64') };
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(event.payload);

@@ -20,6 +20,7 @@ const PACKAGES = {
   xauth: '/usr/bin/xauth',
   xvfb: '/usr/bin/Xvfb',
   'x11-utils': '/usr/bin/xdpyinfo',
+  'x11-xserver-utils': '/usr/bin/xrandr',
   socat: '/usr/bin/socat',
   'netcat-openbsd': '/bin/nc.openbsd',
   tmux: '/usr/bin/tmux',
@@ -35,6 +36,7 @@ const PACKAGES = {
   imagemagick: '/usr/bin/convert-im6.q16',
   xclip: '/usr/bin/xclip',
   fuse3: '/usr/bin/fusermount3',
+  ffmpeg: '/usr/bin/ffprobe',
 } as const;
 export type Package = keyof typeof PACKAGES;
 

@@ -1,0 +1,153 @@
+/** `sallyport recordings export`: a recording as a file that other programs read. */
+import { createWriteStream } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import type { Command } from 'commander';
+import {
+  exportCast,
+  exportJsonLines,
+  exportMp4,
+  exportPng,
+  exportText,
+  type RecordingHeader,
+  type RecordingReader,
+} from '../../recorder/index.ts';
+import { bytesText, durationText, printJson, UsageError } from './output.ts';
+import {
+  type CommonOptions,
+  channelOption,
+  numberOption,
+  openOne,
+  withIdentity,
+  writeAll,
+} from './recordings-open.ts';
+
+interface ExportOptions extends CommonOptions {
+  readonly format: string;
+  readonly output?: string;
+  readonly channel?: string;
+  readonly at?: string;
+}
+
+interface Part {
+  readonly channel?: number;
+  /** µs since the start. */
+  readonly at?: number;
+}
+type Export = (reader: RecordingReader, part: Part) => AsyncIterable<Uint8Array | string>;
+
+/** What a recording can become, by its protocol. */
+const FORMATS: Readonly<Record<RecordingHeader['protocol'], Readonly<Record<string, Export>>>> = {
+  ssh: {
+    cast: exportCast,
+    txt: exportText,
+    jsonl: exportJsonLines,
+  },
+  rdp: {
+    mp4: (reader) => withProgress((onProgress) => exportMp4(reader, { onProgress })),
+    png: exportPng,
+    jsonl: exportJsonLines,
+  },
+};
+const KNOWN = [...new Set(Object.values(FORMATS).flatMap((formats) => Object.keys(formats)))];
+/** Formats that are no text: a terminal would only beep. */
+const BINARY = ['mp4', 'png'];
+
+export function addExport(recordings: Command): void {
+  withIdentity(recordings.command('export').description('write a recording in a standard format'))
+    .requiredOption(
+      '--format <format>',
+      'SSH: cast (asciicast v2), txt (what the screen was sent); desktops: mp4 (video), ' +
+        'png (a picture); jsonl (every event)',
+    )
+    .option('--output <file>', 'where to write (default: standard output)')
+    .option('--channel <number>', 'which channel of the session')
+    .option('--at <time>', 'png: the moment, as 83.5, 1:23 or 00:01:23 from the start (default: the end)')
+    .action(async (id: string, options: ExportOptions) => {
+      const { format, output } = options;
+      if (!KNOWN.includes(format)) throw new UsageError(`--format: ${format} is none of ${KNOWN.join(', ')}`);
+      if (options.at !== undefined && format !== 'png')
+        throw new UsageError('--at: only a picture is of one moment, add --format png');
+      if (output === undefined && BINARY.includes(format) && process.stdout.isTTY)
+        throw new UsageError(`--output: ${format} is nothing for a terminal, name a file`);
+      const part: Part = {
+        ...channelOption(options.channel),
+        ...(options.at === undefined ? {} : { at: timeOption('--at', options.at) }),
+      };
+      await using opened = await openOne(id, options, true);
+      const { protocol } = opened.reader.header();
+      const toFormat = FORMATS[protocol][format];
+      if (toFormat === undefined)
+        throw new UsageError(
+          `--format: session ${opened.session.id} is ${protocol === 'ssh' ? 'an SSH session' : 'a desktop'}, ` +
+            `which becomes ${Object.keys(FORMATS[protocol]).join(', ')}, not ${format}`,
+        );
+      await opened.audit('recording.exported', { format });
+      const bytes = await writeTo(output, toFormat(opened.reader, part));
+      if (options.json === true) printJson({ id: opened.session.id, format, bytes });
+      else if (output !== undefined)
+        process.stdout.write(`${output}: ${bytesText(bytes)} of session ${opened.session.id}\n`);
+    });
+}
+
+/**
+ * Microseconds of `83`, `83.5`, `1:23` or `00:01:23`.
+ *
+ * @throws UsageError: it is no such time
+ */
+function timeOption(name: string, text: string): number {
+  if (!/^(?:\d+:){0,2}\d+(?:\.\d+)?$/.test(text))
+    throw new UsageError(`${name}: ${text} is no time, give it as 83.5, 1:23 or 00:01:23`);
+  const seconds = text.split(':').reduce((sum, part) => sum * 60 + numberOption(name, part), 0);
+  return Math.round(seconds * 1_000_000);
+}
+
+/** How often the bar is drawn, ms. */
+const BAR_MS = 100;
+const BAR_CELLS = 30;
+
+/** A bar on standard error while an export runs; none where that is no terminal. */
+async function* withProgress<Chunk>(
+  start: (onProgress: (at: number, duration: number) => void) => AsyncIterable<Chunk>,
+): AsyncGenerator<Chunk, void, void> {
+  const { stderr } = process;
+  let drawnAt = 0;
+  const draw = (at: number, duration: number): void => {
+    const now = performance.now();
+    if (!stderr.isTTY || now - drawnAt < BAR_MS) return;
+    drawnAt = now;
+    const part = duration === 0 ? 1 : at / duration;
+    const bar = '#'.repeat(Math.floor(part * BAR_CELLS)).padEnd(BAR_CELLS, '.');
+    const percent = String(Math.floor(part * 100)).padStart(3);
+    stderr.write(
+      `\r[${bar}] ${percent} %  ${durationText(at / 1000)} of ${durationText(duration / 1000)}\x1b[K`,
+    );
+  };
+  try {
+    yield* start(draw);
+  } finally {
+    if (drawnAt > 0) stderr.write('\r\x1b[K');
+  }
+}
+
+/** Writes everything; the file is made when there is something to write. Resolves with the bytes. */
+async function writeTo(
+  file: string | undefined,
+  chunks: AsyncIterable<Uint8Array | string>,
+): Promise<number> {
+  let bytes = 0;
+  let out: Writable | undefined;
+  const open = (): Writable =>
+    file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
+  for await (const chunk of chunks) {
+    bytes += Buffer.byteLength(chunk);
+    out ??= open();
+    await writeAll(out, chunk);
+  }
+  out ??= open();
+  if (file !== undefined) {
+    out.end();
+    await finished(out);
+  }
+  return bytes;
+}

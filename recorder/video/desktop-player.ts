@@ -1,0 +1,132 @@
+/** An RDP recording as pictures over time. */
+import type { RecordingReader } from '../container/reader.ts';
+import { EventKind, type RecordingEvent } from '../format/event.ts';
+import { jsonPayload } from '../replay/channel.ts';
+import { type Framebuffer, type PointerShape, Screen, ScreenError } from '../screen/index.ts';
+
+/** Time between two frames, µs: 25 a second, as fast as a person follows a desktop. */
+export const FRAME_TIME = 40_000;
+
+/** PTRFLAGS_HWHEEL and PTRFLAGS_WHEEL ([MS-RDPBCGR] 2.2.8.1.1.3.1.1.3): clients send no place with these. */
+const WHEELS = 0x0400 | 0x0200;
+
+/** What the picture is made of, to tell whether it changed. */
+interface Shown {
+  readonly framebuffer: Framebuffer;
+  readonly visible: boolean;
+  readonly shape: PointerShape;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Follows a recording's events on a screen. */
+export class DesktopPlayer {
+  #screen: Screen | undefined;
+  #shown: Shown | undefined;
+
+  /** Undefined until the first desktop. Its problems say what could not be followed. */
+  get screen(): Screen | undefined {
+    return this.#screen;
+  }
+
+  apply(event: RecordingEvent): void {
+    const { payload } = event;
+    switch (event.kind) {
+      case EventKind.desktop:
+        return this.#activate(payload);
+      case EventKind.fastPathOutput:
+        return this.#screen?.fastPath(payload);
+      case EventKind.slowPathOutput:
+        if (payload[0] !== undefined) this.#screen?.slowPath(payload[0], payload.subarray(1));
+        return;
+      case EventKind.mouse:
+        return this.#moveMouse(payload);
+    }
+  }
+
+  /** Whether the picture, its pointer included, is another than at the last call. */
+  takeChange(): boolean {
+    const screen = this.#screen;
+    if (screen === undefined) return false;
+    const { framebuffer, pointer } = screen;
+    const { visible, shape, x, y } = pointer;
+    const drawn = screen.takeDirty() !== undefined;
+    const last = this.#shown;
+    this.#shown = { framebuffer, visible, shape, x, y };
+    if (drawn || last === undefined || last.framebuffer !== framebuffer || last.visible !== visible)
+      return true;
+    return visible && (last.shape !== shape || last.x !== x || last.y !== y);
+  }
+
+  #activate(payload: Uint8Array): void {
+    const { width, height, bitsPerPixel } = jsonPayload(payload);
+    if (typeof width !== 'number' || typeof height !== 'number' || typeof bitsPerPixel !== 'number') return;
+    if (this.#screen !== undefined) return this.#screen.resize(width, height, bitsPerPixel);
+    try {
+      this.#screen = new Screen(width, height, bitsPerPixel);
+    } catch (error) {
+      // A size that no desktop has: nothing of it can be shown.
+      if (!(error instanceof ScreenError)) throw error;
+    }
+  }
+
+  /** pointerFlags, x, y: uint16, little-endian. */
+  #moveMouse(payload: Uint8Array): void {
+    if (payload.length < 6) return;
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+    if ((view.getUint16(0, true) & WHEELS) !== 0) return;
+    this.#screen?.pointer.moveTo(view.getUint16(2, true), view.getUint16(4, true));
+  }
+}
+
+export interface DesktopFrame {
+  /** µs since the recording's start, a multiple of {@link FRAME_TIME}. */
+  readonly at: number;
+  /** As it is at that time; valid until the next frame is asked for. */
+  readonly screen: Screen;
+}
+
+/**
+ * The frames of a recording: one at each multiple of {@link FRAME_TIME} at which the picture is another
+ * than at the frame before, and none in between. Rejects with {@link ContainerError} at an altered segment.
+ */
+export async function* desktopFrames(reader: RecordingReader): AsyncGenerator<DesktopFrame, void, void> {
+  const player = new DesktopPlayer();
+  let due: number | undefined;
+  for await (const event of reader.events()) {
+    if (due !== undefined && event.at > due) {
+      const { screen } = player;
+      if (screen !== undefined && player.takeChange()) yield { at: due, screen };
+      due = undefined;
+    }
+    player.apply(event);
+    due ??= Math.ceil(event.at / FRAME_TIME) * FRAME_TIME;
+  }
+  const { screen } = player;
+  if (due !== undefined && screen !== undefined && player.takeChange()) yield { at: due, screen };
+}
+
+/** What a recording shows, known without painting it. */
+export interface DesktopSurvey {
+  /** The sizes that the desktop had, in their order, pixels. */
+  readonly sizes: readonly { readonly width: number; readonly height: number }[];
+  /** µs from the start to the last event. */
+  readonly duration: number;
+}
+
+/** Reads through a recording. Rejects with {@link ContainerError} at an altered segment. */
+export async function surveyDesktop(reader: RecordingReader): Promise<DesktopSurvey> {
+  const player = new DesktopPlayer();
+  const sizes: { width: number; height: number }[] = [];
+  let duration = 0;
+  for await (const event of reader.events()) {
+    duration = event.at;
+    if (event.kind !== EventKind.desktop) continue;
+    player.apply(event);
+    if (player.screen === undefined) continue;
+    const { width, height } = player.screen.framebuffer;
+    const last = sizes.at(-1);
+    if (width !== last?.width || height !== last.height) sizes.push({ width, height });
+  }
+  return { sizes, duration };
+}
