@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { openArchive } from '../../recorder/index.ts';
 import { openNode } from '../bootstrap/bootstrap.ts';
 import type { Config } from '../config/config.ts';
+import { probeDesktop } from '../rdp/probe.ts';
 import { readHostKey } from '../ssh/host-key.ts';
 import type { Store, SystemRow } from '../store/port.ts';
 import { configOf, withCommon } from './common.ts';
@@ -79,7 +80,7 @@ async function checkStore(config: Config): Promise<readonly Finding[]> {
 
 async function checkSystem(system: SystemRow, config: Config): Promise<Finding> {
   return await finding(`system ${system.name}`, async () => {
-    if (system.protocol !== 'ssh') return 'not checked: only SSH is';
+    if (system.protocol === 'rdp') return await checkDesktop(system, config);
     const pinned = system.hostKey === 'trust-on-first-use' ? system.pinned : system.hostKey;
     const shown = await readHostKey({
       host: system.host,
@@ -96,6 +97,23 @@ async function checkSystem(system: SystemRow, config: Config): Promise<Finding> 
       throw new Error(`${where} shows another host key than the pinned one: ${shown}`);
     return `${where} is reachable and shows the pinned host key`;
   });
+}
+
+async function checkDesktop(system: SystemRow, config: Config): Promise<string> {
+  const { host, port, certificate: declared } = system;
+  const identity = declared === 'trust-on-first-use' ? system.pinned : declared;
+  const timeoutMs = config.ssh.connectTimeoutSeconds * 1000;
+  const { certificate, wrong } = await probeDesktop({ host, port, timeoutMs, identity }).catch(
+    (error: Error) => {
+      throw new Error(`${host}:${port} cannot be reached: ${error.message}`);
+    },
+  );
+  const where = `${host}:${port}`;
+  if (declared === undefined)
+    throw new Error(`${where} shows ${certificate}: no certificate is declared, so nobody can connect`);
+  if (wrong !== undefined) throw new Error(`${where} shows ${certificate}: ${wrong}`);
+  if (identity === undefined) return `${where} is reachable, its certificate will be pinned on first use`;
+  return `${where} is reachable and shows the ${identity === 'ca' ? 'right' : 'pinned'} certificate`;
 }
 
 async function finding(id: string, check: () => Promise<string>): Promise<Finding> {

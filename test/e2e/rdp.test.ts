@@ -132,6 +132,12 @@ for (const [name, start] of [
   });
 }
 
+testWith(NEEDS, 'check tells of each desktop whether its certificate is the right one', async () => {
+  const { text } = await gateway.sallyport(['check']);
+  assert.match(text, /win01.*reachable and shows the pinned certificate/);
+  assert.match(text, /nla01.*(will be pinned on first use|shows the pinned certificate)/);
+});
+
 testWith(NEEDS, 'where policy masks what is typed, no file of the gateway holds it', async () => {
   client = xfreerdp(opening({ user: `masked+${xrdp.account.name}+win01` }));
   const window = await client.window();

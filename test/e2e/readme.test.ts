@@ -84,6 +84,7 @@ testWith(['openssh-client'], 'its example of apply is accepted as it stands', as
       .replace('env:ALICE_PASSWORD', 'a-password')
       .replace('env:ALICE_TOTP', 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP')
       .replace('file:/run/secrets/web01-root', 'a-secret')
+      .replace('file:/run/secrets/win01-administrator', 'a-secret')
       .replace('file:/run/secrets/deploy_key', `file:${join(folder, 'key')}`);
     assert.match((await gateway.apply(parse(filled))).text, /created/);
   } finally {
