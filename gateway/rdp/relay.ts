@@ -75,7 +75,10 @@ export class DesktopRelay {
   readonly #front: PduStream;
   readonly #back: PduStream;
   readonly #channels: ChannelRelay;
+  /** Of the target's last Demand Active; 0 before the first. */
   #shareId = 0;
+  /** The client has confirmed it. What it sent before was meant for a desktop of the gateway's own. */
+  #confirmed = false;
   #locked = false;
   /** Types of data PDUs that were dropped, told of once. */
   readonly #dropped = new Set<string>();
@@ -174,6 +177,7 @@ export class DesktopRelay {
   }
 
   #failed(from: Side, error: unknown): void {
+    if (this.#stopped) return;
     this.#stopped = true;
     if (error instanceof PduError) this.#options.onProtocolError(from, error);
     else this.#options.onFault(error);
@@ -312,6 +316,7 @@ export class DesktopRelay {
 
   #receiveFromClient(pdu: Uint8Array): void {
     if (((pdu[0] ?? 0) & FAST_PATH_ACTION) === 0) {
+      if (!this.#confirmed) return;
       const events = decodeFastPathInput(new Reader(pdu));
       const kept = this.#input(events);
       if (kept.length === events.length) this.#back.send(pdu);
@@ -337,6 +342,8 @@ export class DesktopRelay {
     const { userId, ioChannel } = this.#options.target;
     if (control.type === ShareType.confirmActive) {
       const confirm = decodeConfirmActive(new Reader(pdu, control.dataOffset, control.end));
+      if (this.#shareId === 0 || confirm.shareId !== this.#shareId) return;
+      this.#confirmed = true;
       this.#toTarget((writer) =>
         encodeShareControl(writer, ShareType.confirmActive, userId, (body) =>
           encodeConfirmActive(body, confirmForTarget(confirm)),
@@ -356,7 +363,7 @@ export class DesktopRelay {
 
   /** @returns whether the PDU goes on */
   #dataFromClient(pdu: Uint8Array, control: ShareControl, share: ShareData): boolean {
-    if (!this.#allowed('client', share.type)) return false;
+    if (!this.#confirmed || !this.#allowed('client', share.type)) return false;
     checkUncompressed(share, control);
     if (share.type !== DataType.input) return true;
     const events = decodeSlowPathInput(new Reader(pdu, share.dataOffset, control.end));
