@@ -14,7 +14,8 @@ import {
 } from '../support/freerdp.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { obstacle, testWith } from '../support/packages.ts';
-import { until } from '../support/process.ts';
+import { startHaproxy } from '../support/peers.ts';
+import { freePort, until } from '../support/process.ts';
 import { temporaryFolder } from '../support/temp.ts';
 import { type Display, keyPress, startDisplay, typeText } from '../support/x11.ts';
 import { startXrdp, type Xrdp } from '../support/xrdp.ts';
@@ -25,6 +26,7 @@ const NEEDS = [
   'freerdp2-x11',
   'freerdp2-shadow-x11',
   'rdesktop',
+  'haproxy',
   'xvfb',
   'xauth',
   'xdotool',
@@ -48,6 +50,7 @@ before(async () => {
     startDisplay(1024, 768),
   ]);
   gateway = await startGateway({
+    config: { listen: { proxyProtocol: { from: ['127.0.0.2/32'] } } },
     document: {
       users: [
         { name: 'alice', password: PASSWORD, role: 'requester' },
@@ -131,6 +134,24 @@ for (const [name, start] of [
     assert.equal(verified.code, 0, verified.text);
   });
 }
+
+testWith(NEEDS, "a load balancer's PROXY header names the client in the audit log", async () => {
+  const port = await freePort();
+  const lines = [
+    'defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s',
+    `listen rdp\n  bind 127.0.0.1:${port}`,
+    `  server gateway 127.0.0.1:${gateway.rdpPort} source 127.0.0.2 send-proxy-v2`,
+  ];
+  const haproxy = await startHaproxy(`${lines.join('\n')}\n`, port);
+  try {
+    client = xfreerdp(opening({ port }));
+    await client.window();
+    const { source } = await evidence.session('alice', 'active');
+    assert.equal(source, '127.0.0.1', 'not the balancer, which is 127.0.0.2');
+  } finally {
+    await haproxy.stop();
+  }
+});
 
 testWith(NEEDS, 'check tells of each desktop whether its certificate is the right one', async () => {
   const { text } = await gateway.sallyport(['check']);

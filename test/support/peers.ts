@@ -4,7 +4,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createAccount, type SystemAccount } from './account.ts';
 import { type Daemon, freePort, runOk, startDaemon, until } from './process.ts';
-import { greeting, waitForSsh } from './sshd.ts';
+import { waitForPort } from './rdp-port.ts';
+import { waitForSsh } from './sshd.ts';
 import { temporaryFolder } from './temp.ts';
 
 export interface Dropbear {
@@ -39,14 +40,12 @@ export async function startDropbear(): Promise<Dropbear> {
   };
 }
 
-/** Starts HAProxy on a configuration text; resolves when `port` of it greets with SSH. */
+/** Starts HAProxy on a configuration text; resolves when it takes connections on `port`. */
 export async function startHaproxy(config: string, port: number): Promise<Daemon> {
   const file = join(temporaryFolder('haproxy'), 'haproxy.cfg');
   writeFileSync(file, config);
   const daemon = startDaemon('/usr/sbin/haproxy', ['-db', '-f', file]);
-  await until(`HAProxy on port ${port}`, async () => await greeting(port)).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${daemon.output()}`);
-  });
+  await waitForPort(daemon, port);
   return daemon;
 }
 

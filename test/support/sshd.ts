@@ -41,7 +41,7 @@ export async function generateKey(
 }
 
 /** Resolves with the first line that a server on `port` sends. */
-export function greeting(port: number): Promise<string | undefined> {
+function greeting(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
     socket.setTimeout(1000, () => socket.destroy());
