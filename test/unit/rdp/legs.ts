@@ -1,9 +1,15 @@
 /** The two legs of a relayed session in memory, with captured connections to send over them. */
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
+import { hash, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
-import { IO_CHANNEL } from '../../../gateway/rdp/accept.ts';
+import type { TestContext } from 'node:test';
+import { createSecureContext } from 'node:tls';
+import { openCertificate, type TlsCertificate } from '../../../gateway/bootstrap/keys.ts';
+import { type AcceptedClient, IO_CHANNEL, type StaticChannel } from '../../../gateway/rdp/accept.ts';
 import type { ChannelEvent, RdpChannelPolicy, Side } from '../../../gateway/rdp/channels/policy.ts';
+import { type DialedTarget, dialDesktop } from '../../../gateway/rdp/dial.ts';
 import { Reader, Writer } from '../../../gateway/rdp/pdu/cursor.ts';
 import { decodeConferenceCreateRequest } from '../../../gateway/rdp/pdu/gcc.ts';
 import { type ClientGccBlocks, decodeClientBlocks } from '../../../gateway/rdp/pdu/gcc-client.ts';
@@ -22,6 +28,7 @@ import { DesktopRelay } from '../../../gateway/rdp/relay.ts';
 import { PduStream } from '../../../gateway/rdp/stream.ts';
 import { Secret } from '../../../vault-client/index.ts';
 import { loadTrace, type TraceMessage } from '../../support/rdp-traces.ts';
+import { temporaryFolder } from '../../support/temp.ts';
 import { connections } from './pdu/connections.ts';
 
 /** Numbers of the target's leg, all other than the front's. */
@@ -217,4 +224,104 @@ function shareTypeOf(pdu: Uint8Array): number | undefined {
   const [low, high] = pdu.subarray(data.dataOffset);
   if (((low ?? 0) | ((high ?? 0) << 8)) !== data.dataLength) return undefined;
   return readShareControl(pdu, data.dataOffset).type;
+}
+
+/** Of nobody: made for these tests. */
+const KEY_PAIR = await makeCertificate();
+export const TLS = createSecureContext({ key: KEY_PAIR.key, cert: KEY_PAIR.certificate });
+export const TLS_FINGERPRINT = `sha256:${hash('sha256', new X509Certificate(KEY_PAIR.certificate).raw)}`;
+
+async function makeCertificate(): Promise<TlsCertificate> {
+  const made = await openCertificate(temporaryFolder('legs'), 'target');
+  return made ?? assert.fail('openssl is not installed');
+}
+
+/** Listens for the time of the test; each connection goes to `serve`. @returns its port */
+export async function startTarget(t: TestContext, serve: (stream: PduStream) => unknown): Promise<number> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    void Promise.resolve(serve(new PduStream(socket))).catch(() => {});
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : assert.fail();
+}
+
+export interface Dialling {
+  readonly identity?: string;
+  readonly timeoutMs?: number;
+  readonly blocks?: ClientGccBlocks;
+  readonly channels?: readonly StaticChannel[];
+  readonly username?: string;
+  readonly password?: string;
+  pin?(shown: string): Promise<void>;
+}
+
+/** Dials 127.0.0.1 as the gateway dials a target, for a real client. */
+export function dialling(port: number, options: Dialling = {}): Promise<DialedTarget> {
+  const { identity, blocks = realBlocks(), channels = [CLIPBOARD], timeoutMs = 20_000 } = options;
+  return dialDesktop({
+    authorization: {
+      sessionId: 's',
+      user: 'alice',
+      account: 'admin',
+      system: { name: 'win01', host: '127.0.0.1', port, identity, legacyAlgorithms: false },
+      policy: 'p',
+      allow: ['desktop'],
+      record: false,
+      keystrokes: false,
+      maskKeystrokes: false,
+      execLimit: 0,
+      maxDuration: undefined,
+      idleTimeout: undefined,
+      notAfter: undefined,
+    },
+    credential: {
+      username: options.username ?? 'CORP\\admin',
+      password: options.password ?? 'leased',
+      privateKey: undefined,
+      passphrase: undefined,
+    },
+    client: acceptedClient(blocks, channels),
+    channels,
+    timeoutMs,
+    pin: options.pin ?? (async () => {}),
+  });
+}
+
+/** What a front would know of a client that asks for all that the gateway does not pass on. */
+function acceptedClient(blocks: ClientGccBlocks, channels: readonly StaticChannel[]): AcceptedClient {
+  const extended = {
+    clientAddressFamily: 2,
+    clientAddress: '10.0.0.1',
+    clientDir: 'C:\\',
+    timeZone: new Uint8Array(172),
+    sessionId: 0,
+    performanceFlags: 0,
+    autoReconnectCookie: new Uint8Array(28).fill(0xab),
+  };
+  return {
+    cookie: undefined,
+    requestedProtocols: 1,
+    blocks,
+    userId: IO_CHANNEL + 1 + channels.length,
+    channels,
+    info: {
+      codePage: 0x409,
+      flags: 0xffff_ffff,
+      domain: '',
+      userName: 'alice',
+      alternateShell: '',
+      workingDir: '',
+      extended,
+    },
+    password: new Secret(''),
+  };
 }
