@@ -110,7 +110,8 @@ async function desktopSession(
   await xrdp.ready();
   const typing = performance.now();
   const file = join(xrdp.account.home, `typed-at-${bpp}`);
-  await typeText(display, window, `ls -lR --color=always /usr/share/xrdp; echo $((6*7)) > ${file}\n`);
+  const colourful = `for i in $(seq 16 231); do printf '\\e[48;5;%dm%8d' $i $i; done`;
+  await typeText(display, window, `${colourful}; echo $((6*7)) > ${file}\n`);
   await until('the file that was typed', () =>
     existsSync(file) && readFileSync(file, 'utf8') !== '' ? true : undefined,
   );
@@ -129,16 +130,16 @@ async function desktopSession(
   return { id, shown, seconds: [(typed - typing) / 1000, (performance.now() - began) / 1000] };
 }
 
-// At 16 bits this client widens the 6 bits of green to 8 by a rule of its own: up to 4 of 255 off.
+// At 16 bits this client widens the 6 bits of green to 8 by a rule of its own: up to 3 of 255 off.
 for (const [bpp, tolerance] of [
   [32, 0],
-  [16, 4],
+  [16, 3],
 ] as const) {
   gatewayTest(
     `a desktop of ${bpp} bits: its video and its pictures show what the client showed`,
     async () => {
       const { id, shown, seconds } = await desktopSession(bpp);
-      assert.ok(colours(shown) > 3, 'the client showed coloured text');
+      assert.ok(colours(shown) > 150, `the client showed ${colours(shown)} colours`);
 
       const picture = await lastPicture(await exported(id, 'png'), WIDTH, HEIGHT);
       const same = sameShare(shown, picture, tolerance);
@@ -152,7 +153,7 @@ for (const [bpp, tolerance] of [
       // To the millisecond that is given, the desktop had not been drawn on: black but for the pointer.
       const at = String(Math.ceil(desktop / 1000) / 1000);
       const first = await lastPicture(await exported(id, 'png', '--at', at), WIDTH, HEIGHT);
-      assert.ok(sameShare(first, picture, 0) < 0.9, 'the picture of another moment is another');
+      assert.ok(sameShare(first, picture, 32) < 0.75, 'the picture of another moment is another');
 
       const video = await exported(id, 'mp4');
       assert.equal(statSync(video).mode & 0o777, 0o600);
@@ -172,8 +173,9 @@ for (const [bpp, tolerance] of [
       // The last picture comes at the next 40 ms and stands for 40.
       assert.ok(Math.abs(duration - lastAt) <= 0.08, `${duration} s of ${lastAt}`);
       const end = await lastPicture(video, WIDTH + 1, HEIGHT + 1);
+      // The video keeps the colours of four pixels as one, which blurs text on coloured ground.
       const near = sameShare(picture, end, 32);
-      assert.ok(near > 0.99, `${(near * 100).toFixed(2)} % of the video's last picture are near the PNG`);
+      assert.ok(near > 0.9, `${(near * 100).toFixed(2)} % of the video's last picture are near the PNG`);
 
       const summary = await bed.gateway.json<Record<string, unknown>>(['recordings', 'show', id]);
       assert.equal(summary['resolution'], `${WIDTH}x${HEIGHT}`);
