@@ -1,0 +1,225 @@
+/** RDP connections that never become sessions, and targets that never become desktops, at a real gateway. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { after, afterEach, before, test } from 'node:test';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { acceptClient, sendOnIoChannel } from '../../gateway/rdp/accept.ts';
+import { Reader } from '../../gateway/rdp/pdu/cursor.ts';
+import { encodeSendDataRequest } from '../../gateway/rdp/pdu/mcs-data.ts';
+import { withTpkt } from '../../gateway/rdp/pdu/tpkt.ts';
+import {
+  decodeConnectionConfirm,
+  encodeConnectionConfirm,
+  FailureCode,
+  withData,
+} from '../../gateway/rdp/pdu/x224.ts';
+import { PduStream } from '../../gateway/rdp/stream.ts';
+import { Evidence } from '../support/evidence.ts';
+import { type FaultyTarget, startTcpTarget } from '../support/faulty-targets.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { freePort, until } from '../support/process.ts';
+import { dialling, realActivation, sessionOf, TLS, TLS_FINGERPRINT } from '../unit/rdp/legs.ts';
+
+const GRACE_SECONDS = 3;
+const TIMEOUT_SECONDS = 3;
+const PASSWORD = 'Correct-horse-7';
+const DEMAND = realActivation('xrdp-16').demand;
+let gateway: Gateway;
+let evidence: Evidence;
+const targets: FaultyTarget[] = [];
+
+before(async () => {
+  const desktop = (socket: Socket): void => {
+    const stream = new PduStream(socket);
+    acceptClient(stream, { tls: TLS })
+      .then(() => sendOnIoChannel(stream, (writer) => writer.bytes(DEMAND)))
+      .catch(() => {});
+  };
+  const standardOnly = (socket: Socket): void => {
+    socket.once('data', () => socket.write(withTpkt((writer) => encodeConnectionConfirm(writer, {}))));
+  };
+  const [good, silent, standard] = await Promise.all([
+    startTcpTarget(desktop),
+    startTcpTarget(),
+    startTcpTarget(standardOnly),
+  ]);
+  targets.push(good, silent, standard);
+  const systems = [
+    { name: 'good', port: good.port, certificate: TLS_FINGERPRINT },
+    { name: 'other', port: good.port, certificate: `sha256:${'0'.repeat(64)}` },
+    { name: 'silent', port: silent.port, certificate: TLS_FINGERPRINT },
+    { name: 'standard', port: standard.port, certificate: TLS_FINGERPRINT },
+    { name: 'down', port: await freePort(), certificate: TLS_FINGERPRINT },
+  ].map((system) => ({ ...system, protocol: 'rdp', host: '127.0.0.1' }));
+  gateway = await startGateway({
+    config: { ssh: { loginGraceSeconds: GRACE_SECONDS, connectTimeoutSeconds: TIMEOUT_SECONDS } },
+    document: {
+      users: [{ name: 'alice', password: PASSWORD, role: 'requester' }],
+      systems,
+      accounts: systems.map(({ name }) => ({ name: 'admin', system: name, password: 'leased' })),
+      policies: [{ name: 'all', users: ['alice'], accounts: ['*'], allow: ['desktop'], record: true }],
+    },
+  });
+  evidence = await Evidence.of(gateway);
+});
+after(async () => {
+  await evidence?.close();
+  await gateway?.stop();
+  for (const target of targets) await target.stop();
+});
+afterEach(stillServes);
+
+/** A desktop opens as if nothing had happened, and its Demand Active arrives. */
+async function stillServes(): Promise<void> {
+  const { stream } = await log('alice+admin+good');
+  const pdu = await stream.next();
+  assert.ok(pdu.length > 100);
+  stream.destroy();
+}
+
+/** Logs on as a client would. */
+function log(username: string, password = PASSWORD) {
+  return dialling(gateway.rdpPort, { username, password });
+}
+
+interface Caller {
+  readonly socket: Socket;
+  heard(): Buffer;
+  /** Resolves with how many ms the connection lasted. */
+  readonly ended: Promise<number>;
+}
+
+function call(): Caller {
+  const socket = connect(gateway.rdpPort, gateway.host);
+  const started = performance.now();
+  let bytes = Buffer.alloc(0);
+  socket.on('data', (chunk: Buffer) => {
+    bytes = Buffer.concat([bytes, chunk]);
+  });
+  socket.on('error', () => {});
+  const ended = once(socket, 'close').then(() => performance.now() - started);
+  return { socket, heard: () => bytes, ended };
+}
+
+/** The client's side of a captured handshake before Client Info: X.224, Connect Initial, domain PDUs. */
+const HANDSHAKE = (() => {
+  const { messages, demand } = sessionOf('xrdp-16');
+  const client = messages.slice(0, demand).filter(({ from }) => from === 'client');
+  const info = client.findIndex(({ bytes }) => bytes[7] === 25 << 2);
+  return client.slice(0, info).map(({ bytes }) => bytes);
+})();
+
+/** Goes on over TLS once the gateway has confirmed. */
+async function secured({ socket, heard }: Caller): Promise<TLSSocket> {
+  await until('the confirm', () => (heard().length > 0 ? true : undefined));
+  socket.removeAllListeners('data');
+  const tls = connectTls({ socket, rejectUnauthorized: false });
+  tls.on('error', () => {});
+  tls.resume();
+  await once(tls, 'secureConnect');
+  return tls;
+}
+
+/** Goes so many PDUs into the handshake and no further; resolves with ms until the gateway let go. */
+async function stall(steps: number): Promise<number> {
+  const caller = call();
+  const [request, ...rest] = HANDSHAKE;
+  if (steps === 0) caller.socket.write((request ?? assert.fail()).subarray(0, 7));
+  else caller.socket.write(request ?? assert.fail());
+  if (steps < 2) return caller.ended;
+  const tls = await secured(caller);
+  for (const pdu of rest.slice(0, steps - 2)) tls.write(pdu);
+  return caller.ended;
+}
+
+test('who stalls at any stage of the handshake is let go after the grace, and is no failed log-on', async (t) => {
+  const stages = Array.from({ length: HANDSHAKE.length + 2 }, (_, n) => n);
+  const silent = call();
+  const lasted = await Promise.all([silent.ended, ...stages.map(stall)]);
+  t.diagnostic(`let go after ${lasted.map((ms) => Math.round(ms)).join(', ')} ms of ${GRACE_SECONDS} s`);
+  for (const [stage, ms] of lasted.entries()) assert.ok(ms > GRACE_SECONDS * 900, `stage ${stage}: ${ms} ms`);
+  assert.deepEqual(await evidence.audit('user.login.failed'), []);
+});
+
+test('garbage instead of X.224, and a preconnection PDU without end, end the connection at once', async () => {
+  const endless = Buffer.alloc(1024 ** 2, 'x');
+  endless.writeUInt32LE(0x00ff_ffff);
+  for (const garbage of [
+    Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
+    Buffer.alloc(64),
+    Buffer.from([3, 0, 0xff]),
+    Buffer.from([3, 0, 0, 8, 2, 0xf0, 0x80, 0]),
+    endless,
+  ]) {
+    const caller = call();
+    caller.socket.write(garbage);
+    // A TPKT that is cut waits for its rest.
+    if (garbage.length === 3) caller.socket.end();
+    const ms = await caller.ended;
+    assert.ok(ms < GRACE_SECONDS * 900, `${garbage.subarray(0, 8).toString('hex')}: ${ms} ms`);
+  }
+});
+
+test('a client that offers only Standard RDP Security is told that TLS is required', async () => {
+  const caller = call();
+  // A connection request without RDP_NEG_REQ.
+  caller.socket.write(withTpkt((writer) => writer.u8(6).u8(0xe0).u16be(0).u16be(0).u8(0)));
+  await caller.ended;
+  assert.deepEqual(decodeConnectionConfirm(new Reader(new Uint8Array(caller.heard()), 4)), {
+    negotiation: { kind: 'failed', failureCode: FailureCode.sslRequiredByServer },
+  });
+});
+
+test('a user name of a mebibyte, and one of all that a PDU holds, are refused without being kept', async () => {
+  const before = (await evidence.audit()).length;
+  const { stream } = await dialling(gateway.rdpPort, { username: 'x'.repeat(14_000), password: 'wrong' });
+  stream.destroy();
+  await until('it is written down', async () =>
+    (await evidence.audit()).length > before ? true : undefined,
+  );
+  const longest = Math.max(...(await evidence.audit()).map((row) => JSON.stringify(row).length));
+  assert.ok(longest < 16_000, `an audit row of ${longest} characters`);
+
+  // Client Info whose cbUserName tells of what no PDU holds, and the name behind it.
+  const caller = call();
+  caller.socket.write(HANDSHAKE[0] ?? assert.fail());
+  const tls = await secured(caller);
+  for (const pdu of HANDSHAKE.slice(1)) tls.write(pdu);
+  const info = Buffer.alloc(22);
+  info.writeUInt16LE(0x0040);
+  info.writeUInt32LE(0x10, 8);
+  info.writeUInt16LE(0xfffe, 14);
+  tls.write(withData((pdu) => encodeSendDataRequest(pdu, { initiator: 1007, channelId: 1003, data: info })));
+  tls.write(Buffer.alloc(1024 ** 2, 'x'));
+  const started = performance.now();
+  await Promise.race([once(tls, 'close'), caller.ended]);
+  const ended = performance.now() - started;
+  assert.ok(ended < GRACE_SECONDS * 900, `${ended} ms`);
+});
+
+for (const [system, endCode, audit, words] of [
+  ['down', 'target-unreachable', 'target.unreachable', /connection refused/],
+  ['silent', 'target-unreachable', 'target.unreachable', /did not complete the RDP log-on within 3 s/],
+  ['standard', 'target-unreachable', 'target.unreachable', /only Standard RDP Security/],
+  ['other', 'target-certificate', 'target.certificate.changed', /not the pinned one/],
+] as const)
+  test(`the target ${system} ends the session with ${endCode}, and the reason is written down`, async () => {
+    const { stream } = await log(`alice+admin+${system}`);
+    const event = await evidence.event(audit, ({ detail }) => words.test(String(detail['reason'])));
+    const ended = await until('the session is closed', async () =>
+      (await evidence.sessions()).find((row) => row.id === event.sessionId && row.state === 'ended'),
+    );
+    assert.equal(ended.endCode, endCode);
+    assert.match(ended.endReason ?? '', words);
+    stream.destroy();
+  });
+
+test('nothing of all this cost a worker, and none of it was an error of the gateway', async () => {
+  assert.ok(!/worker (failed|is replaced|is blocked)/.test(gateway.log()), gateway.log());
+  const errors = gateway
+    .log()
+    .split('\n')
+    .filter((line) => line.startsWith('{"level":50'));
+  assert.deepEqual(errors, []);
+});
