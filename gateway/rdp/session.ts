@@ -127,6 +127,10 @@ class RdpLegs implements SessionLegs {
       maskKeystrokes,
       keyboardLayout: this.#client.blocks.core.keyboardLayout,
     });
+    // Clients offer them as a matter of course: a fact for the recording, no attempt for the audit log.
+    for (const { name } of this.#client.channels)
+      if (!staticChannelAllowed(name, channelPolicy(authorization.allow)))
+        this.#record.refusal(`channel ${name}`, `policy ${authorization.policy} does not allow it`);
     const relay = new DesktopRelay({
       front: this.#front,
       client: this.#client,

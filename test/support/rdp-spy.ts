@@ -126,7 +126,12 @@ class Connection implements SpyConnection {
         this.#see(from, chunk);
         // What RDP's own security encrypts is still in whole messages.
         this.messages.push(...this.#splitters[from].push(chunk));
-        if (!sink.write(chunk)) await Promise.race([once(sink, 'drain'), once(sink, 'close')]);
+        if (sink.write(chunk)) continue;
+        const heard = new AbortController();
+        const { signal } = heard;
+        // The one that does not come must not stay registered.
+        await Promise.race([once(sink, 'drain', { signal }), once(sink, 'close', { signal })]);
+        heard.abort();
       }
     } finally {
       await new Promise<void>((resolve) => sink.once('close', resolve).end(resolve));
