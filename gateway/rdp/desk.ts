@@ -56,8 +56,8 @@ import { type Action, KEY_NAMES, type View } from './screen/event.ts';
 import { LogonScreen } from './screen/logon-screen.ts';
 import { type PduStream, StreamClosedError } from './stream.ts';
 
-/** Of the gateway's own share; the target's has its own. */
-const SHARE_ID = 0x0001_03ea;
+/** Of the gateway's own share; unlike those that servers take, so that a late answer to it is known for one. */
+const SHARE_ID = 0x00ff_03ea;
 /** How often the indicator of waiting moves. */
 const TICK_MS = 100;
 const DESCRIPTOR = new TextEncoder().encode('RDP\0');

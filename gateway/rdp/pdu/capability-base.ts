@@ -127,7 +127,7 @@ export const InputFlag = {
   fastPathInput2: 0x0020,
   mouseHorizontalWheel: 0x0100,
   qoeTimestamps: 0x0200,
-  relativeMouse: 0x0400,
+  relativeMouse: 0x0080,
 } as const;
 
 /** 2.2.7.1.6. Servers fill only inputFlags. */

@@ -84,6 +84,8 @@ export const PointerFlag = {
 
 /** messageType of a slow-path event. */
 const Slow = {
+  /** 2.2.8.1.1.3.1.1.6: to be ignored. */
+  unused: 2,
   sync: 0x0000,
   scancode: 0x0004,
   unicode: 0x0005,
@@ -115,14 +117,22 @@ export function decodeSlowPathInput(reader: Reader): InputEvent[] {
   reader.skip('pad2Octets', 2);
   if (count * SLOW_EVENT_BYTES > reader.left)
     reader.fail('numEvents', `is ${count}, but only ${reader.left} bytes are left`, 4);
-  return Array.from({ length: count }, () => decodeSlowEvent(reader));
+  const events: InputEvent[] = [];
+  for (let i = 0; i < count; i++) {
+    const event = decodeSlowEvent(reader);
+    if (event !== undefined) events.push(event);
+  }
+  return events;
 }
 
-function decodeSlowEvent(reader: Reader): InputEvent {
+/** @returns undefined for an event that says nothing */
+function decodeSlowEvent(reader: Reader): InputEvent | undefined {
   reader.skip('eventTime', 4);
   const type = reader.u16le('messageType');
   const data = reader.part('slowPathInputData', 6);
   switch (type) {
+    case Slow.unused:
+      return undefined;
     case Slow.sync:
       data.skip('pad2Octets', 2);
       return { kind: 'sync', toggles: data.u32le('toggleFlags') };

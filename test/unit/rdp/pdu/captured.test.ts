@@ -115,7 +115,8 @@ for (const { name, client, server, user, connect, session } of connections()) {
       assert.equal(reader.left, 0);
       const bytes = decodeConferenceCreateRequest(new Reader(mcs.userData)).rest();
       const blocks = decodeClientBlocks(new Reader(bytes));
-      assert.equal(blocks.core.desktopWidth, 640);
+      // One monitor of this width, or several side by side.
+      assert.equal(blocks.core.desktopWidth, 640 * (blocks.monitor?.monitors.length ?? 1));
       assert.deepEqual(blocks.unknown, []);
       assert.equal(toHex(encodeClientBlocks(blocks)), toHex(bytes));
       assert.deepEqual(

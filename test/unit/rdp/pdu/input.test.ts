@@ -125,3 +125,12 @@ test('fast-path updates tell their fragment and compression', () => {
   );
   assert.throws(() => readFastPathOutput(hex('00 80 0e 03')), /length1 at offset 1 is 14, the PDU has 4/);
 });
+
+test('an unused slow-path event is passed over', () => {
+  const writer = new Writer();
+  encodeSlowPathInput(writer, [{ kind: 'sync', toggles: 2 }]);
+  const sync = writer.done().subarray(4);
+  const unused = Uint8Array.of(0, 0, 0, 0, 2, 0, 9, 9, 9, 9, 9, 9);
+  const bytes = Uint8Array.from([2, 0, 0, 0, ...unused, ...sync]);
+  assert.deepEqual(decodeSlowPathInput(new Reader(bytes)), [{ kind: 'sync', toggles: 2 }]);
+});
