@@ -30,7 +30,7 @@ export interface RdpFrontOptions {
   readonly loginGraceMs: number;
   readonly control: ControlRequests;
   onAuthenticated(client: AuthenticatedClient): void;
-  /** A connection that ended before it was authenticated; `spoke`: it sent an RDP request. */
+  /** A connection that ended before it was authenticated; `spoke`: its handshake was complete. */
   onDropped(spoke: boolean): void;
   onConnectionClosed(id: string): void;
   /** An error of ours while somebody logs on. */
@@ -92,16 +92,9 @@ export class RdpFront {
       const theirs =
         error instanceof PduError ||
         error instanceof StreamClosedError ||
-        error instanceof RefusedClientError ||
-        isTlsError(error);
+        error instanceof RefusedClientError;
       if (!theirs) this.#options.onFault(error);
       stream.end();
     });
   }
-}
-
-function isTlsError(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && /^(ERR_SSL|ERR_TLS|ECONN|EPIPE)/.test(String(error.code))
-  );
 }

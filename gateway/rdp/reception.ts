@@ -103,7 +103,6 @@ export async function logOn(
         const action = await reception.desk.ask({ kind: 'code' });
         if (action.kind !== 'code') return undefined;
         outcome = await present({ kind: 'otp', code: action.code.trim() });
-        // What follows a wrong code is another try with the same first factor still right.
         break;
       }
       default: {

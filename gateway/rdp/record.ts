@@ -29,7 +29,6 @@ export class DesktopRecord {
   readonly #keys: RdpKeystrokeLog | undefined;
   readonly #mouse = new Uint8Array(6);
   readonly #mouseView = new DataView(this.#mouse.buffer);
-  #slow = new Uint8Array(4096);
 
   constructor(options: DesktopRecordOptions) {
     this.#options = options;
@@ -52,14 +51,9 @@ export class DesktopRecord {
     this.#recording?.write(EventKind.fastPathOutput, DESKTOP, updates);
   }
 
-  /** A slow-path data PDU that draws. */
-  slowPath(pduType2: number, body: Uint8Array): void {
-    if (this.#recording === undefined) return;
-    const length = body.length + 1;
-    if (length > this.#slow.length) this.#slow = new Uint8Array(length);
-    this.#slow[0] = pduType2;
-    this.#slow.set(body, 1);
-    this.#recording.write(EventKind.slowPathOutput, DESKTOP, this.#slow.subarray(0, length));
+  /** A slow-path data PDU that draws, from `pduType2` of its share data header on. */
+  slowPath(data: Uint8Array): void {
+    this.#recording?.write(EventKind.slowPathOutput, DESKTOP, data);
   }
 
   input(event: InputEvent): void {

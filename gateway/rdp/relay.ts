@@ -64,6 +64,8 @@ export interface RelayOptions {
 }
 
 const FAST_PATH_ACTION = 0x03;
+/** From pduType2 to the end of a share data header (2.2.8.1.1.1.2). */
+const TYPE_BYTES = 4;
 /** TS_BITMAP_CAPABILITYSET (2.2.7.1.2), behind its header. */
 const PREFERRED_BITS = 0;
 const DESKTOP_WIDTH = 8;
@@ -86,8 +88,8 @@ export class DesktopRelay {
   #stopped = false;
   /** Both legs have heard that it is over. */
   #over = false;
-  /** Something happened that counts against the idle limit; the owner clears it. */
-  active = true;
+  /** Something happened that counts against the idle limit. */
+  #active = true;
   bytesFromClient = 0;
   bytesFromTarget = 0;
 
@@ -103,6 +105,13 @@ export class DesktopRelay {
       policy,
       onEvent: (event) => this.#tell(event),
     });
+  }
+
+  /** Whether anything happened since the last call that counts against the idle limit. */
+  takeActive(): boolean {
+    const active = this.#active;
+    this.#active = false;
+    return active;
   }
 
   /** From now on PDUs flow. */
@@ -261,7 +270,7 @@ export class DesktopRelay {
     switch (data.type) {
       case DataType.update:
       case DataType.pointer:
-        this.#options.record.slowPath(data.type, pdu.subarray(data.dataOffset, control.end));
+        this.#options.record.slowPath(pdu.subarray(data.dataOffset - TYPE_BYTES, control.end));
         return true;
       case DataType.saveSessionInfo:
         return this.#savedSession(pdu, control, data);
@@ -382,7 +391,7 @@ export class DesktopRelay {
 
   /** Records input. @returns what of it goes on */
   #input(events: readonly InputEvent[]): readonly InputEvent[] {
-    this.active = true;
+    this.#active = true;
     const kept = this.#locked ? events.filter(isRelease) : events;
     for (const event of kept) {
       if (event.kind === 'relativeMouse')

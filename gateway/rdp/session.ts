@@ -84,10 +84,7 @@ class RdpLegs implements SessionLegs {
     this.#signals = signals;
     this.#front.onClose = (error) => {
       this.#reception.closed();
-      signals.end(
-        'client-closed',
-        error === undefined ? 'the client left' : `the client's connection failed: ${error.message}`,
-      );
+      signals.left(error);
     };
   }
 
@@ -140,11 +137,8 @@ class RdpLegs implements SessionLegs {
       record: this.#record,
       onRefusal: (request, reason) => signals.refused(request, reason),
       onGoodbye: (side) =>
-        side === 'client'
-          ? signals.end('client-closed', 'the client left')
-          : signals.end('target-closed', `${system.name} ended the session`),
-      onProtocolError: (fault, error) =>
-        signals.end('protocol-error', `the ${fault} broke the protocol: ${error.message}`),
+        side === 'client' ? signals.left() : signals.end('target-closed', `${system.name} ended the session`),
+      onProtocolError: (fault, error) => signals.broken(fault, error),
       onFault: (error) => signals.fault(error),
     });
     this.#relay = relay;
@@ -155,11 +149,7 @@ class RdpLegs implements SessionLegs {
   }
 
   takeActive(): boolean {
-    const relay = this.#relay;
-    if (relay === undefined) return false;
-    const { active } = relay;
-    relay.active = false;
-    return active;
+    return this.#relay?.takeActive() ?? false;
   }
 
   takeKeystrokes(lines: KeystrokeLine[]): void {

@@ -45,6 +45,10 @@ export interface SessionOrigin {
 /** What the legs may tell their session. */
 export interface SessionSignals {
   end(code: EndCode, reason: string): void;
+  /** The client's connection is gone; `error` when it did not end by itself. */
+  left(error?: Error): void;
+  /** A side broke its protocol: the session ends. */
+  broken(fault: 'client' | 'target', error: Error): void;
   /** Policy refused something inside the session. */
   refused(request: string, reason: string): void;
   /** An error of ours: the session ends. */
@@ -129,6 +133,13 @@ class Session implements LiveSession {
     const authorization = this.#authorization;
     this.#legs.attend({
       end: (code, reason) => this.end(code, reason),
+      left: (error) =>
+        this.end(
+          'client-closed',
+          error === undefined ? 'the client left' : `the client's connection failed: ${error.message}`,
+        ),
+      broken: (fault, error) =>
+        this.end('protocol-error', `the ${fault} broke the protocol: ${error.message}`),
       refused: (request, reason) => this.#audit('session.request.refused', { request, reason }),
       fault: (error) => {
         this.#services.onFault(error);

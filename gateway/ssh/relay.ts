@@ -94,8 +94,8 @@ export class Relay {
   #unclosed = 0;
   readonly #dismissed = Promise.withResolvers<void>();
   #adopting: Adoption | undefined;
-  /** Something happened that counts against the idle limit; the owner clears it. */
-  active = true;
+  /** Something happened that counts against the idle limit. */
+  #active = true;
   bytesFromClient = 0;
   bytesFromTarget = 0;
 
@@ -139,6 +139,13 @@ export class Relay {
       congested ? this.#back.pause(Pause.congestion) : this.#back.resume(Pause.congestion);
     this.#back.onCongestion = (congested) =>
       congested ? this.#front.pause(Pause.congestion) : this.#front.resume(Pause.congestion);
+  }
+
+  /** Whether anything happened since the last call that counts against the idle limit. */
+  takeActive(): boolean {
+    const active = this.#active;
+    this.#active = false;
+    return active;
   }
 
   /** Text on every terminal and every program's standard error. */
@@ -310,14 +317,14 @@ export class Relay {
     if (way.from === 'client') this.bytesFromClient += size;
     else this.bytesFromTarget += size;
     // A terminal that only prints does not keep an absent person's session alive.
-    if (way.from === 'client' || !channel.terminal) this.active = true;
+    if (way.from === 'client' || !channel.terminal) this.#active = true;
     channel.receive(way.from, message);
   }
 
   // --- opening -------------------------------------------------------------------------
 
   #open(way: Way, message: Uint8Array): void {
-    if (way.from === 'client') this.active = true;
+    if (way.from === 'client') this.#active = true;
     const open = readChannelOpen(message);
     const refusal = this.#refusalOfOpen(way.needOfOpen(open.type), open.type);
     if (refusal !== undefined) {
@@ -390,7 +397,7 @@ export class Relay {
 
   /** @param answered the desk has already answered it: the target's reply is for us alone. */
   #clientRequest(channel: RelayChannel, message: Uint8Array, answered = false): void {
-    this.active = true;
+    this.#active = true;
     if (channel.dead) return;
     const request = readChannelRequest(message);
     const need = channel.type === 'session' ? needOfSessionRequest(request.type, request.data) : 'never';

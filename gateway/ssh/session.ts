@@ -117,11 +117,7 @@ class SshLegs implements SessionLegs {
   attend(signals: SessionSignals): void {
     this.#signals = signals;
     this.#desk.hold();
-    this.#front.onClose = (error) =>
-      signals.end(
-        'client-closed',
-        error === undefined ? 'the client left' : `the client's connection failed: ${error.message}`,
-      );
+    this.#front.onClose = (error) => signals.left(error);
   }
 
   async dial(authorization: TargetAuthorization, credential: CheckedOutCredential): Promise<void> {
@@ -151,8 +147,7 @@ class SshLegs implements SessionLegs {
       allow,
       maxChannels: this.#services.maxChannels,
       onRefusal: (request, reason) => signals.refused(request, reason),
-      onProtocolError: (fault, error) =>
-        signals.end('protocol-error', `the ${fault} broke the protocol: ${error.message}`),
+      onProtocolError: (fault, error) => signals.broken(fault, error),
       onFault: (error) => signals.fault(error),
     });
     back.onClose = () => signals.end('target-closed', `${system.name} closed the connection`);
@@ -162,11 +157,7 @@ class SshLegs implements SessionLegs {
   }
 
   takeActive(): boolean {
-    const relay = this.#relay;
-    if (relay === undefined) return false;
-    const { active } = relay;
-    relay.active = false;
-    return active;
+    return this.#relay?.takeActive() ?? false;
   }
 
   takeKeystrokes(lines: KeystrokeLine[]): void {

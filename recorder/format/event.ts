@@ -35,7 +35,7 @@ export const EventKind = {
   desktop: 14,
   /** (raw) The updates of a fast-path output PDU, [MS-RDPBCGR] 2.2.9.1.2 `fpOutputUpdates`. */
   fastPathOutput: 15,
-  /** (raw) A slow-path data PDU that draws: one byte `pduType2`, then what follows its share data header. */
+  /** (raw) A slow-path data PDU that draws, from `pduType2` of its share data header on (2.2.8.1.1.1.2): 4 bytes, then its body. */
   slowPathOutput: 16,
   /** (raw) A mouse event of the person: pointerFlags, x, y (uint16, little-endian; 2.2.8.1.1.3.1.1.3). */
   mouse: 17,

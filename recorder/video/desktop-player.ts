@@ -37,7 +37,8 @@ export class DesktopPlayer {
       case EventKind.fastPathOutput:
         return this.#screen?.fastPath(payload);
       case EventKind.slowPathOutput:
-        if (payload[0] !== undefined) this.#screen?.slowPath(payload[0], payload.subarray(1));
+        // pduType2, compressedType and compressedLength stand before the body.
+        if (payload[0] !== undefined) this.#screen?.slowPath(payload[0], payload.subarray(4));
         return;
       case EventKind.mouse:
         return this.#moveMouse(payload);

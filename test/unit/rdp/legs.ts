@@ -120,8 +120,8 @@ class Spy extends DesktopRecord {
   override fastPath(updates: Uint8Array): void {
     this.fast.push(new Uint8Array(updates));
   }
-  override slowPath(type: number, body: Uint8Array): void {
-    this.slow.push([type, new Uint8Array(body)]);
+  override slowPath(data: Uint8Array): void {
+    this.slow.push([data[0] ?? 0, new Uint8Array(data.subarray(4))]);
   }
 }
 

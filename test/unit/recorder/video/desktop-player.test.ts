@@ -105,7 +105,11 @@ test('the pointer is where the mouse was last, wheels apart', async () => {
 });
 
 test('a pointer position of the server counts too', async () => {
-  const position: Step = [50, EventKind.slowPathOutput, Uint8Array.of(0x1b, 3, 0, 0, 0, 20, 0, 9, 0)];
+  const position: Step = [
+    50,
+    EventKind.slowPathOutput,
+    Uint8Array.of(0x1b, 0, 0, 0, 3, 0, 0, 0, 20, 0, 9, 0),
+  ];
   const frames = await framesOf(
     await recorded([desktop(0, 64, 48), fill(0, [0, 0, 64, 48], BLUE), position]),
   );
@@ -165,7 +169,7 @@ for (const capture of captures) {
     const pdus = readCapture(capture.name).map(({ type, body }, index): Step => {
       const at = 10 * index;
       if (type === 0) return [at, EventKind.fastPathOutput, body];
-      return [at, EventKind.slowPathOutput, Buffer.concat([Buffer.of(type), body])];
+      return [at, EventKind.slowPathOutput, Buffer.concat([Buffer.of(type, 0, 0, 0), body])];
     });
     const { width, height, bitsPerPixel } = capture;
     const reader = await recorded([[0, EventKind.desktop, { width, height, bitsPerPixel }], ...pdus]);
