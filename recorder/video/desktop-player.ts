@@ -3,9 +3,7 @@ import type { RecordingReader } from '../container/reader.ts';
 import { EventKind, type RecordingEvent } from '../format/event.ts';
 import { jsonPayload } from '../replay/channel.ts';
 import { type Framebuffer, type PointerShape, Screen, ScreenError } from '../screen/index.ts';
-
-/** Time between two frames, µs: 25 a second, as fast as a person follows a desktop. */
-export const FRAME_TIME = 40_000;
+import { type Film, type FilmSurvey, framesOf, type Picture, type Player } from './film.ts';
 
 /** PTRFLAGS_HWHEEL and PTRFLAGS_WHEEL ([MS-RDPBCGR] 2.2.8.1.1.3.1.1.3): clients send no place with these. */
 const WHEELS = 0x0400 | 0x0200;
@@ -20,9 +18,10 @@ interface Shown {
 }
 
 /** Follows a recording's events on a screen. */
-export class DesktopPlayer {
+export class DesktopPlayer implements Player {
   #screen: Screen | undefined;
   #shown: Shown | undefined;
+  #pixels = new Uint32Array(0);
 
   /** Undefined until the first desktop. Its problems say what could not be followed. */
   get screen(): Screen | undefined {
@@ -45,8 +44,19 @@ export class DesktopPlayer {
     }
   }
 
+  /** With the pointer. */
+  takePicture(): Picture | undefined {
+    const screen = this.#screen;
+    if (screen === undefined || !this.#takeChange()) return undefined;
+    const { width, height } = screen.framebuffer;
+    if (this.#pixels.length !== width * height) this.#pixels = new Uint32Array(width * height);
+    screen.compose(this.#pixels);
+    const all = { left: 0, top: 0, right: width, bottom: height };
+    return { width, height, pixels: this.#pixels, changed: [all] };
+  }
+
   /** Whether the picture, its pointer included, is another than at the last call. */
-  takeChange(): boolean {
+  #takeChange(): boolean {
     const screen = this.#screen;
     if (screen === undefined) return false;
     const { framebuffer, pointer } = screen;
@@ -80,43 +90,16 @@ export class DesktopPlayer {
   }
 }
 
-export interface DesktopFrame {
-  /** µs since the recording's start, a multiple of {@link FRAME_TIME}. */
-  readonly at: number;
-  /** As it is at that time; valid until the next frame is asked for. */
-  readonly screen: Screen;
-}
-
-/**
- * The frames of a recording: one at each multiple of {@link FRAME_TIME} at which the picture is another
- * than at the frame before, and none in between. Rejects with {@link ContainerError} at an altered segment.
- */
-export async function* desktopFrames(reader: RecordingReader): AsyncGenerator<DesktopFrame, void, void> {
-  const player = new DesktopPlayer();
-  let due: number | undefined;
-  for await (const event of reader.events()) {
-    if (due !== undefined && event.at > due) {
-      const { screen } = player;
-      if (screen !== undefined && player.takeChange()) yield { at: due, screen };
-      due = undefined;
-    }
-    player.apply(event);
-    due ??= Math.ceil(event.at / FRAME_TIME) * FRAME_TIME;
-  }
-  const { screen } = player;
-  if (due !== undefined && screen !== undefined && player.takeChange()) yield { at: due, screen };
-}
-
-/** What a recording shows, known without painting it. */
-export interface DesktopSurvey {
-  /** The sizes that the desktop had, in their order, pixels. */
-  readonly sizes: readonly { readonly width: number; readonly height: number }[];
-  /** µs from the start to the last event. */
-  readonly duration: number;
+/** The film of a desktop's recording. */
+export function desktopFilm(reader: RecordingReader): Film {
+  return {
+    survey: () => surveyDesktop(reader),
+    frames: () => framesOf(reader.events(), new DesktopPlayer()),
+  };
 }
 
 /** Reads through a recording. Rejects with {@link ContainerError} at an altered segment. */
-export async function surveyDesktop(reader: RecordingReader): Promise<DesktopSurvey> {
+export async function surveyDesktop(reader: RecordingReader): Promise<FilmSurvey> {
   const player = new DesktopPlayer();
   const sizes: { width: number; height: number }[] = [];
   let duration = 0;

@@ -1,9 +1,7 @@
-/** An RDP recording as a video: H.264 in fragmented MP4, which plays in every browser while it loads. */
-import type { RecordingReader } from '../container/reader.ts';
-import type { Screen } from '../screen/index.ts';
-import { type DesktopSurvey, desktopFrames, FRAME_TIME, surveyDesktop } from './desktop-player.ts';
+/** A film as a video: H.264 in fragmented MP4, which plays in every browser while it loads. */
 import { VideoError } from './error.ts';
 import { Ffmpeg, findFfmpeg } from './ffmpeg.ts';
+import { type Film, type FilmSurvey, FRAME_TIME, type Picture } from './film.ts';
 import { matroskaFrameHead, matroskaHeader } from './matroska.ts';
 
 export interface VideoOptions {
@@ -33,24 +31,24 @@ const ENCODING = [
 
 /**
  * The bytes of the video, as ffmpeg makes them. The frame rate varies: a picture is sent when it is
- * another, so that idle hours cost next to nothing. The video is as large as the largest desktop, others
- * stand in its middle. Before the first desktop it is black; it lasts as long as the recording.
+ * another, so that idle hours cost next to nothing. The video is as large as the largest picture, others
+ * stand in its middle. Before the first picture it is black; it lasts as long as the recording.
  *
  * Rejects with {@link VideoError} where there is no ffmpeg, it fails or nothing was shown, with
  * {@link ContainerError} where the recording was altered.
  */
-export async function* exportMp4(
-  reader: RecordingReader,
+export async function* encodeMp4(
+  film: Film,
   options: VideoOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
   const program = findFfmpeg();
-  const survey = await surveyDesktop(reader);
+  const survey = await film.survey();
   const canvas = new Canvas(survey);
   using ffmpeg = new Ffmpeg(program, [
     ...['-hide_banner', '-loglevel', 'error', '-nostdin'],
     ...['-f', 'matroska', '-i', 'pipe:0', '-an', ...ENCODING, 'pipe:1'],
   ]);
-  const fed = feed(reader, survey.duration, canvas, ffmpeg, options);
+  const fed = feed(film, survey.duration, canvas, ffmpeg, options);
   // A recording that cannot be read on ends the encoder, and so its output.
   fed.catch(() => ffmpeg[Symbol.dispose]());
   yield* ffmpeg.output;
@@ -60,7 +58,7 @@ export async function* exportMp4(
 
 /** Sends all frames, each when the one before was taken; ends early when the encoder does. */
 async function feed(
-  reader: RecordingReader,
+  film: Film,
   duration: number,
   canvas: Canvas,
   ffmpeg: Ffmpeg,
@@ -84,11 +82,11 @@ async function feed(
   };
   if (!(await ffmpeg.write(matroskaHeader(canvas.width, canvas.height, FRAME_TIME)))) return;
   let begun = false;
-  for await (const { at, screen } of desktopFrames(reader)) {
+  for await (const { at, ...picture } of film.frames()) {
     if (!begun && at > 0 && !(await send(0))) return;
     begun = true;
     if (!(await stand(at))) return;
-    canvas.draw(screen);
+    canvas.draw(picture);
     if (!(await send(at))) return;
   }
   // The last picture stands until the end, which only another one can say.
@@ -97,42 +95,34 @@ async function feed(
   ffmpeg.end();
 }
 
-/** What is encoded: as large as the largest desktop, its sides even as 4:2:0 needs. */
+/** What is encoded: as large as the largest picture, its sides even as 4:2:0 needs. */
 class Canvas {
   readonly width: number;
   readonly height: number;
   readonly #pixels: Uint32Array;
   /** The same memory as {@link #pixels}. */
   readonly bytes: Uint8Array;
-  /** A desktop that does not fill it; undefined: the one shown does. */
-  #picture: { readonly width: number; readonly height: number; readonly pixels: Uint32Array } | undefined;
+  /** Of the picture that was drawn last. */
+  #size = { width: 0, height: 0 };
 
-  /** @throws VideoError: there is no desktop, or none that a video can hold */
-  constructor(survey: DesktopSurvey) {
+  /** @throws VideoError: there is no picture, or one that no video can hold */
+  constructor(survey: FilmSurvey) {
     const even = (side: number): number => side + (side % 2);
     this.width = even(Math.max(0, ...survey.sizes.map((size) => size.width)));
     this.height = even(Math.max(0, ...survey.sizes.map((size) => size.height)));
-    if (this.width === 0) throw new VideoError('the session never showed a desktop');
+    if (this.width === 0) throw new VideoError('the session never showed a screen');
     if (this.width * this.height > MAX_PIXELS)
       throw new VideoError(
-        `the desktops need ${this.width} × ${this.height} pixels, more than a video has: export pictures (png)`,
+        `the screens need ${this.width} × ${this.height} pixels, more than a video has: export pictures (png)`,
       );
     this.#pixels = new Uint32Array(this.width * this.height).fill(BLACK);
     this.bytes = new Uint8Array(this.#pixels.buffer);
   }
 
-  draw(screen: Screen): void {
-    const { width, height } = screen.framebuffer;
-    if (width === this.width && height === this.height) {
-      this.#picture = undefined;
-      return screen.compose(this.#pixels);
-    }
-    if (this.#picture?.width !== width || this.#picture.height !== height) {
-      this.#picture = { width, height, pixels: new Uint32Array(width * height) };
-      this.#pixels.fill(BLACK);
-    }
-    const { pixels } = this.#picture;
-    screen.compose(pixels);
+  draw({ width, height, pixels }: Picture): void {
+    if (width !== this.#size.width || height !== this.#size.height) this.#pixels.fill(BLACK);
+    this.#size = { width, height };
+    if (width === this.width && height === this.height) return this.#pixels.set(pixels);
     const left = (this.width - width) >> 1;
     const top = (this.height - height) >> 1;
     for (let y = 0; y < height; y++)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { EventKind, type RecordingReader } from '../../../../recorder/index.ts';
-import { desktopFrames, surveyDesktop } from '../../../../recorder/video/desktop-player.ts';
+import { desktopFilm, surveyDesktop } from '../../../../recorder/video/desktop-player.ts';
 import { captures, readCapture } from '../screen/captures.ts';
 import { desktop, fill, hidePointer, mouse, recorded, type Step } from './bed.ts';
 
@@ -21,10 +21,9 @@ interface Seen {
 
 async function framesOf(reader: RecordingReader): Promise<Seen[]> {
   const seen: Seen[] = [];
-  for await (const { at, screen } of desktopFrames(reader)) {
-    const { width, height } = screen.framebuffer;
-    const pixels = new Uint32Array(width * height);
-    screen.compose(pixels);
+  for await (const frame of desktopFilm(reader).frames()) {
+    const { at, width, height } = frame;
+    const pixels = frame.pixels.slice();
     seen.push({
       at: at / 1000,
       width,
@@ -172,10 +171,14 @@ for (const capture of captures) {
       return [at, EventKind.slowPathOutput, Buffer.concat([Buffer.of(type, 0, 0, 0), body])];
     });
     const { width, height, bitsPerPixel } = capture;
-    const reader = await recorded([[0, EventKind.desktop, { width, height, bitsPerPixel }], ...pdus]);
+    const reader = await recorded([
+      [0, EventKind.desktop, { width, height, bitsPerPixel }],
+      ...pdus,
+      hidePointer(10 * pdus.length),
+    ]);
     let last = '';
-    for await (const { screen } of desktopFrames(reader))
-      last = createHash('sha256').update(screen.framebuffer.bytes).digest('hex');
+    for await (const { pixels } of desktopFilm(reader).frames())
+      last = createHash('sha256').update(new Uint8Array(pixels.buffer)).digest('hex');
     assert.equal(last, capture.sha256);
   });
 }

@@ -196,7 +196,7 @@ testWith(
   ['ffmpeg'],
   'a recording without a desktop, or with one that no video holds, is refused',
   async () => {
-    await assert.rejects(collect(exportMp4(await recorded([]))), /never showed a desktop/);
+    await assert.rejects(collect(exportMp4(await recorded([]))), /never showed a screen/);
     const reader = await recorded([desktop(0, 16_000, 16), desktop(1, 16, 16_000)]);
     await assert.rejects(collect(exportMp4(reader)), /16000 × 16000 pixels, more than a video has/);
   },
