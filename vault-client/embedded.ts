@@ -24,6 +24,12 @@ export const accountBinding = (account: string, system: string): string =>
 /** The record that a user's sealed TOTP secret belongs to. */
 export const totpBinding = (user: string): string => JSON.stringify(['totp', user]);
 
+/** The record that the sealed NT hash of a user's password belongs to. */
+export const ntHashBinding = (user: string): string => JSON.stringify(['nt-hash', user]);
+
+/** The record that the sealed NT hash of a launch credential belongs to; `id` as in the store. */
+export const launchBinding = (id: string): string => JSON.stringify(['launch', id]);
+
 /** Seals an account's secret, with the fingerprint that tells whether it changed. */
 export function sealAccountSecret(
   key: MasterKey,

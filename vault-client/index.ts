@@ -4,6 +4,8 @@ export {
   type AccountSecret,
   accountBinding,
   EmbeddedVault,
+  launchBinding,
+  ntHashBinding,
   type SealedAccounts,
   sealAccountSecret,
   totpBinding,

@@ -5,9 +5,10 @@
  * Keys that a document leaves out have their defaults, except secrets: they stay as they are.
  */
 import { randomUUID } from 'node:crypto';
-import { type MasterKey, sealAccountSecret, totpBinding } from '../../vault-client/index.ts';
+import { type MasterKey, ntHashBinding, sealAccountSecret, totpBinding } from '../../vault-client/index.ts';
 import { auditRow } from '../audit/events.ts';
 import { ConfigurationError } from '../config/problems.ts';
+import { ntlmHash } from '../rdp/credssp/ntlm.ts';
 import type { AccountRow, PolicyRow, Store, StoreTransaction, SystemRow, UserRow } from '../store/port.ts';
 import { parseDocument } from './document.ts';
 import { hashPassword, verifyPassword } from './password.ts';
@@ -97,10 +98,14 @@ async function passwordHashes(
 /** What only the store can tell: whether systems exist and what they speak. */
 async function checkReferences(
   tx: StoreTransaction,
-  { systems, accounts }: Plan,
+  { users, systems, accounts }: Plan,
   source: string,
 ): Promise<void> {
   const problems: string[] = [];
+  for (const [index, { name, nla, password }] of users.entries()) {
+    if (nla && password === undefined && (await tx.user(name))?.ntHash === undefined)
+      problems.push(`users[${index}].nla: wants the password beside it, which is not stored`);
+  }
   for (const [index, account] of accounts.entries()) {
     const at = `accounts[${index}]`;
     const system = systems.find(({ name }) => name === account.system) ?? (await tx.system(account.system));
@@ -123,12 +128,18 @@ async function applyUser(
   hashes: Awaited<ReturnType<typeof passwordHashes>>,
 ): Promise<Change> {
   const old = await tx.user(user.name);
-  const { password, totp, ...plain } = user;
+  const { password, totp, nla, ...plain } = user;
   const row: UserRow = {
     id: randomUUID(),
     ...plain,
     passwordHash: password === undefined ? old?.passwordHash : await hashFor(user, old, hashes),
-    totp: totp === undefined ? old?.totp : totp === false ? undefined : sealedTotp(key, user.name, totp, old),
+    totp:
+      totp === undefined
+        ? old?.totp
+        : totp === false
+          ? undefined
+          : sealed(key, totp, totpBinding(user.name), old?.totp),
+    ntHash: sealedNtHash(key, user, old),
   };
   return put('user', user.name, old, row, (changed) => tx.putUser(changed));
 }
@@ -146,10 +157,26 @@ async function hashFor(
 }
 
 /** The stored bytes when they hold this very secret, so that nothing seems changed. */
-function sealedTotp(key: MasterKey, name: string, totp: string, old: UserRow | undefined): Uint8Array {
-  const binding = totpBinding(name);
-  if (old?.totp !== undefined && key.open(old.totp, binding).toString('utf8') === totp) return old.totp;
-  return key.seal(totp, binding);
+function sealed(
+  key: MasterKey,
+  secret: string | Uint8Array,
+  binding: string,
+  old: Uint8Array | undefined,
+): Uint8Array {
+  return old !== undefined && key.open(old, binding).equals(Buffer.from(secret))
+    ? old
+    : key.seal(secret, binding);
+}
+
+/** What NLA needs; composed, as the clients that speak it send what is typed. */
+function sealedNtHash(
+  key: MasterKey,
+  { name, password, nla }: PlannedUser,
+  old: UserRow | undefined,
+): Uint8Array | undefined {
+  if (!nla) return undefined;
+  if (typeof password !== 'string') return old?.ntHash;
+  return sealed(key, ntlmHash(password.normalize('NFC')), ntHashBinding(name), old?.ntHash);
 }
 
 async function applySystem(tx: StoreTransaction, system: PlannedSystem): Promise<Change> {
@@ -190,6 +217,7 @@ async function applyAccount(tx: StoreTransaction, key: MasterKey, account: Plann
 /** Columns that a person knows under another name, or not at all. */
 const FIELD_NAMES: Readonly<Record<string, string | undefined>> = {
   passwordHash: 'password',
+  ntHash: 'nla',
   secret: 'secret',
   secretFingerprint: undefined,
 };

@@ -59,6 +59,11 @@ const user = group({
   password: secretOrNone.optional().describe('Left out: stays as it is. false: no log-on with a password'),
   sshKeys: texts('an OpenSSH public key line').default([]).describe('Keys that log on'),
   totp: secretOrNone.optional().describe('Base32 secret of one-time codes. Left out: stays as it is'),
+  nla: flag
+    .default(false)
+    .describe(
+      'true: may log on to desktops with NLA, for which an NT hash of the password is kept, sealed; wants the password',
+    ),
   disabled: flag.default(false).describe('true: cannot log on'),
 });
 

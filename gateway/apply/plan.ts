@@ -18,10 +18,12 @@ import { parseDate, parseDay, parseTimeOfDay } from './times.ts';
 /** `undefined`: stays as it is. `false`: none. */
 type Wanted = string | false | undefined;
 
-export type PlannedUser = Omit<UserRow, 'id' | 'passwordHash' | 'totp'> & {
+export type PlannedUser = Omit<UserRow, 'id' | 'passwordHash' | 'totp' | 'ntHash'> & {
   readonly password: Wanted;
   /** Base32. */
   readonly totp: Wanted;
+  /** Whether the NT hash of the password is kept. */
+  readonly nla: boolean;
 };
 export type PlannedSystem = Omit<SystemRow, 'id' | 'pinned'>;
 export interface PlannedAccount {
@@ -97,7 +99,9 @@ interface Context {
 }
 
 function planUser(user: DeclaredUser, at: string, context: Context): PlannedUser {
-  const { name, role, disabled } = user;
+  const { name, role, disabled, nla } = user;
+  if (nla && user.password === false)
+    context.take(`${at}.nla`, { problem: 'wants a password, and there is none; add it or remove this' });
   const secret = (key: 'password' | 'totp', check: (value: string) => Checked<string>): Wanted => {
     const given = user[key];
     return typeof given === 'string' ? fetch(given, `${at}.${key}`, context, check) : given;
@@ -106,6 +110,7 @@ function planUser(user: DeclaredUser, at: string, context: Context): PlannedUser
     name,
     role,
     disabled,
+    nla,
     password: secret('password', checkPassword),
     totp: secret('totp', checkTotp),
     sshKeys: user.sshKeys.flatMap(

@@ -91,7 +91,16 @@ async function putDemo(tx: StoreTransaction, masterKey: MasterKey): Promise<void
 }
 
 function user(name: string, role: UserRow['role'], passwordHash: string): UserRow {
-  return { id: randomUUID(), name, role, passwordHash, sshKeys: [], totp: undefined, disabled: false };
+  return {
+    id: randomUUID(),
+    name,
+    role,
+    passwordHash,
+    sshKeys: [],
+    totp: undefined,
+    ntHash: undefined,
+    disabled: false,
+  };
 }
 
 // Without characters that look alike: people type these from a screen.

@@ -22,6 +22,8 @@ export interface UserRow {
   readonly sshKeys: readonly string[];
   /** Sealed base32 TOTP secret. */
   readonly totp: Uint8Array | undefined;
+  /** Sealed NT hash of the password, for NLA ([MS-NLMP] 3.3.1), where the user opted in. */
+  readonly ntHash: Uint8Array | undefined;
   readonly disabled: boolean;
 }
 
@@ -99,6 +101,22 @@ export interface CommandRow {
   readonly result: string | undefined;
 }
 
+/** A single-use credential of one person for one target. */
+export interface LaunchRow {
+  /** SHA-256 of the credential, lower-case hex: the store cannot give it away. */
+  readonly id: string;
+  readonly user: string;
+  readonly account: string;
+  readonly system: string;
+  /** Sealed NT hash of the credential, for NLA. */
+  readonly ntHash: Uint8Array;
+  /** Address or range that it must come from; undefined: any. */
+  readonly source: string | undefined;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly usedAt: number | undefined;
+}
+
 export interface AuditRow {
   readonly id: string;
   readonly at: number;
@@ -155,6 +173,15 @@ export interface StoreTransaction {
   command(id: string): Promise<CommandRow | undefined>;
   openCommands(node: string): Promise<readonly CommandRow[]>;
   finishCommand(id: string, doneAt: number, result: string): Promise<void>;
+
+  insertLaunch(launch: LaunchRow): Promise<void>;
+  launch(id: string): Promise<LaunchRow | undefined>;
+  /** Unused ones of this person for this target that expire after `now`. */
+  openLaunches(user: string, account: string, system: string, now: number): Promise<readonly LaunchRow[]>;
+  /** Marks it as used; false when it was before, or does not exist. */
+  useLaunch(id: string, usedAt: number): Promise<boolean>;
+  /** Forgets those that expired before `time`. */
+  deleteLaunches(time: number): Promise<void>;
 
   insertAudit(row: AuditRow): Promise<void>;
   audit(

@@ -83,6 +83,19 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHO
     name: 'policies may mask what is typed on desktops',
     sql: 'ALTER TABLE policies ADD COLUMN mask_keystrokes INTEGER NOT NULL DEFAULT 0',
   },
+  {
+    name: 'launch credentials, and what NLA needs of users who want it',
+    sql: `
+ALTER TABLE users ADD COLUMN nt_hash BLOB;
+CREATE TABLE launches (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL,
+  account TEXT NOT NULL, system TEXT NOT NULL, nt_hash BLOB NOT NULL, source TEXT,
+  created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER
+) STRICT;
+CREATE INDEX launches_open ON launches (user, account, system) WHERE used_at IS NULL;
+CREATE INDEX launches_by_expiry ON launches (expires_at);
+`,
+  },
 ];
 
 /**

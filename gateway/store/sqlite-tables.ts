@@ -7,6 +7,7 @@ import {
   type AuditRow,
   type CommandRow,
   type KeystrokeRow,
+  type LaunchRow,
   type Page,
   type PolicyRow,
   ROLES,
@@ -48,6 +49,7 @@ const USERS = new Table<UserRow>('users', {
   passwordHash: optional(text),
   sshKeys: json(isTexts),
   totp: optional(bytes),
+  ntHash: optional(bytes),
   disabled: flag,
 });
 const SYSTEMS = new Table<SystemRow>('systems', {
@@ -120,6 +122,17 @@ const COMMANDS = new Table<CommandRow>('commands', {
   createdAt: integer,
   doneAt: optional(integer),
   result: optional(text),
+});
+const LAUNCHES = new Table<LaunchRow>('launches', {
+  id: text,
+  user: text,
+  account: text,
+  system: text,
+  ntHash: bytes,
+  source: optional(text),
+  createdAt: integer,
+  expiresAt: integer,
+  usedAt: optional(integer),
 });
 const AUDIT = new Table<AuditRow>('audit', {
   id: text,
@@ -197,6 +210,28 @@ export class SqliteTables implements StoreTransaction {
   finishCommand(id: string, doneAt: number, result: string): Promise<void> {
     return this.#access.write((db) => {
       db.run('UPDATE commands SET done_at = ?, result = ? WHERE id = ?', doneAt, result, id);
+    });
+  }
+
+  insertLaunch = (launch: LaunchRow) => this.#insert(LAUNCHES, [launch]);
+  launch = (id: string) => this.#one(LAUNCHES, ['id = ?', id]);
+  openLaunches = (user: string, account: string, system: string, now: number) =>
+    this.#list(LAUNCHES, [
+      ['user = ?', user],
+      ['account = ?', account],
+      ['system = ?', system],
+      ['expires_at > ?', now],
+      ['used_at IS NULL'],
+    ]);
+
+  useLaunch(id: string, usedAt: number): Promise<boolean> {
+    const sql = 'UPDATE launches SET used_at = ? WHERE id = ? AND used_at IS NULL';
+    return this.#access.write((db) => db.run(sql, usedAt, id) > 0);
+  }
+
+  deleteLaunches(time: number): Promise<void> {
+    return this.#access.write((db) => {
+      db.run('DELETE FROM launches WHERE expires_at < ?', time);
     });
   }
 

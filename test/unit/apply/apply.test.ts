@@ -9,9 +9,10 @@ import ssh2 from 'ssh2';
 import { applyDocument, type Change } from '../../../gateway/apply/apply.ts';
 import { verifyPassword } from '../../../gateway/apply/password.ts';
 import { ConfigurationError } from '../../../gateway/config/problems.ts';
+import { ntlmHash } from '../../../gateway/rdp/credssp/ntlm.ts';
 import type { Store } from '../../../gateway/store/port.ts';
 import { openSqliteStore } from '../../../gateway/store/sqlite.ts';
-import { EmbeddedVault, MasterKey, totpBinding } from '../../../vault-client/index.ts';
+import { EmbeddedVault, MasterKey, ntHashBinding, totpBinding } from '../../../vault-client/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-apply-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -198,6 +199,32 @@ describe('apply', () => {
       ],
     );
     assert.doesNotMatch(JSON.stringify(audit), /hunter|new one/);
+  });
+
+  it('keeps an NT hash only for users who want NLA, and of the password that they have', async () => {
+    const hashOf = async () => {
+      const sealed = (await store.user('nina'))?.ntHash;
+      return sealed === undefined ? undefined : key.open(sealed, ntHashBinding('nina')).toString('hex');
+    };
+    const hex = (password: string) => Buffer.from(ntlmHash(password)).toString('hex');
+    await apply('users: [{name: nina, password: one}]');
+    assert.equal(await hashOf(), undefined);
+    assert.deepEqual(await problemsOf('users: [{name: nina, nla: true}]'), [
+      'users[0].nla: wants the password beside it, which is not stored',
+    ]);
+    assert.deepEqual(await problemsOf('users: [{name: nina, password: false, nla: true}]'), [
+      'users[0].nla: wants a password, and there is none; add it or remove this',
+    ]);
+    assert.deepEqual(said(await apply('users: [{name: nina, password: one, nla: true}]')), [
+      'updated user nina nla',
+    ]);
+    assert.equal(await hashOf(), hex('one'));
+    assert.deepEqual(said(await apply('users: [{name: nina, password: one, nla: true}]')), []);
+    assert.deepEqual(said(await apply('users: [{name: nina, nla: true}]')), []);
+    await apply('users: [{name: nina, password: two, nla: true}]');
+    assert.equal(await hashOf(), hex('two'));
+    assert.deepEqual(said(await apply('users: [{name: nina}]')), ['updated user nina nla']);
+    assert.equal(await hashOf(), undefined);
   });
 
   it('leaves secrets alone that the document leaves out, and removes them on false', async () => {

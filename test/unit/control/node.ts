@@ -112,6 +112,7 @@ export async function putUser(
     passwordHash: cheapHash(`${name}'s password`),
     sshKeys: [],
     totp: undefined,
+    ntHash: undefined,
     disabled: false,
     ...change,
   });

@@ -6,6 +6,7 @@ import type {
   AccountRow,
   AuditRow,
   CommandRow,
+  LaunchRow,
   PolicyRow,
   SessionRow,
   Store,
@@ -20,6 +21,7 @@ export const user = (name: string, change: Partial<UserRow> = {}): UserRow => ({
   passwordHash: undefined,
   sshKeys: [],
   totp: undefined,
+  ntHash: undefined,
   disabled: false,
   ...change,
 });
@@ -268,6 +270,37 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
       for (const hostile of ['"', 'a" OR "', 'text:cat*', '-rf NOT', '*', '', '(', 'NEAR(a b)']) {
         await store.searchKeystrokes(hostile, { limit: 10 });
       }
+    });
+
+    it('gives each launch credential out once', async () => {
+      const launch = (id: string, change: Partial<LaunchRow> = {}): LaunchRow => ({
+        id,
+        user: 'alice',
+        account: 'root',
+        system: 'win01',
+        ntHash: new Uint8Array([1, 2]),
+        source: undefined,
+        createdAt: 1000,
+        expiresAt: 61_000,
+        usedAt: undefined,
+        ...change,
+      });
+      await store.insertLaunch(launch('l1', { source: '192.0.2.0/24' }));
+      await store.insertLaunch(launch('l2', { account: 'sa' }));
+      await store.insertLaunch(launch('l3', { expiresAt: 90_000 }));
+      assert.deepEqual(await store.launch('l1'), launch('l1', { source: '192.0.2.0/24' }));
+      assert.equal(await store.launch('none'), undefined);
+      const open = async (now: number) => ids(await store.openLaunches('alice', 'root', 'win01', now));
+      assert.deepEqual(await open(60_999), ['l3', 'l1']);
+      assert.deepEqual(await open(61_000), ['l3']);
+      const takers = [store.useLaunch('l1', 5000), store.useLaunch('l1', 5001), store.useLaunch('none', 1)];
+      assert.deepEqual(await Promise.all(takers), [true, false, false]);
+      assert.equal((await store.launch('l1'))?.usedAt, 5000);
+      assert.deepEqual(await open(0), ['l3']);
+      await assert.rejects(store.insertLaunch(launch('l3')), { code: 'conflict' });
+      await store.deleteLaunches(90_000);
+      assert.equal(await store.launch('l2'), undefined);
+      assert.equal((await store.launch('l3'))?.id, 'l3');
     });
 
     it('keeps settings', async () => {
