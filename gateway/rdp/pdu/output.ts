@@ -1,9 +1,11 @@
 /**
- * What the gateway draws by itself (its log-on screen): uncompressed bitmaps, palette and pointers,
+ * What the gateway draws by itself (its log-on screen, messages): bitmaps, palette and pointers,
  * [MS-RDPBCGR] 2.2.9.1.1.3, 2.2.9.1.1.4 and 2.2.9.1.2.1, in fast-path or slow-path PDUs.
  */
 import { PduError, Writer } from './cursor.ts';
 import { encodeFastPath, encodeFastPathUpdate, UpdateCode } from './fast-path.ts';
+import { encodeInterleaved } from './interleaved.ts';
+import { encodePlanar } from './planar.ts';
 import { DataType, encodeShareData } from './share.ts';
 
 export const BITS_PER_PIXEL = [8, 15, 16, 24, 32] as const;
@@ -24,10 +26,16 @@ export interface Update {
 }
 
 /**
- * Pixel bytes in one update. Clients without a Multifragment Update set need not take more than
- * 16 KiB in one PDU (2.2.7.2.6, and mstsc's buffers); the headers of either path take less than 64.
+ * Pixel bytes in one update before they are compressed, if that makes them less at all. Clients without
+ * a Multifragment Update set need not take more than 16 KiB in one PDU (2.2.7.2.6, and mstsc's
+ * buffers); the headers of either path take less than 64.
  */
 const MAX_PIXEL_BYTES = 16 * 1024 - 64;
+/** Of a rectangle: some rows of it fit into an update at any depth, so that one can build on the other. */
+const MAX_WIDTH = 256;
+/** flags of a rectangle: compressed, with a header. */
+const BITMAP_COMPRESSION = 0x0001;
+const COMPRESSION_HEADER_BYTES = 8;
 /** TS_UPDATE_*: first field of bitmap and palette data on both paths. */
 const UpdateType = { bitmap: 1, palette: 2, synchronize: 3 } as const;
 /** TS_PTRMSGTYPE_*: a slow-path pointer PDU's type by fast-path code. */
@@ -72,9 +80,17 @@ export function encodeSlowPathOutput(
 
 /**
  * Bitmap updates that paint `picture` with its corner at `left`, `top`, each small enough for one
- * PDU. One rectangle per update: some versions of mstsc draw only the first right. With 8 bits per
- * pixel {@link paletteUpdate} must have gone before.
+ * PDU. One rectangle per update: some versions of mstsc draw only the first right. Compressed, and
+ * with the header that clients may do without but need not (2.2.9.1.1.3.1.2.3):
  *
+ * ```
+ * updateType (2)  numberRectangles (2)  destLeft  destTop  destRight  destBottom  width  height
+ * bitsPerPixel  flags  bitmapLength (2 each)
+ * [cbCompFirstRowSize  cbCompMainBodySize  cbScanWidth  cbUncompressedSize (2 each)]  bitmapDataStream
+ * ```
+ *
+ * @param colour the native pixel of 0x00RRGGBB; with 8 bits per pixel and without it
+ *   {@link paletteUpdate} must have gone before
  * @throws PduError when the picture has not the pixels that its size needs
  */
 export function* bitmapUpdates(
@@ -82,34 +98,43 @@ export function* bitmapUpdates(
   bitsPerPixel: BitsPerPixel,
   left: number,
   top: number,
+  colour: (rgb: number) => number = COLOURS[bitsPerPixel],
 ): Generator<Update, void, undefined> {
   checkPicture(picture);
   const pixelBytes = (bitsPerPixel + 7) >> 3;
-  // Multiples of four pixels: old clients want them, and every row then ends on four bytes as it must.
-  const widest = Math.floor(MAX_PIXEL_BYTES / pixelBytes) & ~3;
-  for (let x = 0; x < picture.width; x += widest) {
-    const width = Math.min(widest, picture.width - x);
+  for (let x = 0; x < picture.width; x += MAX_WIDTH) {
+    const width = Math.min(MAX_WIDTH, picture.width - x);
+    // Multiples of four pixels: old clients want them, and every row then ends on four bytes as it must.
     const padded = (width + 3) & ~3;
     const tallest = Math.floor(MAX_PIXEL_BYTES / (padded * pixelBytes));
     for (let y = 0; y < picture.height; y += tallest) {
       const height = Math.min(tallest, picture.height - y);
-      const writer = new Writer(22 + padded * height * pixelBytes);
+      const pixels = nativePixels(picture, { x, y, width, height }, padded, colour);
+      const bytes = pixels.length * pixelBytes;
+      const packed =
+        bitsPerPixel === 32 ? encodePlanar(pixels, padded) : encodeInterleaved(pixels, padded, pixelBytes);
+      const smaller = packed.length + COMPRESSION_HEADER_BYTES < bytes;
+      const writer = new Writer(30 + (smaller ? packed.length : bytes));
       writer.u16le(UpdateType.bitmap).u16le(1);
       writer
         .u16le(left + x)
         .u16le(top + y)
         .u16le(left + x + width - 1)
         .u16le(top + y + height - 1);
-      writer
-        .u16le(padded)
-        .u16le(height)
-        .u16le(bitsPerPixel)
-        .u16le(0)
-        .u16le(padded * height * pixelBytes);
-      for (let row = y + height - 1; row >= y; row -= 1) {
-        for (let column = x; column < x + width; column += 1)
-          writePixel(writer, picture.pixels[row * picture.width + column] ?? 0, bitsPerPixel);
-        writer.zeros((padded - width) * pixelBytes);
+      writer.u16le(padded).u16le(height).u16le(bitsPerPixel);
+      if (smaller)
+        writer
+          .u16le(BITMAP_COMPRESSION)
+          .u16le(COMPRESSION_HEADER_BYTES + packed.length)
+          .u16le(0)
+          .u16le(packed.length)
+          .u16le(padded)
+          .u16le(bytes)
+          .bytes(packed);
+      else {
+        writer.u16le(0).u16le(bytes);
+        for (const pixel of pixels)
+          for (let shift = 0; shift < pixelBytes * 8; shift += 8) writer.u8((pixel >> shift) & 0xff);
       }
       yield { code: UpdateCode.bitmap, data: writer.done() };
     }
@@ -121,28 +146,33 @@ function checkPicture({ width, height, pixels }: Picture): void {
     throw new PduError('pixels', 0, `are ${pixels.length}, ${width} by ${height} need ${width * height}`);
 }
 
-/** Little-endian, red in the high bits; 8 bits are an index into {@link paletteUpdate}. */
-function writePixel(writer: Writer, pixel: number, bitsPerPixel: BitsPerPixel): void {
-  const red = (pixel >> 16) & 0xff;
-  const green = (pixel >> 8) & 0xff;
-  const blue = pixel & 0xff;
-  switch (bitsPerPixel) {
-    case 8:
-      writer.u8((red & 0xe0) | ((green & 0xe0) >> 3) | (blue >> 6));
-      return;
-    case 15:
-      writer.u16le(((red >> 3) << 10) | ((green >> 3) << 5) | (blue >> 3));
-      return;
-    case 16:
-      writer.u16le(((red >> 3) << 11) | ((green >> 2) << 5) | (blue >> 3));
-      return;
-    case 24:
-      writer.u8(blue).u8(green).u8(red);
-      return;
-    case 32:
-      writer.u32le(pixel & 0xff_ffff);
+/** A part of `picture`, the bottom row first, each row filled up to `padded` pixels with its last one. */
+function nativePixels(
+  picture: Picture,
+  part: { readonly x: number; readonly y: number; readonly width: number; readonly height: number },
+  padded: number,
+  colour: (rgb: number) => number,
+): Uint32Array {
+  const native = new Uint32Array(padded * part.height);
+  let to = 0;
+  for (let row = part.y + part.height - 1; row >= part.y; row -= 1) {
+    const from = row * picture.width + part.x;
+    for (let column = 0; column < part.width; column += 1, to += 1)
+      native[to] = colour(picture.pixels[from + column] ?? 0);
+    native.fill(native[to - 1] ?? 0, to, to + padded - part.width);
+    to += padded - part.width;
   }
+  return native;
 }
+
+/** Red in the high bits; 8 bits are an index into {@link paletteUpdate}. */
+const COLOURS: Readonly<Record<BitsPerPixel, (rgb: number) => number>> = {
+  8: (rgb) => ((rgb >> 16) & 0xe0) | ((rgb >> 11) & 0x1c) | ((rgb >> 6) & 0x03),
+  15: (rgb) => ((rgb >> 9) & 0x7c00) | ((rgb >> 6) & 0x03e0) | ((rgb >> 3) & 0x001f),
+  16: (rgb) => ((rgb >> 8) & 0xf800) | ((rgb >> 5) & 0x07e0) | ((rgb >> 3) & 0x001f),
+  24: (rgb) => rgb & 0xff_ffff,
+  32: (rgb) => rgb & 0xff_ffff,
+};
 
 /**
  * The palette that 8-bit pictures here are drawn with: three bits of red, three of green, two of

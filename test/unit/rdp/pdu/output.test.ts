@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Reader, Writer } from '../../../../gateway/rdp/pdu/cursor.ts';
+import { Writer } from '../../../../gateway/rdp/pdu/cursor.ts';
 import { readFastPathOutput, readFastPathUpdate, UpdateCode } from '../../../../gateway/rdp/pdu/fast-path.ts';
 import * as output from '../../../../gateway/rdp/pdu/output.ts';
 import { DataType, readShareControl, readShareData } from '../../../../gateway/rdp/pdu/share.ts';
+import { Screen } from '../../../../recorder/screen/screen.ts';
+import { randomFrom } from '../../recorder/screen/encoders.ts';
 import { toHex } from './hex.ts';
 
 /** 16 KiB, the headers of TPKT, X.224 and MCS included. */
@@ -31,32 +33,15 @@ function picture(width: number, height: number): output.Picture {
   return { width, height, pixels };
 }
 
-/** What a client paints of uncompressed bitmap data, with the palette of three, three and two bits. */
-function paint(screen: Uint32Array, screenWidth: number, data: Uint8Array): void {
-  const reader = new Reader(data);
-  assert.equal(reader.u16le('updateType'), 1);
-  assert.equal(reader.u16le('numberRectangles'), 1);
-  const [left = 0, top = 0, right = 0, bottom = 0, width = 0, height = 0, depth = 0, flags, length] =
-    Array.from({ length: 9 }, () => reader.u16le('field'));
-  assert.equal(flags, 0);
-  assert.equal(width % 4, 0);
-  assert.equal(length, reader.left);
-  assert.ok(width >= right - left + 1 && height === bottom - top + 1);
-  const full = (bits: number, value: number): number => Math.round((value * 255) / (2 ** bits - 1));
-  for (let y = bottom; y >= top; y -= 1)
-    for (let x = left; x < left + width; x += 1) {
-      let pixel = 0;
-      for (let n = 0; n < (depth + 7) >> 3; n += 1) pixel |= reader.u8('pixel') << (8 * n);
-      if (x > right) continue;
-      if (depth === 8)
-        pixel = (full(3, pixel >> 5) << 16) | (full(3, (pixel >> 2) & 7) << 8) | full(2, pixel & 3);
-      if (depth === 15)
-        pixel = (full(5, pixel >> 10) << 16) | (full(5, (pixel >> 5) & 31) << 8) | full(5, pixel & 31);
-      if (depth === 16)
-        pixel = (full(5, pixel >> 11) << 16) | (full(6, (pixel >> 5) & 63) << 8) | full(5, pixel & 31);
-      screen[y * screenWidth + x] = pixel;
-    }
-  assert.equal(reader.left, 0);
+/** What a client shows of updates, 0x00RRGGBB; the recorder's decoder is another's work. */
+function shown(pdus: readonly Uint8Array[], width: number, height: number, depth: number): Uint32Array {
+  const screen = new Screen(width, height, depth);
+  for (const pdu of [fast(output.paletteUpdate()), ...pdus])
+    screen.fastPath(pdu.subarray(readFastPathOutput(pdu)));
+  assert.deepEqual(screen.problems, new Map());
+  return screen.framebuffer.pixels.map(
+    (pixel) => ((pixel & 0xff) << 16) | (pixel & 0xff00) | ((pixel >> 16) & 0xff),
+  );
 }
 
 for (const depth of output.BITS_PER_PIXEL)
@@ -67,25 +52,47 @@ for (const depth of output.BITS_PER_PIXEL)
   ] as const)
     test(`a picture of ${width} by ${height} arrives whole at ${depth} bits per pixel`, () => {
       const drawn = picture(width, height);
-      const screen = new Uint32Array((width + 9) * (height + 11));
+      const pdus: Uint8Array[] = [];
       for (const update of output.bitmapUpdates(drawn, depth, 9, 11)) {
         assert.ok(fast(update).length <= LARGEST);
         assert.ok(slow(update).length <= LARGEST);
         const pdu = fast(update);
         const read = readFastPathUpdate(pdu, readFastPathOutput(pdu), pdu.length);
         assert.deepEqual([read.code, read.end], [UpdateCode.bitmap, pdu.length]);
-        paint(screen, width + 9, pdu.subarray(read.dataOffset, read.end));
+        pdus.push(pdu);
         const share = slow(update);
         const data = readShareData(share, readShareControl(share, 0));
         assert.equal(data.type, DataType.update);
         assert.deepEqual(share.subarray(data.dataOffset, data.end), update.data);
       }
+      const screen = shown(pdus, width + 9, height + 11, depth);
       for (let y = 0; y < height; y += 1)
         assert.deepEqual(
           screen.subarray((y + 11) * (width + 9) + 9, (y + 12) * (width + 9)),
           drawn.pixels.subarray(y * width, (y + 1) * width),
         );
     });
+
+test('pictures of flat areas take a fraction of their pixels, noise no more than they', () => {
+  const flat = { width: 640, height: 480, pixels: new Uint32Array(640 * 480).fill(0x1d2833) };
+  const random = randomFrom(7);
+  const noise = { width: 64, height: 64, pixels: new Uint32Array(64 * 64).map(() => random(2 ** 24)) };
+  for (const depth of output.BITS_PER_PIXEL) {
+    const sizes = [flat, noise].map((each) => {
+      const updates = [...output.bitmapUpdates(each, depth, 0, 0)];
+      const bytes = updates.reduce((sum, { data }) => sum + data.length, 0);
+      return (bytes - updates.length * 22) / ((each.pixels.length * (depth + 1)) >> 3);
+    });
+    assert.ok((sizes[0] ?? 1) < (depth === 32 ? 0.025 : 0.002), `${depth}: flat ${sizes[0]}`);
+    assert.ok((sizes[1] ?? 2) <= 1, `${depth}: noise ${sizes[1]}`);
+  }
+});
+
+test('a caller may have colours of its own, such as those of another palette', () => {
+  const one = { width: 1, height: 1, pixels: Uint32Array.of(0x12b4d6) };
+  const [update] = [...output.bitmapUpdates(one, 8, 0, 0, (rgb) => (rgb === 0x12b4d6 ? 0x77 : 0))];
+  assert.equal(toHex((update?.data ?? assert.fail()).subarray(22)), '77777777');
+});
 
 test('colours keep their best bits at every depth', () => {
   const one = { width: 1, height: 1, pixels: Uint32Array.of(0x12b4d6) };
