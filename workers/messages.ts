@@ -97,6 +97,20 @@ export interface RecordingSummary {
   readonly sealed: boolean;
 }
 
+/** A target sends the session elsewhere ([MS-RDPBCGR] 2.2.13.1). */
+export interface RedirectionRequest {
+  readonly sessionId: string;
+  /** Names and addresses, in the order in which they are to be tried; none: the same address again. */
+  readonly hosts: readonly string[];
+  /** As whom to log on there, where the target says so. */
+  readonly userName: string | undefined;
+}
+
+export type RedirectionOutcome =
+  | { readonly granted: true; readonly system: TargetAuthorization['system'] }
+  /** `message`: for the person, says why not. */
+  | { readonly granted: false; readonly message: string };
+
 /** Stable codes of why a session ended. */
 export type EndCode =
   | 'client-closed'
@@ -166,6 +180,8 @@ export interface ControlRequests {
   checkOut(request: { readonly sessionId: string }): Promise<CheckedOutCredential>;
   /** Trust on first use: what the target showed, an OpenSSH key line or `sha256:…` of its certificate. */
   pin(request: { readonly sessionId: string; readonly shown: string }): Promise<void>;
+  /** Decides whether the session may go where its target sends it; from then on {@link pin} is the new system's. */
+  redirect(request: RedirectionRequest): Promise<RedirectionOutcome>;
   /** Both legs are up and the recording runs. */
   sessionStarted(request: { readonly sessionId: string }): Promise<void>;
   /** Checks the credential in and closes the session's row. */

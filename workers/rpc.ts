@@ -42,6 +42,7 @@ export class ControlClient {
       authorise: request('authorise'),
       checkOut: request('checkOut'),
       pin: request('pin'),
+      redirect: request('redirect'),
       sessionStarted: request('sessionStarted'),
       sessionEnded: request('sessionEnded'),
     };

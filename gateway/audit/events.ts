@@ -15,6 +15,8 @@ export const AUDIT_EVENTS = {
   'session.unlocked': 'an operator let the input of a session go on',
   'session.terminated': 'an operator ended a session',
   'session.request.refused': 'policy refused something inside a session',
+  'session.redirected': 'a target sent a session on, to a system that policy allows',
+  'session.redirect.refused': 'a target sent a session on to where it may not go',
   'credential.checked_out': 'a credential was taken from the vault for a session',
   'credential.checked_in': 'a credential was given back to the vault',
   'credential.check_out_failed': 'the vault did not give a credential',

@@ -202,8 +202,7 @@ export class Authorisation {
       user,
       account,
       system: system.name,
-      host: system.host,
-      port: system.port,
+      dialled: { system: system.name, host: system.host, port: system.port },
       policy,
       source: person.source,
       openedAt: this.#clock.now(),
@@ -255,7 +254,7 @@ function refusal(code: string, message: string): Refusal {
 }
 
 /** Why this system cannot be opened by anyone over this protocol. */
-function unfit(system: SystemRow, protocol: Protocol): Refusal | undefined {
+export function unfit(system: SystemRow, protocol: Protocol): Refusal | undefined {
   if (system.protocol !== protocol) {
     return refusal('wrong-protocol', `${system.name} is reached over ${system.protocol}, not ${protocol}`);
   }
@@ -275,7 +274,7 @@ function unfit(system: SystemRow, protocol: Protocol): Refusal | undefined {
 }
 
 /** What the target must show; undefined: pin what it shows first. */
-function identityOf(system: SystemRow): string | undefined {
+export function identityOf(system: SystemRow): string | undefined {
   const declared = system.protocol === 'ssh' ? system.hostKey : system.certificate;
   return declared === 'trust-on-first-use' ? system.pinned : declared;
 }

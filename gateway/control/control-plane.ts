@@ -20,6 +20,7 @@ import { Authorisation } from './authorisation.ts';
 import type { Clock } from './clock.ts';
 import { Commands } from './commands.ts';
 import { KeystrokeSink } from './keystroke-sink.ts';
+import { Redirections } from './redirections.ts';
 import { type LiveSession, SessionRegistry } from './session-registry.ts';
 
 /** How often orders of operators are looked for: they are felt at once, and the query reads one index. */
@@ -63,6 +64,7 @@ export class ControlPlane {
   readonly #authenticator: Authenticator;
   readonly #sessions: SessionRegistry;
   readonly #authorisation: Authorisation;
+  readonly #redirections: Redirections;
   readonly #commands: Commands;
   readonly #keystrokes: KeystrokeSink;
   #timer: NodeJS.Timeout | undefined;
@@ -78,6 +80,7 @@ export class ControlPlane {
     this.#sessions = new SessionRegistry({ ...options, audit });
     const sessions = this.#sessions;
     this.#authorisation = new Authorisation({ ...options, audit, sessions });
+    this.#redirections = new Redirections({ ...options, audit, sessions });
     this.#commands = new Commands({ ...options, audit, sessions });
     this.#keystrokes = new KeystrokeSink(options);
   }
@@ -115,6 +118,7 @@ export class ControlPlane {
       authorise: (request) => this.#authorise(worker, request),
       checkOut: ({ sessionId }) => this.#sessions.checkOut(worker, sessionId),
       pin: ({ sessionId, shown }) => this.#sessions.pin(worker, sessionId, shown),
+      redirect: (request) => this.#redirections.redirect(worker, request),
       sessionStarted: ({ sessionId }) => this.#sessions.started(worker, sessionId),
       sessionEnded: (end) => this.#sessions.ended(worker, end),
       connectionClosed: (connection) => this.#authenticator.connectionClosed(worker, connection),

@@ -21,8 +21,8 @@ export interface LiveSession {
   readonly user: string;
   readonly account: string;
   readonly system: string;
-  readonly host: string;
-  readonly port: number;
+  /** Where its target's leg goes: another system once it was redirected. */
+  dialled: { readonly system: string; readonly host: string; readonly port: number };
   readonly policy: string;
   readonly source: string;
   readonly openedAt: number;
@@ -80,7 +80,7 @@ export class SessionRegistry {
 
   /** Checks the session's credential out of the vault; rejects with words for a log. */
   async checkOut(worker: number, sessionId: string): Promise<CheckedOutCredential> {
-    const session = this.#own(worker, sessionId);
+    const session = this.own(worker, sessionId);
     if (session.lease !== 'none')
       throw new Error(`session ${sessionId}: its credential was checked out before`);
     session.lease = 'pending';
@@ -110,30 +110,31 @@ export class SessionRegistry {
 
   /** Keeps what a system that trusts on first use showed first; rejects when something else is known by now. */
   async pin(worker: number, sessionId: string, shown: string): Promise<void> {
-    const session = this.#own(worker, sessionId);
+    const session = this.own(worker, sessionId);
+    const { dialled } = session;
     await this.#store.transaction(async (tx) => {
-      const system = await tx.system(session.system);
+      const system = await tx.system(dialled.system);
       const kind = system?.protocol === 'rdp' ? RDP_IDENTITY : SSH_IDENTITY;
       const identity = kind.normal(shown);
       if (identity === undefined) throw new Error(`session ${sessionId}: the target showed no ${kind.name}`);
       if (system === undefined || kind.declared(system) !== 'trust-on-first-use') {
-        throw new Error(`system ${session.system}: does not trust on first use`);
+        throw new Error(`system ${dialled.system}: does not trust on first use`);
       }
-      if (system.host !== session.host || system.port !== session.port) {
-        throw new Error(`system ${session.system}: was moved to another address meanwhile: try again`);
+      if (system.host !== dialled.host || system.port !== dialled.port) {
+        throw new Error(`system ${dialled.system}: was moved to another address meanwhile: try again`);
       }
       if (system.pinned !== undefined) {
         if (kind.same(system.pinned, identity)) return;
-        throw new Error(`system ${session.system}: another ${kind.name} was pinned meanwhile: try again`);
+        throw new Error(`system ${dialled.system}: another ${kind.name} was pinned meanwhile: try again`);
       }
       await tx.putSystem({ ...system, pinned: identity });
-      const detail = { system: session.system, [kind.field]: identity };
+      const detail = { system: dialled.system, [kind.field]: identity };
       await this.#audit.write(fact(session, kind.pinnedCode, session.user, detail), tx);
     });
   }
 
   async started(worker: number, sessionId: string): Promise<void> {
-    const session = this.#own(worker, sessionId);
+    const session = this.own(worker, sessionId);
     if (session.startedAt !== undefined) return;
     session.startedAt = this.#clock.now();
     const { user, account, system, policy } = session;
@@ -199,7 +200,8 @@ export class SessionRegistry {
     });
   }
 
-  #own(worker: number, sessionId: string): LiveSession {
+  /** The worker's own session; @throws Error for any other */
+  own(worker: number, sessionId: string): LiveSession {
     const session = this.#live.get(sessionId);
     if (session?.worker !== worker) throw new Error(`session ${sessionId}: no such session is open here`);
     return session;
