@@ -5,7 +5,7 @@
  * It holds one byte per pixel, an index into a palette: connections that nobody has logged on
  * to yet must not cost a 32-bit framebuffer each.
  */
-import type { Font } from './font/font.ts';
+import type { Font } from '../../../recorder/font/font.ts';
 
 export interface Rectangle {
   readonly x: number;

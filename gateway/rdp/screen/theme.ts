@@ -1,5 +1,5 @@
 /** How the screen looks: flat colours and sizes that follow the resolution. */
-import { doubled, type Font, type FontSize, font } from './font/font.ts';
+import { doubled, type Font, type FontSize, font } from '../../../recorder/font/font.ts';
 
 /** 0x00RRGGBB. Text keeps a contrast of at least 4.5:1 on what it is drawn on. */
 const COLOURS = {

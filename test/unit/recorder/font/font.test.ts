@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { doubled, type Font, font } from '../../../../gateway/rdp/screen/font/font.ts';
+import { doubled, type Font, font } from '../../../../recorder/font/font.ts';
 
 const rows = (of: Font, character: string) => {
   const glyph = of.glyph(character.codePointAt(0) ?? 0);
@@ -42,12 +42,29 @@ for (const size of [16, 24, 32] as const) {
     }
   });
 
-  test(`in bold at ${size} pixels, what has no bold glyph has the regular one`, () => {
+  test(`the ${size} pixel font says what it has, and draws the rest as a replacement character`, () => {
     assert.notDeepEqual(font(size, 'bold').glyph(0x41), font(size).glyph(0x41));
-    assert.equal(font(size, 'bold').glyph(0xdf), font(size).glyph(0xdf));
-    assert.equal(font(size, 'bold').glyph(0x4e00), font(size).glyph(0xfffd));
+    assert.deepEqual(
+      [0x41, 0xdf, 0x4e00].map((point) => font(size, 'bold').has(point)),
+      [true, true, false],
+    );
+    const missing = font(size).glyph(0xfffd);
+    assert.equal(font(size, 'bold').glyph(0x4e00), missing);
   });
 }
+
+test('where bold has no glyph, the regular one stands in', () => {
+  for (const size of [24, 32] as const) assert.equal(font(size, 'bold').glyph(0xdf), font(size).glyph(0xdf));
+});
+
+test('the smallest font draws the boxes, blocks and Braille of terminals, in both weights', () => {
+  for (const weight of ['regular', 'bold'] as const) {
+    const drawn = font(16, weight);
+    for (const character of '─│┌┐└┘├┤┬┴┼═║╔╗╚╝╭╮╯╰▀▄█▌▐░▒▓⠁⣿\ue0b0')
+      assert.ok(drawn.has(character.codePointAt(0) ?? 0), character);
+    assert.deepEqual(new Set(rows(drawn, '█')), new Set(['########']));
+  }
+});
 
 test('a doubled font has each pixel four times', () => {
   const once = rows(font(24), 'g');

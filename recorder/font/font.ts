@@ -1,10 +1,13 @@
-/** Character-cell fonts of one bit per pixel, in three sizes and two weights. */
-import { BOLD_16, BOLD_24, BOLD_32 } from './bold.ts';
-import { REGULAR_16 } from './regular-16.ts';
-import { REGULAR_24 } from './regular-24.ts';
-import { REGULAR_32 } from './regular-32.ts';
+/**
+ * Character-cell fonts of one bit per pixel, in three sizes and two weights. The smallest has all that a
+ * terminal shows in the alphabets of Europe, in boxes, blocks and Braille; the others have what names and
+ * messages are written in.
+ */
+import { BOLD_16, REGULAR_16 } from './size-16.ts';
+import { BOLD_24, REGULAR_24 } from './size-24.ts';
+import { BOLD_32, REGULAR_32 } from './size-32.ts';
 
-/** What scripts/make-screen-font.ts writes. */
+/** What scripts/make-font.ts writes. */
 export interface FontData {
   /** Of a cell, in pixels. */
   readonly width: number;
@@ -21,6 +24,8 @@ export interface Font {
   readonly height: number;
   /** Bytes of one row of a glyph. */
   readonly stride: number;
+  /** Whether it has a glyph of its own for a code point. */
+  has(codePoint: number): boolean;
   /** A glyph's rows; a code point that the font has not gets the replacement character's. */
   glyph(codePoint: number): Uint8Array;
 }
@@ -42,6 +47,7 @@ function load(data: FontData, fallback?: Font): Font {
     width: data.width,
     height: data.height,
     stride,
+    has: (codePoint) => glyphs.has(codePoint) || fallback?.has(codePoint) === true,
     glyph: (codePoint) => glyphs.get(codePoint) ?? fallback?.glyph(codePoint) ?? missing,
   };
 }
@@ -51,7 +57,7 @@ const REGULAR: Readonly<Record<FontSize, Font>> = {
   24: load(REGULAR_24),
   32: load(REGULAR_32),
 };
-/** Bold covers ASCII; beyond it the regular glyphs, of the same cell, stand in. */
+/** Where bold has no glyph, the regular one, of the same cell, stands in. */
 const BOLD: Readonly<Record<FontSize, Font>> = {
   16: load(BOLD_16, REGULAR[16]),
   24: load(BOLD_24, REGULAR[24]),
@@ -70,6 +76,7 @@ export function doubled(font: Font): Font {
     width: font.width * 2,
     height: font.height * 2,
     stride,
+    has: (codePoint) => font.has(codePoint),
     glyph: (codePoint) => {
       const from = font.glyph(codePoint);
       const rows = new Uint8Array(stride * font.height * 2);
