@@ -9,17 +9,38 @@ export type Factor =
   | { readonly kind: 'password'; readonly password: string }
   /** `blob`: the key in SSH wire form. `proven`: its signature was verified by the front. */
   | { readonly kind: 'publickey'; readonly blob: Uint8Array; readonly proven: boolean }
-  | { readonly kind: 'otp'; readonly code: string };
+  | { readonly kind: 'otp'; readonly code: string }
+  /**
+   * NTLMv2 ([MS-NLMP] 3.3.2) over the front's challenge: 16 bytes of proof, and what they are
+   * of. Login and domain as they were sent, since both are in the proof.
+   */
+  | {
+      readonly kind: 'ntlm';
+      readonly domain: string;
+      readonly serverChallenge: Uint8Array;
+      readonly response: Uint8Array;
+    };
 
 /** What a person may try next, in RFC 4252 method names. */
 export type Method = 'password' | 'publickey' | 'keyboard-interactive';
 
+/** `sessionBaseKey`: answers a right `ntlm` factor; of this log-on alone. */
 export type AuthenticationOutcome =
-  /** The person is who they say. `login` parsed: the target they named, if any. */
-  | { readonly outcome: 'accepted'; readonly user: string; readonly target: TargetName | undefined }
+  /** The person is who they say. `target`: the one they named, if any. */
+  | {
+      readonly outcome: 'accepted';
+      readonly user: string;
+      readonly target: TargetName | undefined;
+      readonly sessionBaseKey?: Uint8Array;
+    }
   /** The factor was right; a second one is needed (RFC 4252 §5.1, partial success). */
-  | { readonly outcome: 'continue'; readonly methods: readonly Method[] }
-  | { readonly outcome: 'rejected'; readonly methods: readonly Method[] }
+  | {
+      readonly outcome: 'continue';
+      readonly methods: readonly Method[];
+      readonly sessionBaseKey?: Uint8Array;
+    }
+  /** `message`: for the person, where the cause may be told. */
+  | { readonly outcome: 'rejected'; readonly methods: readonly Method[]; readonly message?: string }
   /** Too many failures from this source or for this name: the connection is ended. */
   | { readonly outcome: 'blocked'; readonly message: string };
 

@@ -34,3 +34,11 @@ export function parseCidr(value: string): string | undefined {
     return undefined;
   }
 }
+
+/** Whether an address lies in a range that {@link parseCidr} made; IPv4 in IPv6 form counts as IPv4. */
+export function addressIn(address: string, cidr: string): boolean {
+  if (!ipaddr.isValid(address)) return false;
+  const parsed = ipaddr.process(address);
+  const [range, bits] = ipaddr.parseCIDR(cidr);
+  return parsed.kind() === range.kind() && parsed.match(range, bits);
+}

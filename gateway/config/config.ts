@@ -53,6 +53,7 @@ export interface Config {
     readonly connectTimeoutSeconds: number;
     readonly maxChannels: number;
   };
+  readonly rdp: { readonly address: Endpoint; readonly nla: 'on-demand' | 'preferred' };
   readonly log: { readonly level: LogLevel };
 }
 
@@ -104,6 +105,7 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
   const listen = given.listen ?? shape.listen.unwrap().parse({});
   const archive = given.archive ?? shape.archive.unwrap().parse({});
   const window = archive.window ?? shape.archive.unwrap().shape.window.unwrap().parse({});
+  const rdp = given.rdp ?? shape.rdp.unwrap().parse({});
   const ssh = given.ssh ?? shape.ssh.unwrap().parse({});
 
   const base = file === undefined ? process.cwd() : dirname(file);
@@ -130,6 +132,10 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
       recipients: archive.recipients,
     },
     ssh: { ...ssh, banner: ssh.banner },
+    rdp: {
+      address: endpointOf(rdp.address ?? `${hostname()}:${endpointOf(listen.rdp).port}`),
+      nla: rdp.nla,
+    },
     log: given.log ?? shape.log.unwrap().parse({}),
   };
 }

@@ -23,6 +23,7 @@ const endpoint = z
   .union([z.string(), z.number()], wants(ENDPOINT))
   .refine((value) => parseEndpoint(value) !== undefined, wants(ENDPOINT));
 
+const ADDRESS = '"host:port"';
 const CIDRS = 'an address range such as 10.0.0.0/8 or fd00::/8';
 const SIZE = 'a size such as 4194304 or "4MiB", from 64 KiB to 1 GiB';
 const ARCHIVE = '"file:FOLDER" or "s3://BUCKET/PREFIX?endpoint=URL"';
@@ -123,6 +124,19 @@ export const configSchema = section({
       .default(10)
       .describe('Time for a target to accept the connection and the log-on'),
     maxChannels: count(1, 65_536).default(512).describe('Open channels on one SSH connection'),
+  }).optional(),
+  rdp: section({
+    address: text(ADDRESS)
+      .refine((value) => parseEndpoint(value) !== undefined, wants(ADDRESS))
+      .optional()
+      .describe('Where .rdp files send people. Default: the host name with the port of listen.rdp'),
+    nla: z
+      .enum(['on-demand', 'preferred'], wants('on-demand or preferred'))
+      .default('on-demand')
+      .describe(
+        'preferred: NLA with every client that can do it, so that only users with nla: true and launch ' +
+          'credentials get in. on-demand: with those that do not offer TLS alone',
+      ),
   }).optional(),
   log: section({
     level: z

@@ -6,19 +6,30 @@
  * Unknown, disabled and known users get the same answers, the same methods and the same
  * work until they have proved a first factor.
  */
+import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { MasterKey } from '../../vault-client/index.ts';
-import type { AuthenticationOutcome, ControlRequests, Factor, Method } from '../../workers/messages.ts';
+import { launchBinding, type MasterKey, ntHashBinding } from '../../vault-client/index.ts';
+import type {
+  AuthenticationOutcome,
+  ControlRequests,
+  Factor,
+  Method,
+  TargetName,
+} from '../../workers/messages.ts';
 import type { Protocol } from '../policy/capability.ts';
+import { isLaunchCredential } from '../policy/launch-credential.ts';
 import { type LoginName, LoginNameError, parseLogin } from '../policy/target-name.ts';
+import { type NtlmProof, sessionBaseKeyOf } from '../rdp/credssp/ntlm.ts';
 import type { Store, UserRow } from '../store/port.ts';
 import type { AuditTrail } from './audit-trail.ts';
 import type { Clock } from './clock.ts';
 import { HashGate } from './hash-gate.ts';
+import { type Redeemed, redeemLaunch, useLaunch } from './launches.ts';
 import { LoginLimiter, sourceKey } from './limiter.ts';
 import { holdsKey } from './public-keys.ts';
 import { acceptCode } from './totp.ts';
 
+type Rejected = Extract<AuthenticationOutcome, { outcome: 'rejected' }>;
 type AuthenticationRequest = Parameters<ControlRequests['authenticate']>[0];
 
 /** A person who proved who they are on this connection. */
@@ -26,6 +37,8 @@ export interface AuthenticatedUser {
   readonly name: string;
   readonly source: string;
   readonly protocol: Protocol;
+  /** The one target that they may open: they came with a launch credential. */
+  readonly only: TargetName | undefined;
 }
 
 const FIRST_METHODS: readonly Method[] = ['publickey', 'password', 'keyboard-interactive'];
@@ -35,6 +48,8 @@ const SECOND_METHODS: readonly Method[] = ['keyboard-interactive'];
 const HASHES_AT_ONCE = 2;
 /** What two at once finish within the usual log-on grace of 30 s, at 50 ms each. */
 const HASHES_WAITING = 1000;
+/** A person who opens several at a time has a few of them at most. */
+const MAX_LAUNCHES = 8;
 /** Longer is no password; bounds what a hash has to read. */
 const MAX_PASSWORD_LENGTH = 1024;
 /** A front ends an idle log-on after its own, shorter grace; this clears up after lost notices. */
@@ -123,9 +138,16 @@ export class Authenticator {
     if (request.factor.kind === 'publickey') return this.#publicKey(connection, login, request.factor);
     // Guesses wait for their answer; keys are no guesses.
     if (verdict.delayMs > 0) await this.#clock.sleep(verdict.delayMs);
-    return request.factor.kind === 'password'
-      ? this.#password(connection, login, request.factor.password)
-      : this.#otp(connection, login, request.factor.code);
+    switch (request.factor.kind) {
+      case 'password':
+        return isLaunchCredential(request.factor.password)
+          ? this.#launch(connection, login, request.factor.password)
+          : this.#password(connection, login, request.factor.password);
+      case 'ntlm':
+        return this.#ntlm(connection, login, { user: request.login, ...request.factor });
+      case 'otp':
+        return this.#otp(connection, login, request.factor.code);
+    }
   }
 
   connectionClosed(worker: number, connection: string): void {
@@ -208,6 +230,60 @@ export class Authenticator {
     return this.#firstFactorProved(connection, login, checked.value, 'password');
   }
 
+  async #launch(
+    connection: Connection,
+    login: LoginName,
+    credential: string,
+  ): Promise<AuthenticationOutcome> {
+    const now = this.#clock.now();
+    const redeemed = await redeemLaunch(this.#store, credential, login, connection.source, now);
+    return this.#launched(connection, login, redeemed);
+  }
+
+  /**
+   * With the password of a user who opted in, or with a launch credential in its place. A name
+   * that nobody has costs the same work.
+   */
+  async #ntlm(connection: Connection, login: LoginName, proof: NtlmProof): Promise<AuthenticationOutcome> {
+    if (connection.proved !== undefined) return rejected(SECOND_METHODS);
+    const prove = (ntHash: Uint8Array) => sessionBaseKeyOf(ntHash, proof);
+    const now = this.#clock.now();
+    const user = enabled(await this.#store.user(login.requester));
+    const { account, system } = login.target ?? {};
+    const launches =
+      account === undefined || system === undefined
+        ? []
+        : await this.#store.openLaunches(login.requester, account, system, now);
+    const own = prove(
+      user?.ntHash === undefined
+        ? randomBytes(16)
+        : this.#masterKey.open(user.ntHash, ntHashBinding(user.name)),
+    );
+    if (user !== undefined && own !== undefined)
+      return withKey(await this.#firstFactorProved(connection, login, user, 'nla'), own);
+    for (const launch of launches.slice(0, MAX_LAUNCHES)) {
+      const sessionBaseKey = prove(this.#masterKey.open(launch.ntHash, launchBinding(launch.id)));
+      if (sessionBaseKey === undefined) continue;
+      const redeemed = await useLaunch(this.#store, launch, connection.source, now);
+      return withKey(await this.#launched(connection, login, redeemed), sessionBaseKey);
+    }
+    return this.#failed(connection, login.requester, 'nla');
+  }
+
+  async #launched(
+    connection: Connection,
+    login: LoginName,
+    redeemed: Redeemed,
+  ): Promise<AuthenticationOutcome> {
+    if ('refused' in redeemed) {
+      const outcome = this.#failed(connection, login.requester, redeemed.refused);
+      return { ...outcome, message: redeemed.refused };
+    }
+    const user = enabled(await this.#store.user(login.requester));
+    if (user === undefined) return this.#failed(connection, login.requester, 'launch');
+    return this.#accept(connection, { ...login, target: redeemed.target }, user, 'launch', redeemed.target);
+  }
+
   async #otp(connection: Connection, login: LoginName, code: string): Promise<AuthenticationOutcome> {
     const { proved } = connection;
     if (proved === undefined) return rejected(FIRST_METHODS);
@@ -222,7 +298,7 @@ export class Authenticator {
     connection: Connection,
     login: LoginName,
     user: UserRow,
-    factor: 'password' | 'publickey',
+    factor: 'password' | 'publickey' | 'nla',
   ): AuthenticationOutcome | Promise<AuthenticationOutcome> {
     if (user.totp === undefined) return this.#accept(connection, login, user, factor);
     connection.proved = { requester: user.name, factor };
@@ -234,7 +310,8 @@ export class Authenticator {
     login: LoginName,
     user: UserRow,
     method: string,
-  ): Promise<AuthenticationOutcome> {
+    only?: TargetName,
+  ): Promise<Extract<AuthenticationOutcome, { outcome: 'accepted' }>> {
     const { source, protocol } = connection;
     this.#limiter.succeeded(source, user.name);
     await this.#audit.write({
@@ -243,11 +320,11 @@ export class Authenticator {
       source,
       detail: { protocol, method },
     });
-    connection.user = { name: user.name, source, protocol };
+    connection.user = { name: user.name, source, protocol, only };
     return { outcome: 'accepted', user: user.name, target: login.target };
   }
 
-  #failed(connection: Connection, name: string, factor: string): AuthenticationOutcome {
+  #failed(connection: Connection, name: string, factor: string): Rejected {
     connection.refusedKeyOf = undefined;
     this.#limiter.failed(connection.source, name);
     this.#auditFailure(connection, name, factor);
@@ -281,7 +358,13 @@ function enabled(user: UserRow | undefined): UserRow | undefined {
   return user?.disabled === true ? undefined : user;
 }
 
-function rejected(methods: readonly Method[]): AuthenticationOutcome {
+/** The key with which a proved log-on goes on; a refused one has none. */
+function withKey(outcome: AuthenticationOutcome, sessionBaseKey: Uint8Array): AuthenticationOutcome {
+  const proved = outcome.outcome === 'accepted' || outcome.outcome === 'continue';
+  return proved ? { ...outcome, sessionBaseKey } : outcome;
+}
+
+function rejected(methods: readonly Method[]): Rejected {
   return { outcome: 'rejected', methods };
 }
 

@@ -79,6 +79,7 @@ export class Authorisation {
       const system = systems.get(systemName);
       if (system === undefined || unfit(system, protocol) !== undefined) continue;
       const target = { user: user.name, account, system: systemName, protocol };
+      if (person.only !== undefined && !sameTarget(person.only, target)) continue;
       const access = evaluate(own, { ...target, now, reason: undefined, openSessions });
       const policy = access.granted ? access.policy.name : access.policy;
       const reasonRequired = !access.granted;
@@ -97,6 +98,11 @@ export class Authorisation {
     if (open >= this.#maxSessions) {
       const message = `this node is full, ${open} of ${this.#maxSessions} sessions are open: try again later`;
       return this.#deny(person, request, refusal('node-full', message));
+    }
+    const { only } = person;
+    if (only !== undefined && !sameTarget(only, request.target)) {
+      const message = `this launch credential opens ${only.account}@${only.system} only`;
+      return this.#deny(person, request, refusal('other-target', message));
     }
     this.#deciding++;
     try {
@@ -231,6 +237,10 @@ export class Authorisation {
     });
     return { granted: false, code, message, reasonRequired };
   }
+}
+
+function sameTarget(a: TargetName, b: TargetName): boolean {
+  return a.account === b.account && a.system === b.system;
 }
 
 function order(a: string, b: string): number {

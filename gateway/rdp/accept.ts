@@ -4,6 +4,7 @@
  */
 import type { SecureContext } from 'node:tls';
 import { Secret } from '../../vault-client/index.ts';
+import { acceptNla, type NlaLogOn, type NlaOptions } from './nla.ts';
 import { type ClientInfoWithPassword, decodeClientInfo } from './pdu/client-info.ts';
 import { PduError, Reader, Writer } from './pdu/cursor.ts';
 import { decodeConferenceCreateRequest, encodeConferenceCreateResponse } from './pdu/gcc.ts';
@@ -32,6 +33,7 @@ import {
   decodeConnectionRequest,
   encodeConnectionConfirm,
   FailureCode,
+  type NegotiationResult,
   Protocol,
   ResponseFlag,
   withData,
@@ -65,10 +67,14 @@ export interface AcceptedClient {
   /** Its password is in `password` alone. */
   readonly info: Omit<ClientInfoWithPassword, 'password'>;
   readonly password: Secret;
+  /** Where it logged on with NLA: `info` and `password` then prove nothing more. */
+  readonly nla: NlaLogOn | undefined;
 }
 
 export interface AcceptOptions {
   readonly tls: SecureContext;
+  /** Absent: log-ons with TLS only. */
+  readonly nla?: NlaOptions;
 }
 
 /** The client cannot be served; it has been told, as far as it can be. */
@@ -83,7 +89,7 @@ export class RefusedClientError extends Error {
 export async function acceptClient(stream: PduStream, options: AcceptOptions): Promise<AcceptedClient> {
   const request = await readRequest(stream);
   const requestedProtocols = request.negotiation?.requestedProtocols ?? Protocol.rdp;
-  await negotiate(stream, requestedProtocols, options);
+  const nla = await negotiate(stream, requestedProtocols, options);
   const blocks = await readConnectInitial(stream);
   const channels = (blocks.channels ?? []).map(({ name, options: flags }, i) => ({
     name,
@@ -105,6 +111,7 @@ export async function acceptClient(stream: PduStream, options: AcceptOptions): P
     channels,
     info,
     password: new Secret(password),
+    nla,
   };
 }
 
@@ -132,25 +139,34 @@ async function readRequest(stream: PduStream): Promise<ConnectionRequest> {
   return decodeConnectionRequest(new Reader(await stream.next(tpktLength), TPKT_HEADER_BYTES));
 }
 
-/** Chooses TLS: its log-on carries the person's own password, which NLA would only prove. */
-async function negotiate(stream: PduStream, requested: number, { tls }: AcceptOptions): Promise<void> {
-  if ((requested & Protocol.ssl) === 0) {
+/**
+ * Chooses how the connection is secured (5.4.2), and logs on with NLA where that is chosen. TLS
+ * alone is first: who comes so may log on with any factor, NLA works for some people only.
+ */
+async function negotiate(
+  stream: PduStream,
+  requested: number,
+  { tls, nla }: AcceptOptions,
+): Promise<NlaLogOn | undefined> {
+  const offered = (protocol: number): boolean => (requested & protocol) !== 0;
+  const plain = offered(Protocol.ssl) ? Protocol.ssl : undefined;
+  const hybrid = nla && [Protocol.hybridEx, Protocol.hybrid].find(offered);
+  const selectedProtocol = nla?.preferred === true ? (hybrid ?? plain) : (plain ?? hybrid);
+  if (selectedProtocol === undefined) {
     const failureCode = FailureCode.sslRequiredByServer;
-    stream.send(
-      withTpkt((writer) => encodeConnectionConfirm(writer, { negotiation: { kind: 'failed', failureCode } })),
-    );
+    confirm(stream, { kind: 'failed', failureCode });
     stream.end();
-    throw new RefusedClientError('the client does not offer TLS security');
+    throw new RefusedClientError('the client offers neither TLS nor NLA');
   }
   const flags = ResponseFlag.extendedClientDataSupported;
-  stream.send(
-    withTpkt((writer) =>
-      encodeConnectionConfirm(writer, {
-        negotiation: { kind: 'selected', flags, selectedProtocol: Protocol.ssl },
-      }),
-    ),
-  );
-  await stream.secure((plain) => acceptTls(plain, tls));
+  confirm(stream, { kind: 'selected', flags, selectedProtocol });
+  await stream.secure((socket) => acceptTls(socket, tls));
+  if (nla === undefined || selectedProtocol === Protocol.ssl) return undefined;
+  return acceptNla(stream, selectedProtocol === Protocol.hybridEx, nla);
+}
+
+function confirm(stream: PduStream, negotiation: NegotiationResult): void {
+  stream.send(withTpkt((writer) => encodeConnectionConfirm(writer, { negotiation })));
 }
 
 async function readConnectInitial(stream: PduStream): Promise<ClientGccBlocks> {

@@ -29,7 +29,7 @@ import {
   encodeSynchronize,
   FONT_MAP,
 } from './pdu/finalization.ts';
-import { EarlyCapability } from './pdu/gcc-client.ts';
+import { colourDepthOf, EarlyCapability } from './pdu/gcc-client.ts';
 import { decodeFastPathInput, decodeSlowPathInput, type InputEvent } from './pdu/input.ts';
 import { readSendData } from './pdu/mcs-data.ts';
 import {
@@ -54,7 +54,7 @@ import {
 } from './pdu/share.ts';
 import { type Action, KEY_NAMES, type View } from './screen/event.ts';
 import { LogonScreen } from './screen/logon-screen.ts';
-import { type PduStream, StreamClosedError } from './stream.ts';
+import { Pause, type PduStream, StreamClosedError } from './stream.ts';
 
 /** Of the gateway's own share; unlike those that servers take, so that a late answer to it is known for one. */
 const SHARE_ID = 0x00ff_03ea;
@@ -70,6 +70,10 @@ const BUTTONS = [0x1000, 0x2000, 0x4000] as const;
 const CAPS_LOCK = 4;
 /** One notch of a wheel. */
 const NOTCH = 120;
+/** Longest side of a desktop here: of RDP's largest. A client may claim 65535, and painting that takes minutes. */
+const MAX_SIDE = 8192;
+/** Updates painted in one go, some 16 KiB of pixels each: other sessions have their turn in between. */
+const UPDATES_A_TURN = 64;
 
 export class Desk {
   readonly #stream: PduStream;
@@ -83,6 +87,9 @@ export class Desk {
   #over = false;
   #buttons = 0;
   #ticker: NodeJS.Timeout | undefined;
+  /** Of what is being painted, those that are not sent yet. */
+  #updates: Generator<Update, void, undefined> | undefined;
+  #painting: NodeJS.Immediate | undefined;
   #waiter: { resolve(action: Action): void; reject(error: Error): void } | undefined;
   /** The client broke the protocol; called once. */
   onMalformed: (error: unknown) => void = () => {};
@@ -91,10 +98,16 @@ export class Desk {
   constructor(stream: PduStream, client: AcceptedClient, banner: string) {
     this.#stream = stream;
     this.#client = client;
-    const { desktopWidth: width, desktopHeight: height, keyboardLayout } = client.blocks.core;
-    this.#screen = new LogonScreen({ width, height, keyboardLayout, banner });
+    const { keyboardLayout } = client.blocks.core;
+    this.#screen = new LogonScreen({ ...sizeFor(client), keyboardLayout, banner });
     this.#keyboard = new Keyboard(keyboardLayout);
     stream.onMalformed = (error) => this.#failed(error);
+    // Who does not read is not listened to: each answer would wait in memory.
+    stream.onCongestion = (congested) => {
+      if (congested) return stream.pause(Pause.congestion);
+      stream.resume(Pause.congestion);
+      this.#paint();
+    };
     stream.take((pdu) => this.#guard(pdu));
     sendOnIoChannel(stream, (writer) =>
       encodeShareControl(writer, ShareType.demandActive, SERVER_CHANNEL_ID, (body) =>
@@ -142,6 +155,7 @@ export class Desk {
   /** Gives the client to the target, whose activation comes next. */
   handOver(): void {
     this.#stop();
+    this.#stream.resume(Pause.congestion);
     sendOnIoChannel(this.#stream, (writer) =>
       encodeShareControl(writer, ShareType.deactivateAll, SERVER_CHANNEL_ID, (body) =>
         encodeDeactivateAll(body, SHARE_ID),
@@ -152,6 +166,7 @@ export class Desk {
   #stop(): void {
     this.#over = true;
     clearInterval(this.#ticker);
+    clearImmediate(this.#painting);
   }
 
   #guard(pdu: Uint8Array): void {
@@ -242,6 +257,8 @@ export class Desk {
     this.#draw(defaultPointer());
     this.#screen.invalidate();
     this.#paint();
+    // Clients may activate it more than once.
+    clearInterval(this.#ticker);
     this.#ticker = setInterval(() => {
       if (!this.#screen.moving) return;
       this.#screen.tick();
@@ -297,10 +314,34 @@ export class Desk {
     this.#paint();
   }
 
+  /** Once a turn, however often it is called, and no more than the client reads: else it could ask for any amount. */
   #paint(): void {
+    this.#painting ??= setImmediate(() => {
+      this.#painting = undefined;
+      this.#paintSome();
+    });
+  }
+
+  #paintSome(): void {
     if (!this.#activated || this.#over) return;
+    for (let left = UPDATES_A_TURN; left > 0; left -= 1) {
+      if (this.#stream.congested) return;
+      const begins = this.#updates === undefined;
+      this.#updates ??= this.#changes();
+      const { value, done } = this.#updates.next();
+      if (done !== true) {
+        this.#draw(value);
+        continue;
+      }
+      this.#updates = undefined;
+      if (begins) return;
+    }
+    this.#paint();
+  }
+
+  *#changes(): Generator<Update, void, undefined> {
     for (const dirty of this.#screen.takeDirty())
-      for (const update of bitmapUpdates(dirty, this.#bitsPerPixel, dirty.x, dirty.y)) this.#draw(update);
+      yield* bitmapUpdates(dirty, this.#bitsPerPixel, dirty.x, dirty.y);
   }
 
   #draw(update: Update): void {
@@ -321,15 +362,22 @@ export class Desk {
   }
 }
 
-/** What the client asked for in its core data (2.2.1.3.2). */
+/** The size that the client asked for in its core data (2.2.1.3.2), or as much of it as can be. */
+function sizeFor({ blocks }: AcceptedClient): { readonly width: number; readonly height: number } {
+  const { desktopWidth, desktopHeight } = blocks.core;
+  return { width: Math.min(desktopWidth, MAX_SIDE), height: Math.min(desktopHeight, MAX_SIDE) };
+}
+
+/** The depth, likewise. */
 function depthOf({ blocks }: AcceptedClient): BitsPerPixel {
-  const { highColorDepth, earlyCapabilityFlags = 0 } = blocks.core;
-  if ((earlyCapabilityFlags & EarlyCapability.want32BppSession) !== 0) return 32;
-  return BITS_PER_PIXEL.find((bits) => bits === highColorDepth) ?? 8;
+  const { core } = blocks;
+  if (((core.earlyCapabilityFlags ?? 0) & EarlyCapability.want32BppSession) !== 0) return 32;
+  const depth = colourDepthOf(core);
+  return BITS_PER_PIXEL.find((bits) => bits === depth) ?? 8;
 }
 
 function capabilities(client: AcceptedClient): CapabilitySet[] {
-  const { desktopWidth, desktopHeight } = client.blocks.core;
+  const { width: desktopWidth, height: desktopHeight } = sizeFor(client);
   return [
     makeCapability(shareCapability, { nodeID: SERVER_CHANNEL_ID, pad2octets: 0 }),
     makeCapability(generalCapability, {

@@ -2,11 +2,13 @@
  * The RDP front: takes connections to the end of their handshake and finds out who logs on.
  * It hands an authenticated client on and keeps nothing of it.
  */
-import { randomUUID } from 'node:crypto';
+import { randomUUID, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ControlRequests } from '../../workers/messages.ts';
 import { acceptClient, RefusedClientError } from './accept.ts';
+import { subjectPublicKeyOf } from './credssp/public-key.ts';
+import type { Present } from './nla.ts';
 import { PduError } from './pdu/cursor.ts';
 import { type LoggedOn, logOn, Reception } from './reception.ts';
 import { PduStream, StreamClosedError } from './stream.ts';
@@ -25,12 +27,16 @@ export interface AuthenticatedClient {
 export interface RdpFrontOptions {
   /** PEM. */
   readonly tls: { readonly key: string; readonly certificate: string };
+  /** `rdp.nla` is `preferred`. */
+  readonly preferNla: boolean;
+  /** The node's name: how it calls itself to clients that do NLA. */
+  readonly name: string;
   /** What the node's owner wants to be read before people log on. */
   readonly banner: string;
   readonly loginGraceMs: number;
   readonly control: ControlRequests;
   onAuthenticated(client: AuthenticatedClient): void;
-  /** A connection that ended before it was authenticated; `spoke`: its handshake was complete. */
+  /** A connection that ended before it was authenticated; `spoke`: it tried to log on, or could have. */
   onDropped(spoke: boolean): void;
   onConnectionClosed(id: string): void;
   /** An error of ours while somebody logs on. */
@@ -43,6 +49,8 @@ const LOGON_SCREEN_MS = 180_000;
 export class RdpFront {
   readonly #options: RdpFrontOptions;
   readonly #tls: SecureContext;
+  /** What NLA binds its log-on to. */
+  readonly #publicKey: Uint8Array;
 
   constructor(options: RdpFrontOptions) {
     this.#options = options;
@@ -51,6 +59,7 @@ export class RdpFront {
       cert: options.tls.certificate,
       minVersion: MIN_TLS_VERSION,
     });
+    this.#publicKey = subjectPublicKeyOf(new X509Certificate(options.tls.certificate).raw);
   }
 
   /** Takes a TCP connection over; `source` is the client's address. */
@@ -70,7 +79,13 @@ export class RdpFront {
       if (spoke) this.#options.onConnectionClosed(id);
     });
     const arrive = async (): Promise<void> => {
-      const client = await acceptClient(stream, { tls: this.#tls });
+      const present: Present = (login, factor) => {
+        spoke = true;
+        return this.#options.control.authenticate({ connection: id, protocol: 'rdp', login, source, factor });
+      };
+      const { preferNla, name } = this.#options;
+      const nla = { preferred: preferNla, publicKey: this.#publicKey, targetName: name, present };
+      const client = await acceptClient(stream, { tls: this.#tls, nla });
       spoke = true;
       const reception = new Reception(stream, client, this.#options.banner);
       // A person who types takes longer than a client that sends what it knows.
@@ -78,7 +93,7 @@ export class RdpFront {
         clearTimeout(grace);
         grace = setTimeout(tooLate, LOGON_SCREEN_MS);
       };
-      const loggedOn = await logOn(reception, { id, source }, this.#options.control);
+      const loggedOn = await logOn(reception, present);
       if (stream.closed) return;
       if (loggedOn === undefined) {
         stream.end();

@@ -9,7 +9,14 @@ import type { ConfirmActive, DemandActive } from './pdu/activation.ts';
 import { type CapabilitySet, CapabilityType } from './pdu/capabilities.ts';
 import { GeneralFlag } from './pdu/capability-base.ts';
 import { CacheFlag } from './pdu/capability-cache.ts';
-import { ChannelOption, type ClientGccBlocks, ClusterFlag, EarlyCapability } from './pdu/gcc-client.ts';
+import {
+  ChannelOption,
+  type ClientCore,
+  type ClientGccBlocks,
+  ClusterFlag,
+  colourDepthOf,
+  EarlyCapability,
+} from './pdu/gcc-client.ts';
 import { DataType } from './pdu/share.ts';
 
 /** Not RDPGFX, nothing that needs a message channel, no skipped joins; bits to come are unknown here. */
@@ -29,13 +36,8 @@ export function clientBlocksForTarget(
   selected: number,
 ): ClientGccBlocks {
   const { core, cluster, monitor, monitorEx } = blocks;
-  const flags = core.earlyCapabilityFlags;
   return {
-    core: {
-      ...core,
-      ...(flags === undefined ? {} : { earlyCapabilityFlags: flags & EARLY_CAPABILITIES }),
-      ...(core.serverSelectedProtocol === undefined ? {} : { serverSelectedProtocol: selected }),
-    },
+    core: coreForTarget(core, selected),
     // The gateway logs on with a password, whatever the client has.
     ...(cluster && { cluster: { ...cluster, flags: cluster.flags & ~ClusterFlag.redirectedSmartcard } }),
     security: { encryptionMethods: 0, extEncryptionMethods: 0 },
@@ -47,6 +49,35 @@ export function clientBlocksForTarget(
     ...(monitorEx && { monitorEx }),
     // No message channel and no multitransport: no UDP, no heartbeat. Unknown blocks: nobody knows.
     unknown: [],
+  };
+}
+
+/** RNS_UD_*BPP_SUPPORT (2.2.1.3.2) of each depth that is no palette's. */
+const SUPPORTED_DEPTHS: ReadonlyMap<number, number> = new Map([
+  [24, 0x1],
+  [16, 0x2],
+  [15, 0x4],
+]);
+
+/**
+ * The core data with the protocol that the target selected, which it compares with what it knows: an old
+ * client that ends before that field says by what it leaves out what stands in its place here.
+ */
+function coreForTarget(core: ClientCore, selected: number): ClientCore {
+  const depth = colourDepthOf(core);
+  const early = (core.earlyCapabilityFlags ?? 0) & EARLY_CAPABILITIES;
+  return {
+    postBeta2ColorDepth: core.colorDepth,
+    clientProductId: 1,
+    serialNumber: 0,
+    highColorDepth: depth,
+    supportedColorDepths: SUPPORTED_DEPTHS.get(depth) ?? 0,
+    clientDigProductId: '',
+    connectionType: 0,
+    ...core,
+    earlyCapabilityFlags:
+      core.connectionType === undefined ? early & ~EarlyCapability.validConnectionType : early,
+    serverSelectedProtocol: selected,
   };
 }
 

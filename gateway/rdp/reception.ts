@@ -2,19 +2,16 @@
  * Who is there and what they may open: with the credentials that the client sent, or asked
  * for on a desk of the gateway's own. The control plane decides; nothing is kept here.
  */
-import type {
-  AuthenticationOutcome,
-  ControlRequests,
-  Factor,
-  TargetAuthorization,
-  TargetName,
-} from '../../workers/messages.ts';
+import type { ControlRequests, TargetAuthorization, TargetName } from '../../workers/messages.ts';
+import { isLaunchCredential } from '../policy/launch-credential.ts';
 import type { AcceptedClient } from './accept.ts';
 import { Desk } from './desk.ts';
+import type { Present } from './nla.ts';
 import type { PduStream } from './stream.ts';
 
 /** Refused tries before the connection is ended; guessing is bounded by the control plane's limiter. */
 const MAX_REFUSALS = 16;
+const WRONG = 'the user name, the password or the code is wrong';
 /** How long a last word stays on the screen of someone who does not close it. */
 const LAST_WORD_MS = 60_000;
 
@@ -73,25 +70,15 @@ export class Reception {
  * @returns undefined when they gave up or were turned away
  * @throws StreamClosedError when they leave
  */
-export async function logOn(
-  reception: Reception,
-  connection: { readonly id: string; readonly source: string },
-  control: ControlRequests,
-): Promise<LoggedOn | undefined> {
+export async function logOn(reception: Reception, present: Present): Promise<LoggedOn | undefined> {
   const { client } = reception;
-  let login = client.info.userName;
-  const present = (factor: Factor): Promise<AuthenticationOutcome> =>
-    control.authenticate({
-      connection: connection.id,
-      protocol: 'rdp',
-      login,
-      source: connection.source,
-      factor,
-    });
-  const password = client.password.expose();
-  let outcome: AuthenticationOutcome | undefined;
-  // A client that sent only a name, or nothing, has not tried yet.
-  if (login !== '' && password !== '') outcome = await present({ kind: 'password', password });
+  let login = client.nla?.login ?? client.info.userName;
+  let outcome = client.nla?.outcome;
+  if (outcome === undefined) {
+    const password = passwordOf(client);
+    // A client that sent only a name, or nothing, has not tried yet.
+    if (login !== '' && password !== '') outcome = await present(login, { kind: 'password', password });
+  }
   for (let refusals = 0; refusals < MAX_REFUSALS; ) {
     switch (outcome?.outcome) {
       case 'accepted':
@@ -102,12 +89,12 @@ export async function logOn(
       case 'continue': {
         const action = await reception.desk.ask({ kind: 'code' });
         if (action.kind !== 'code') return undefined;
-        outcome = await present({ kind: 'otp', code: action.code.trim() });
+        outcome = await present(login, { kind: 'otp', code: action.code.trim() });
         break;
       }
       default: {
         if (outcome !== undefined) refusals += 1;
-        const error = outcome === undefined ? undefined : 'The user name, the password or the code is wrong.';
+        const error = outcome && sentence(outcome.message ?? WRONG);
         const action = await reception.desk.ask({
           kind: 'log-on',
           user: login,
@@ -115,11 +102,20 @@ export async function logOn(
         });
         if (action.kind !== 'log-on') return undefined;
         login = action.user.trim();
-        outcome = await present({ kind: 'password', password: action.password });
+        outcome = await present(login, { kind: 'password', password: action.password });
       }
     }
   }
   return undefined;
+}
+
+/**
+ * What the client sent to log on with. A launch credential in a file stands in its domain: there
+ * is no other field that clients send on without asking, and not in plain text before.
+ */
+function passwordOf({ info, password }: AcceptedClient): string {
+  const sent = password.expose();
+  return sent === '' && isLaunchCredential(info.domain) ? info.domain : sent;
 }
 
 /**

@@ -60,6 +60,11 @@ export class PduStream {
     return this.#closed;
   }
 
+  /** More waits to be sent than the peer should be given before it has read; {@link onCongestion} tells when it went out. */
+  get congested(): boolean {
+    return this.#socket.writableLength > CONGESTED_BYTES;
+  }
+
   /**
    * The next PDU, or whatever `framing` tells apart, copied.
    * @throws StreamClosedError, and what `framing` throws
@@ -91,7 +96,7 @@ export class PduStream {
       process.nextTick(() => {
         this.#corked = false;
         socket.uncork();
-        if (socket.writableLength > CONGESTED_BYTES) this.onCongestion(true);
+        if (this.congested) this.onCongestion(true);
       });
     }
     socket.write(pdu);

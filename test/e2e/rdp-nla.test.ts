@@ -12,7 +12,7 @@ import { after, before } from 'node:test';
 import { createSecureContext, type TLSSocket, TLSSocket as TlsServer, connect as tlsConnect } from 'node:tls';
 import { CredSspClient } from '../../gateway/rdp/credssp/client.ts';
 import { CredSspError } from '../../gateway/rdp/credssp/errors.ts';
-import { ntlmHash } from '../../gateway/rdp/credssp/ntlm.ts';
+import { ntlmHash, sessionBaseKeyOf } from '../../gateway/rdp/credssp/ntlm.ts';
 import { subjectPublicKeyOf } from '../../gateway/rdp/credssp/public-key.ts';
 import { type CredSspIdentity, CredSspServer } from '../../gateway/rdp/credssp/server.ts';
 import { tsRequestLength } from '../../gateway/rdp/credssp/ts-request.ts';
@@ -127,7 +127,8 @@ async function startNlaServer(): Promise<NlaServer> {
     const server = new CredSspServer({
       publicKey,
       targetName: 'gateway.test',
-      lookup: async (user) => (user === 'alice+root+win01' ? { ntHash: ntlmHash(PASSWORD) } : undefined),
+      verify: async (proof) =>
+        proof.user === 'alice+root+win01' ? sessionBaseKeyOf(ntlmHash(PASSWORD), proof) : undefined,
     });
     try {
       const next = messagesOf(socket);

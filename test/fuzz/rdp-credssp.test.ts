@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { CredSspClient } from '../../gateway/rdp/credssp/client.ts';
 import { contextTag, der, Tag } from '../../gateway/rdp/credssp/der.ts';
 import { CredSspError } from '../../gateway/rdp/credssp/errors.ts';
-import { ntlmHash } from '../../gateway/rdp/credssp/ntlm.ts';
+import { type NtlmProof, ntlmHash, sessionBaseKeyOf } from '../../gateway/rdp/credssp/ntlm.ts';
 import { ntlmAuthenticate, ntlmNegotiate } from '../../gateway/rdp/credssp/ntlm-client.ts';
 import {
   decodeAuthenticate,
@@ -113,8 +113,8 @@ test('log-ons with damage in either direction end in an orderly way', async () =
       password: new Secret('Pa55'),
       publicKey: KEY,
     });
-    const lookup = async () => ({ ntHash: ntlmHash('Pa55') });
-    const server = new CredSspServer({ publicKey: KEY, targetName: 'gateway.example', lookup });
+    const verify = async (proof: NtlmProof) => sessionBaseKeyOf(ntlmHash('Pa55'), proof);
+    const server = new CredSspServer({ publicKey: KEY, targetName: 'gateway.example', verify });
     const maybe = (bytes: Uint8Array) => (random() < 0.3 ? damaged(bytes, random) : bytes);
     try {
       let up = client.start();
@@ -135,8 +135,8 @@ test('damaged NTLM in SPNEGO, with damage that its own decoders let pass', async
   let refused = 0;
   for (let seed = 0; seed < 400; seed++) {
     const random = seeded(seed);
-    const lookup = async () => ({ ntHash: ntlmHash('Pa55') });
-    const server = new CredSspServer({ publicKey: KEY, targetName: 'gateway.example', lookup });
+    const verify = async (proof: NtlmProof) => sessionBaseKeyOf(ntlmHash('Pa55'), proof);
+    const server = new CredSspServer({ publicKey: KEY, targetName: 'gateway.example', verify });
     try {
       await server.receive(encodeTsRequest({ version: 6, negoToken: damaged(INIT, random) }));
       const negoToken = encodeNegTokenResp({ responseToken: damaged(AUTHENTICATE, random) });

@@ -4,9 +4,8 @@ import { PduError, Reader, Writer } from '../pdu/cursor.ts';
 import {
   flagsSuffice,
   hmacMd5,
+  type NtlmProof,
   NtlmSession,
-  ntlmProof,
-  ntowfv2,
   OFFERED_FLAGS,
   RESPONSE_AV_OFFSET,
   sameBytes,
@@ -62,19 +61,14 @@ export function ntlmChallenge(negotiate: Uint8Array, targetName: string): NtlmCh
 }
 
 /**
- * Checks the client's answer against the user's hash. Undefined when the password is wrong, or the messages were
- * changed on the way.
+ * What the client proves its password with.
  *
- * @param authenticate the message that `decoded` came from
- * @throws PduError when the client proves it in another way than NTLMv2
+ * @throws PduError when it proves it in another way than NTLMv2
  */
-export function ntlmVerify(
-  challenge: NtlmChallenge,
-  authenticate: Uint8Array,
-  decoded: AuthenticateMessage,
-  ntHash: Uint8Array,
-): NtlmSession | undefined {
-  const { ntResponse, encryptedSessionKey } = decoded;
+export function ntlmProofOf(
+  { serverChallenge }: NtlmChallenge,
+  { user, domain, ntResponse, encryptedSessionKey }: AuthenticateMessage,
+): NtlmProof {
   if (ntResponse.length < RESPONSE_AV_OFFSET + 4)
     throw new PduError('NtChallengeResponse', 0, 'is not of NTLMv2: allow NTLMv2 on the client');
   if (encryptedSessionKey.length !== 16)
@@ -83,13 +77,20 @@ export function ntlmVerify(
       0,
       `has ${encryptedSessionKey.length} bytes instead of 16`,
     );
-  const responseKey = ntowfv2(ntHash, decoded.user, decoded.domain);
-  const { proof, sessionBaseKey } = ntlmProof(
-    responseKey,
-    challenge.serverChallenge,
-    ntResponse.subarray(16),
-  );
-  if (!sameBytes(proof, ntResponse.subarray(0, 16))) return undefined;
+  return { user, domain, serverChallenge, response: ntResponse };
+}
+
+/**
+ * The session of a client whose proof was right. Undefined when the messages were changed on the way.
+ *
+ * @param authenticate the message that `decoded` came from
+ */
+export function ntlmSession(
+  challenge: NtlmChallenge,
+  authenticate: Uint8Array,
+  { ntResponse, encryptedSessionKey }: AuthenticateMessage,
+  sessionBaseKey: Uint8Array,
+): NtlmSession | undefined {
   const exportedSessionKey = new Rc4(sessionBaseKey).apply(encryptedSessionKey);
   // Whether there is a MIC stands under the proof, so that nobody on the way can take it out.
   if (hasMic(ntResponse) && !micIsRight(challenge, authenticate, exportedSessionKey)) return undefined;

@@ -88,6 +88,23 @@ export function ntlmProof(
   return { proof, sessionBaseKey: hmacMd5(responseKey, proof) };
 }
 
+/** What a client proves its password with ([MS-NLMP] 3.3.2), all of it as it was sent. */
+export interface NtlmProof {
+  readonly user: string;
+  readonly domain: string;
+  readonly serverChallenge: Uint8Array;
+  /** NTLMv2_RESPONSE: 16 bytes of proof, and what they are of. */
+  readonly response: Uint8Array;
+}
+
+/** The session base key where the proof was made with this hash, undefined where it was not. */
+export function sessionBaseKeyOf(ntHash: Uint8Array, proved: NtlmProof): Uint8Array | undefined {
+  const { user, domain, serverChallenge, response } = proved;
+  const responseKey = ntowfv2(ntHash, user, domain);
+  const { proof, sessionBaseKey } = ntlmProof(responseKey, serverChallenge, response.subarray(16));
+  return sameBytes(proof, response.subarray(0, 16)) ? sessionBaseKey : undefined;
+}
+
 /** A time in 100 ns since 1601, as Windows counts. */
 export function windowsTime(milliseconds: number): bigint {
   return (BigInt(milliseconds) + 11_644_473_600_000n) * 10_000n;

@@ -3,18 +3,17 @@
  * does NLA.
  *
  *     negotiate    → challenge (twice where the client began with another mechanism)
- *     authenticate → looks the user up; the binding, or where SPNEGO is not done yet its last token
+ *     authenticate → has the proof verified; the binding, or where SPNEGO is not done yet its last token
  *     binding      → the binding
  *     credentials  → done
  */
-import { randomBytes } from 'node:crypto';
 import { Secret } from '../../../vault-client/index.ts';
 import { PduError, Reader } from '../pdu/cursor.ts';
 import { clientBinding, NONCE_BYTES, serverBinding } from './binding.ts';
 import { CredSspError, type CredSspErrorCode, Status } from './errors.ts';
-import { type NtlmSession, sameBytes } from './ntlm.ts';
+import { type NtlmProof, type NtlmSession, sameBytes } from './ntlm.ts';
 import { decodeAuthenticate } from './ntlm-messages.ts';
-import { type NtlmChallenge, ntlmChallenge, ntlmVerify } from './ntlm-server.ts';
+import { type NtlmChallenge, ntlmChallenge, ntlmProofOf, ntlmSession } from './ntlm-server.ts';
 import { SpnegoAcceptor } from './spnego.ts';
 import {
   CREDSSP_VERSION,
@@ -30,8 +29,11 @@ export interface CredSspServerOptions {
   readonly publicKey: Uint8Array;
   /** The gateway's name, which clients see in the challenge. */
   readonly targetName: string;
-  /** The NT hash of a user's password (`ntlmHash`), or undefined; both names as the client sent them. */
-  lookup(user: string, domain: string): Promise<{ readonly ntHash: Uint8Array } | undefined>;
+  /**
+   * The session base key where the proof is that of the user's password (`sessionBaseKeyOf`), undefined for a wrong
+   * one as for an unknown user.
+   */
+  verify(proof: NtlmProof): Promise<Uint8Array | undefined>;
 }
 
 /** Who logged on, and what the client handed over to log on with. */
@@ -84,7 +86,7 @@ export class CredSspServer {
     // Whatever goes wrong, nothing is accepted after it.
     this.#state = { name: 'done' };
     try {
-      // A copy: parts of it are needed behind the lookup, and kept for the MIC.
+      // A copy: parts of it are needed behind the check of the proof, and kept for the MIC.
       const request = decodeTsRequest(new Reader(Uint8Array.from(bytes)));
       this.#clientVersion ??= request.version;
       if (request.version !== this.#clientVersion)
@@ -129,11 +131,9 @@ export class CredSspServer {
     const token = required(message, 'responseToken');
     const decoded = decodeAuthenticate(token);
     const { user, domain } = decoded;
-    const found = await this.#options.lookup(user, domain);
-    // An unknown user is checked like any other, against a hash that nobody's password has.
-    const session = ntlmVerify(challenge, token, decoded, found?.ntHash ?? randomBytes(16));
-    if (!found || !session)
-      throw this.#failure('logon-failed', Status.logonFailure, 'wrong user name or password');
+    const key = await this.#options.verify(ntlmProofOf(challenge, decoded));
+    const session = key && ntlmSession(challenge, token, decoded, key);
+    if (!session) throw this.#failure('logon-failed', Status.logonFailure, 'wrong user name or password');
     const last = this.#spnego.complete(session, mechListMic);
     if (request.pubKeyAuth || !last) return this.#bind(request, { session, user, domain });
     this.#state = { name: 'binding', session, user, domain };

@@ -79,6 +79,14 @@ export interface ClientCore extends Readonly<Partial<Record<CoreNumber, number>>
   readonly clientDigProductId?: string;
 }
 
+/** Bits per pixel by RNS_UD_COLOR_*, from ca00 on. */
+const OLD_DEPTHS = [4, 8, 15, 16, 24] as const;
+
+/** Bits per pixel that the client asks for, but for 32: of the fields that say so the last one counts (2.2.1.3.2). */
+export function colourDepthOf({ colorDepth, postBeta2ColorDepth, highColorDepth }: ClientCore): number {
+  return highColorDepth ?? OLD_DEPTHS[(postBeta2ColorDepth ?? colorDepth) - 0xca00] ?? 8;
+}
+
 /** CS_SECURITY (2.2.1.3.3): methods of Standard RDP Security. */
 export interface ClientSecurity {
   readonly encryptionMethods: number;

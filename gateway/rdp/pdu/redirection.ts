@@ -9,7 +9,8 @@
  * then, for each flag set, in this order: length (4), data
  * ```
  */
-import { PduError, type Reader } from './cursor.ts';
+import { PduError, Reader, type Writer } from './cursor.ts';
+import { readShareControl, ShareType } from './share.ts';
 
 /** RedirFlags. */
 export const RedirectionFlag = {
@@ -106,6 +107,81 @@ export function decodeRedirection(reader: Reader): ServerRedirectionWithPassword
     ...(has(flag.targetCertificate) && { targetCertificate: bytes('TargetCertificate') }),
     ...(has(flag.targetNetAddresses) && { targetNetAddresses: decodeAddresses(body) }),
   };
+}
+
+/**
+ * The redirection that the data of an I/O channel begin with, in either envelope; undefined: they
+ * are something else.
+ */
+export function readRedirection(
+  bytes: Uint8Array,
+  offset: number,
+  end: number = bytes.length,
+): ServerRedirectionWithPassword | undefined {
+  if (isStandardRedirection(bytes, offset, end)) return decodeRedirection(new Reader(bytes, offset, end));
+  const control = readShareControl(bytes, offset, end);
+  return control.type === ShareType.serverRedirection
+    ? decodeEnhancedRedirection(new Reader(bytes, control.dataOffset, control.end))
+    : undefined;
+}
+
+/**
+ * Whether the data of an I/O channel are a redirection behind a security header. Its flags could
+ * also be the length of a share PDU, 1024, but what follows there is a type, far below the
+ * length of any redirection that leads somewhere.
+ */
+export function isStandardRedirection(bytes: Uint8Array, offset: number, end: number): boolean {
+  if (end - offset < HEADER_BYTES) return false;
+  const flags = (bytes[offset] ?? 0) | ((bytes[offset + 1] ?? 0) << 8);
+  const length = (bytes[offset + 2] ?? 0) | ((bytes[offset + 3] ?? 0) << 8);
+  return flags === SEC_REDIRECTION_PKT && length > LARGEST_PDU_TYPE && length <= end - offset;
+}
+
+/** Writes pad, packet and the byte that may follow: what stands behind a share control header. */
+export function encodeEnhancedRedirection(writer: Writer, packet: ServerRedirectionWithPassword): void {
+  writer.u16le(0);
+  encodeRedirection(writer, packet);
+  writer.u8(0);
+}
+
+/** Writes the packet; a field that its flags announce and that is missing is written empty. */
+export function encodeRedirection(writer: Writer, packet: ServerRedirectionWithPassword): void {
+  const start = writer.length;
+  writer.u16le(SEC_REDIRECTION_PKT).u16le(0).u32le(packet.sessionId).u32le(packet.flags);
+  const flag = RedirectionFlag;
+  const has = (one: number): boolean => (packet.flags & one) !== 0;
+  const bytes = (one: number, value: Uint8Array = new Uint8Array()): void => {
+    if (has(one)) writer.u32le(value.length).bytes(value);
+  };
+  const text = (one: number, value = ''): void => {
+    if (has(one)) encodeText(writer, value);
+  };
+  text(flag.targetNetAddress, packet.targetNetAddress);
+  bytes(flag.loadBalanceInfo, packet.loadBalanceInfo);
+  text(flag.userName, packet.userName);
+  text(flag.domain, packet.domain);
+  bytes(flag.password, packet.password);
+  text(flag.targetFqdn, packet.targetFqdn);
+  text(flag.targetNetBiosName, packet.targetNetBiosName);
+  text(flag.clientTsvUrl, packet.clientTsvUrl);
+  bytes(flag.redirectionGuid, packet.redirectionGuid);
+  bytes(flag.targetCertificate, packet.targetCertificate);
+  if (has(flag.targetNetAddresses)) encodeAddresses(writer, packet.targetNetAddresses ?? []);
+  writer.patchU16le(start + 2, writer.length - start);
+}
+
+function encodeText(writer: Writer, text: string): void {
+  writer
+    .u32le((text.length + 1) * 2)
+    .utf16(text)
+    .u16le(0);
+}
+
+function encodeAddresses(writer: Writer, addresses: readonly string[]): void {
+  const start = writer.length;
+  writer.u32le(0).u32le(addresses.length);
+  for (const address of addresses) encodeText(writer, address);
+  writer.patchU32le(start, writer.length - start - 4);
 }
 
 /** TARGET_NET_ADDRESSES: length (4), addressCount (4), each: addressLength (4), address. */

@@ -153,6 +153,7 @@ export function relayed({
       channels: [CLIPBOARD],
       info: { codePage: 0, flags: 0, domain: '', userName: 'alice', alternateShell: '', workingDir: '' },
       password: new Secret(''),
+      nla: undefined,
     },
     target: {
       stream: back.stream,
@@ -323,5 +324,6 @@ function acceptedClient(blocks: ClientGccBlocks, channels: readonly StaticChanne
       extended,
     },
     password: new Secret(''),
+    nla: undefined,
   };
 }

@@ -5,10 +5,10 @@ import { clientBinding, serverBinding } from '../../../../gateway/rdp/credssp/bi
 import { CredSspClient, type CredSspClientOptions } from '../../../../gateway/rdp/credssp/client.ts';
 import { contextTag, der, Tag } from '../../../../gateway/rdp/credssp/der.ts';
 import { CredSspError } from '../../../../gateway/rdp/credssp/errors.ts';
-import { NtlmSession, ntlmHash } from '../../../../gateway/rdp/credssp/ntlm.ts';
+import { NtlmSession, ntlmHash, sessionBaseKeyOf } from '../../../../gateway/rdp/credssp/ntlm.ts';
 import { ntlmAuthenticate, ntlmNegotiate } from '../../../../gateway/rdp/credssp/ntlm-client.ts';
 import { decodeAuthenticate } from '../../../../gateway/rdp/credssp/ntlm-messages.ts';
-import { ntlmChallenge, ntlmVerify } from '../../../../gateway/rdp/credssp/ntlm-server.ts';
+import { ntlmChallenge } from '../../../../gateway/rdp/credssp/ntlm-server.ts';
 import {
   CredSspServer,
   type CredSspServerOptions,
@@ -29,6 +29,7 @@ import {
 } from '../../../../gateway/rdp/credssp/ts-request.ts';
 import { Reader } from '../../../../gateway/rdp/pdu/cursor.ts';
 import { Secret } from '../../../../vault-client/index.ts';
+import { ntlmVerify } from './verify.ts';
 
 const KEY = Uint8Array.from({ length: 140 }, (_, index) => (index < 2 ? 0xff : index));
 
@@ -41,8 +42,10 @@ function serverOf(change: Partial<CredSspServerOptions> = {}): CredSspServer {
   return new CredSspServer({
     publicKey: KEY,
     targetName: 'gateway.example',
-    lookup: async (user, domain) =>
-      user === 'alice' && domain === 'CORP' ? { ntHash: ntlmHash('Pa55') } : undefined,
+    verify: async (proof) =>
+      proof.user === 'alice' && proof.domain === 'CORP'
+        ? sessionBaseKeyOf(ntlmHash('Pa55'), proof)
+        : undefined,
     ...change,
   });
 }
@@ -226,12 +229,12 @@ test('another nonce than the one that was hashed is noticed', async () => {
   await assert.rejects(logOn(clientOf(), serverOf(), up), failsWith('binding', { status: 0x8009030f }));
 });
 
-test('the memory of a message may be used again while the user is looked up', async () => {
+test('the memory of a message may be used again while the proof is verified', async () => {
   let wiped: Uint8Array = new Uint8Array();
   const server = serverOf({
-    lookup: async () => {
+    verify: async (proof) => {
       wiped.fill(0);
-      return { ntHash: ntlmHash('Pa55') };
+      return sessionBaseKeyOf(ntlmHash('Pa55'), proof);
     },
   });
   const client = clientOf();
@@ -245,9 +248,9 @@ test('the memory of a message may be used again while the user is looked up', as
   }
 });
 
-test('what the lookup throws comes out as it is', async () => {
+test('what the verifier throws comes out as it is', async () => {
   const broken = new Error('the store is gone');
-  const server = serverOf({ lookup: () => Promise.reject(broken) });
+  const server = serverOf({ verify: () => Promise.reject(broken) });
   await assert.rejects(logOn(clientOf(), server), (error) => error === broken);
 });
 

@@ -28,13 +28,10 @@ import {
   NtlmFlag,
   utf16,
 } from '../../../../gateway/rdp/credssp/ntlm-messages.ts';
-import {
-  type NtlmChallenge,
-  ntlmChallenge,
-  ntlmVerify,
-} from '../../../../gateway/rdp/credssp/ntlm-server.ts';
+import { type NtlmChallenge, ntlmChallenge } from '../../../../gateway/rdp/credssp/ntlm-server.ts';
 import { Rc4 } from '../../../../gateway/rdp/credssp/rc4.ts';
 import { PduError, Reader } from '../../../../gateway/rdp/pdu/cursor.ts';
+import { ntlmVerify } from './verify.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const unhex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));

@@ -7,7 +7,6 @@ import { test } from 'node:test';
 import { clientBinding, serverBinding } from '../../../../gateway/rdp/credssp/binding.ts';
 import { type NtlmSession, ntlmHash } from '../../../../gateway/rdp/credssp/ntlm.ts';
 import { decodeAuthenticate, isNtlmMessage } from '../../../../gateway/rdp/credssp/ntlm-messages.ts';
-import { ntlmVerify } from '../../../../gateway/rdp/credssp/ntlm-server.ts';
 import { subjectPublicKeyOf } from '../../../../gateway/rdp/credssp/public-key.ts';
 import { decodeNegTokenResp, SpnegoAcceptor } from '../../../../gateway/rdp/credssp/spnego.ts';
 import {
@@ -18,6 +17,7 @@ import {
 } from '../../../../gateway/rdp/credssp/ts-request.ts';
 import { Reader } from '../../../../gateway/rdp/pdu/cursor.ts';
 import { loadTrace, traceInfo } from '../../../support/rdp-traces.ts';
+import { ntlmVerify } from './verify.ts';
 
 interface Connection {
   readonly publicKey: Uint8Array;
