@@ -22,7 +22,13 @@ import {
   offscreenCacheCapability,
 } from '../../../gateway/rdp/pdu/capability-cache.ts';
 import { Reader } from '../../../gateway/rdp/pdu/cursor.ts';
-import { ClusterFlag, EarlyCapability } from '../../../gateway/rdp/pdu/gcc-client.ts';
+import {
+  type ClientCore,
+  ClusterFlag,
+  decodeClientBlocks,
+  EarlyCapability,
+  encodeClientBlocks,
+} from '../../../gateway/rdp/pdu/gcc-client.ts';
 import { readSendData } from '../../../gateway/rdp/pdu/mcs-data.ts';
 import { DataType, readShareControl, ShareType } from '../../../gateway/rdp/pdu/share.ts';
 import {
@@ -189,6 +195,55 @@ test('a target is told what its client is, less what must not be', () => {
     { ...told.core, earlyCapabilityFlags: 0, serverSelectedProtocol: 0 },
     { ...real.core, earlyCapabilityFlags: 0, serverSelectedProtocol: 0 },
   );
+});
+
+/** The optional fields of the core data in order, as a client may send them. */
+const OPTIONAL = {
+  postBeta2ColorDepth: 0xca03,
+  clientProductId: 1,
+  serialNumber: 7,
+  highColorDepth: 24,
+  supportedColorDepths: 0x0f,
+  earlyCapabilityFlags: EarlyCapability.validConnectionType | EarlyCapability.supportErrInfoPdu,
+  clientDigProductId: '69712-783',
+  connectionType: 6,
+  serverSelectedProtocol: 1,
+  desktopPhysicalWidth: 400,
+} as const;
+
+test('the protocol that the target selected reaches it from clients of any age', () => {
+  const { core } = realBlocks();
+  const names = Object.keys(OPTIONAL) as (keyof typeof OPTIONAL)[];
+  const required = Object.fromEntries(
+    Object.entries(core).slice(0, Object.keys(core).indexOf('imeFileName') + 1),
+  ) as unknown as ClientCore;
+  for (const colorDepth of [0xca00, 0xca01])
+    for (let sent = 0; sent <= names.length; sent += 1) {
+      const fields = Object.fromEntries(names.slice(0, sent).map((name) => [name, OPTIONAL[name]]));
+      const blocks = { core: { ...required, colorDepth, ...fields }, unknown: [] };
+      const bytes = encodeClientBlocks(clientBlocksForTarget(blocks, [], 2));
+      const told = decodeClientBlocks(new Reader(bytes)).core;
+      assert.deepEqual(
+        told,
+        {
+          ...required,
+          colorDepth,
+          postBeta2ColorDepth: colorDepth,
+          clientProductId: 1,
+          serialNumber: 0,
+          highColorDepth: sent > 0 ? 16 : colorDepth === 0xca00 ? 4 : 8,
+          supportedColorDepths: sent > 3 ? 1 : sent > 0 ? 2 : 0,
+          earlyCapabilityFlags: 0,
+          clientDigProductId: '',
+          connectionType: 0,
+          ...fields,
+          // Of a connection type that does not come nothing can be said.
+          ...(sent === 6 || sent === 7 ? { earlyCapabilityFlags: EarlyCapability.supportErrInfoPdu } : {}),
+          serverSelectedProtocol: 2,
+        },
+        `${sent} fields`,
+      );
+    }
 });
 
 test('every type of data PDU has the side that sends it, or none', () => {
