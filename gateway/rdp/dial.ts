@@ -3,23 +3,20 @@
  * target, with the leased credential, up to the first PDU behind licensing. What the client
  * said of itself is passed on, less what the recorder could not follow (profile.ts).
  */
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { Secret } from '../../vault-client/index.ts';
 import type { CheckedOutCredential, TargetAuthorization } from '../../workers/messages.ts';
 import { describeTarget, dialTcp, TargetError } from '../session/dial.ts';
 import type { AcceptedClient, StaticChannel } from './accept.ts';
-import { CredSspClient } from './credssp/client.ts';
-import { CredSspError } from './credssp/errors.ts';
 import { subjectPublicKeyOf } from './credssp/public-key.ts';
-import { tsRequestLength } from './credssp/ts-request.ts';
+import { explained, negotiationWords } from './dial-failure.ts';
+import { accountName, proveByNla, proveByRdstls } from './dial-identity.ts';
+import { passLicensing } from './dial-license.ts';
 import { encodeClientInfo, InfoFlag } from './pdu/client-info.ts';
 import { PduError, Reader, Writer } from './pdu/cursor.ts';
 import { decodeConferenceCreateResponse, encodeConferenceCreateRequest } from './pdu/gcc.ts';
-import { encodeClientBlocks } from './pdu/gcc-client.ts';
+import { type ClientCluster, ClusterFlag, encodeClientBlocks } from './pdu/gcc-client.ts';
 import { decodeServerBlocks } from './pdu/gcc-server.ts';
-import { decodeLicense, encodeNewLicenseRequest, LicenseError } from './pdu/license.ts';
 import {
   decodeAttachUserConfirm,
   decodeChannelJoinConfirm,
@@ -31,20 +28,21 @@ import {
   McsResult,
   usualParameters,
 } from './pdu/mcs.ts';
-import { encodeSendDataRequest, readSendData } from './pdu/mcs-data.ts';
-import { decodeSecurityHeader, encodeSecurityHeader, SecurityFlag } from './pdu/security.ts';
+import { encodeSendDataRequest } from './pdu/mcs-data.ts';
+import type { RdstlsCredentials } from './pdu/rdstls.ts';
+import { encodeSecurityHeader, SecurityFlag } from './pdu/security.ts';
 import { TPKT_HEADER_BYTES, tpktLength, withTpkt } from './pdu/tpkt.ts';
 import {
+  type ConnectionConfirm,
   dataReader,
   decodeConnectionConfirm,
   encodeConnectionRequest,
-  FailureCode,
   Protocol,
   withData,
 } from './pdu/x224.ts';
 import { clientBlocksForTarget } from './profile.ts';
-import { type Framing, PduStream, StreamClosedError } from './stream.ts';
-import { dialTls, fingerprintOf, judgeCertificate, TlsHandshakeError } from './tls.ts';
+import { PduStream } from './stream.ts';
+import { dialTls, fingerprintOf, judgeCertificate } from './tls.ts';
 
 export interface DialOptions {
   readonly authorization: TargetAuthorization;
@@ -54,8 +52,20 @@ export interface DialOptions {
   readonly channels: readonly StaticChannel[];
   /** For TCP, and once more for the handshake and log-on. */
   readonly timeoutMs: number;
+  /** The target was named by another one, in this way. */
+  readonly redirection?: RedirectedDial;
   /** Trust on first use: `sha256:…` of the certificate that the target showed. */
   pin(certificate: string): Promise<void>;
+}
+
+/** What a redirection (2.2.13.1) has its client say to the next server. */
+export interface RedirectedDial {
+  /** Of the session there that is to be taken up (2.2.1.3.5). */
+  readonly sessionId: number;
+  /** A line for the load balancer in front (2.2.1.1), without CR LF. */
+  readonly routingToken: string | undefined;
+  /** The log-on, where its password can be read only by the next server: RDSTLS with it. */
+  readonly rdstls: RdstlsCredentials | undefined;
 }
 
 export interface DialedTarget {
@@ -99,49 +109,82 @@ export async function dialDesktop(options: DialOptions): Promise<DialedTarget> {
 }
 
 async function logOn(stream: PduStream, options: DialOptions, where: string): Promise<DialedTarget> {
-  const selected = await negotiate(stream, where);
-  const publicKey = await secure(stream, options, where);
-  if (selected !== Protocol.ssl) await proveIdentity(stream, options.credential, publicKey, selected);
+  const { credential, client } = options;
+  const selected = await negotiate(stream, options, where);
+  const shown = await secure(stream, options, where);
+  await prove(stream, options, { selected, shown, where });
   const { ioChannel, channels } = await connectDomain(stream, options, selected, where);
   const userId = await joinChannels(stream, [ioChannel, ...channels.values()], where);
   sendClientInfo(stream, { ...options, userId, ioChannel });
-  const first = await passLicensing(stream, { userId, ioChannel, where });
+  const first = await passLicensing(stream, {
+    ioChannel,
+    where,
+    userName: accountName(credential.username).username,
+    machineName: client.blocks.core.clientName,
+    send: (message) =>
+      sendOnIoChannel(stream, userId, ioChannel, (writer) => {
+        encodeSecurityHeader(writer, SecurityFlag.licensePacket);
+        writer.bytes(message);
+      }),
+  });
   return { stream, userId, ioChannel, channels, first };
 }
 
-/** @returns the protocol that the target selected */
-async function negotiate(stream: PduStream, where: string): Promise<number> {
-  const requestedProtocols = Protocol.ssl | Protocol.hybrid | Protocol.hybridEx;
+/** @returns the protocol that the target selected, of those that were asked for */
+async function negotiate(stream: PduStream, { redirection }: DialOptions, where: string): Promise<number> {
+  // What RDSTLS proves oneself with cannot be used in any other way.
+  const offered =
+    redirection?.rdstls === undefined
+      ? [Protocol.hybridEx, Protocol.hybrid, Protocol.ssl]
+      : [Protocol.rdstls, Protocol.ssl];
+  const routingToken = redirection?.routingToken;
   stream.send(
-    withTpkt((writer) => encodeConnectionRequest(writer, { negotiation: { flags: 0, requestedProtocols } })),
+    withTpkt((writer) =>
+      encodeConnectionRequest(writer, {
+        ...(routingToken === undefined ? {} : { routingToken }),
+        negotiation: { flags: 0, requestedProtocols: offered.reduce((all, each) => all | each, 0) },
+      }),
+    ),
   );
-  const { negotiation } = decodeConnectionConfirm(
-    new Reader(await stream.next(tpktLength), TPKT_HEADER_BYTES),
-  );
+  const { negotiation } = await readConfirm(stream, where);
   if (negotiation?.kind === 'failed')
-    throw new TargetError('target-unreachable', `${where} ${failureWords(negotiation.failureCode)}`);
+    throw new TargetError('target-unreachable', `${where} ${negotiationWords(negotiation.failureCode)}`);
   const selected = negotiation?.selectedProtocol ?? Protocol.rdp;
-  if (selected !== Protocol.ssl && selected !== Protocol.hybrid && selected !== Protocol.hybridEx)
+  if (selected === Protocol.rdp)
     throw new TargetError(
       'target-unreachable',
       `${where} offers only Standard RDP Security, which can be read on the way: enable TLS there`,
     );
+  if (!offered.some((each) => each === selected))
+    throw new TargetError(
+      'target-unreachable',
+      `${where} chose security protocol ${selected}, which was not offered to it`,
+    );
   return selected;
 }
 
-function failureWords(code: number): string {
-  switch (code) {
-    case FailureCode.sslNotAllowedByServer:
-      return 'allows only Standard RDP Security, which can be read on the way: enable TLS there';
-    case FailureCode.sslCertNotOnServer:
-      return 'has no certificate for TLS';
-    default:
-      return `refused the connection (negotiation failure ${code})`;
+/** What is no X.224 Connection Confirm comes from no RDP server. */
+async function readConfirm(stream: PduStream, where: string): Promise<ConnectionConfirm> {
+  try {
+    return decodeConnectionConfirm(new Reader(await stream.next(tpktLength), TPKT_HEADER_BYTES));
+  } catch (error) {
+    if (!(error instanceof PduError)) throw error;
+    throw new TargetError(
+      'target-unreachable',
+      `${where} does not speak RDP: ${error.message}. An administrator must check its address and port`,
+      error,
+    );
   }
 }
 
-/** TLS with a target that proves to be the right one. @returns its public key, for CredSSP */
-async function secure(stream: PduStream, options: DialOptions, where: string): Promise<Uint8Array> {
+interface Shown {
+  readonly publicKey: Uint8Array;
+  /** `sha256:…` of a certificate that is to be pinned; undefined: it was known before. */
+  readonly unknown: string | undefined;
+}
+
+/** TLS with a target that proves to be the right one, as far as that is known. @returns its certificate */
+async function secure(stream: PduStream, options: DialOptions, where: string): Promise<Shown> {
   const { host, identity } = options.authorization.system;
   let secured: TLSSocket | undefined;
   await stream.secure(async (plain: Socket) => {
@@ -156,67 +199,51 @@ async function secure(stream: PduStream, options: DialOptions, where: string): P
       `the certificate of ${where} is not the right one: ${wrong}. Nothing was sent to it. An administrator must check it`,
     );
   const certificate = secured.getPeerCertificate();
-  if (identity === undefined)
-    await options.pin(fingerprintOf(certificate)).catch((error: Error) => {
+  return {
+    publicKey: subjectPublicKeyOf(certificate.raw),
+    unknown: identity === undefined ? fingerprintOf(certificate) : undefined,
+  };
+}
+
+/** Pins a certificate that nobody knows yet, then says who the gateway is, where that comes before RDP. */
+async function prove(
+  stream: PduStream,
+  options: DialOptions,
+  { selected, shown, where }: { selected: number; shown: Shown; where: string },
+): Promise<void> {
+  const { credential, redirection } = options;
+  const approved = async (): Promise<void> => {
+    if (shown.unknown === undefined) return;
+    await options.pin(shown.unknown).catch((error: Error) => {
       throw new TargetError(
         'target-certificate',
         `cannot pin the certificate of ${where}: ${error.message}`,
         error,
       );
     });
-  return subjectPublicKeyOf(certificate.raw);
-}
-
-/** Windows NT after 5.2, Microsoft ([MS-RDPELE] 2.2.2.2). */
-const WINDOWS_PLATFORM = 0x0401_0000;
-
-const tsRequest: Framing = (bytes, offset, end) => tsRequestLength(bytes.subarray(offset, end));
-
-/** NLA: CredSSP ([MS-CSSP] 3.1.5) with the leased credential. */
-async function proveIdentity(
-  stream: PduStream,
-  { username, password }: CheckedOutCredential,
-  publicKey: Uint8Array,
-  selected: number,
-): Promise<void> {
-  const client = new CredSspClient({
-    ...accountName(username),
-    password: new Secret(password ?? ''),
-    publicKey,
-  });
-  stream.send(client.start());
-  for (;;) {
-    const answer = await stream.next(tsRequest).catch((error: unknown) => {
-      throw error instanceof StreamClosedError ? client.closed() : error;
-    });
-    const { send, done } = client.receive(answer);
-    stream.send(send);
-    if (done) break;
+  };
+  if (selected === Protocol.hybrid || selected === Protocol.hybridEx) {
+    const { publicKey, unknown } = shown;
+    const certificateKnown = unknown === undefined;
+    await proveByNla(stream, { credential, publicKey, certificateKnown, selected, approved });
+    return;
   }
-  if (selected !== Protocol.hybridEx) return;
-  // Early User Authorization Result PDU (2.2.10.2).
-  const result = new Reader(await stream.next((_bytes, offset, end) => (end - offset >= 4 ? 4 : undefined)));
-  if (result.u32le('authorizationResult') !== 0) throw new CredSspError('restricted', 'may not log on here');
-}
-
-/** `CORP\admin` and `admin`; a UPN is a user name with an empty domain ([MS-NLMP] 2.2.1.3). */
-export function accountName(username: string): { username: string; domain: string } {
-  const at = username.indexOf('\\');
-  return at < 0
-    ? { username, domain: '' }
-    : { username: username.slice(at + 1), domain: username.slice(0, at) };
+  await approved();
+  if (selected === Protocol.rdstls && redirection?.rdstls !== undefined)
+    await proveByRdstls(stream, redirection.rdstls, where);
 }
 
 async function connectDomain(
   stream: PduStream,
-  { client, channels }: DialOptions,
+  { client, channels, redirection }: DialOptions,
   selected: number,
   where: string,
 ): Promise<{ ioChannel: number; channels: ReadonlyMap<string, number> }> {
   const conference = new Writer();
+  const blocks = clientBlocksForTarget(client.blocks, channels, selected);
   encodeConferenceCreateRequest(
     conference,
-    encodeClientBlocks(clientBlocksForTarget(client.blocks, channels, selected)),
+    encodeClientBlocks({ ...blocks, cluster: clusterBlock(blocks.cluster, redirection) }),
   );
   const { target, minimum, maximum } = usualParameters;
   stream.send(
@@ -243,6 +270,24 @@ async function connectDomain(
     if (id !== undefined && id !== 0) ids.set(name, id);
   });
   return { ioChannel: network.ioChannelId, channels: ids };
+}
+
+/** REDIRECTION_VERSION5 (2.2.1.3.5): RDSTLS too; the next version needs UDP. */
+const REDIRECTION_VERSION_5 = 4 << 2;
+
+/** Says that redirections are followed, by the gateway whatever its client can, and which session is meant. */
+function clusterBlock(
+  cluster: ClientCluster = { flags: 0, redirectedSessionId: 0 },
+  redirection: RedirectedDial | undefined,
+): ClientCluster {
+  const flags =
+    (cluster.flags & ~ClusterFlag.versionMask) | ClusterFlag.redirectionSupported | REDIRECTION_VERSION_5;
+  return redirection === undefined
+    ? { ...cluster, flags }
+    : {
+        flags: flags | ClusterFlag.redirectedSessionIdValid,
+        redirectedSessionId: redirection.sessionId,
+      };
 }
 
 async function joinChannels(stream: PduStream, ids: readonly number[], where: string): Promise<number> {
@@ -291,46 +336,6 @@ function sendClientInfo(
   });
 }
 
-/**
- * Licensing (2.2.1.12): most servers say that the client is valid, some ask first.
- * @returns the first PDU that is none of licensing, where one came instead of an answer
- */
-async function passLicensing(
-  stream: PduStream,
-  { userId, ioChannel, where }: { userId: number; ioChannel: number; where: string },
-): Promise<Uint8Array | undefined> {
-  for (let asked = false; ; asked = true) {
-    const pdu = await stream.next();
-    const data = readSendData(pdu);
-    if (data === undefined || data.channelId !== ioChannel) return pdu;
-    const reader = new Reader(pdu, data.dataOffset);
-    // A share control header begins with its length, which no PDU here has so short.
-    if ((decodeSecurityHeader(reader) & ~SecurityFlag.licenseEncrypt) !== SecurityFlag.licensePacket)
-      return pdu;
-    const license = decodeLicense(reader);
-    if (license.kind === 'error' && license.code === LicenseError.validClient) return undefined;
-    if (license.kind !== 'request' || asked)
-      throw new TargetError(
-        'target-unreachable',
-        license.kind === 'error'
-          ? `${where} refused the gateway a client licence (error ${license.code})`
-          : `${where} wants a client access licence, which the gateway does not have: license its session host per user`,
-      );
-    sendOnIoChannel(stream, userId, ioChannel, (writer) => {
-      encodeSecurityHeader(writer, SecurityFlag.licensePacket);
-      // Servers that only go through the motions never open the secret; one that issues
-      // licences goes on with a platform challenge.
-      encodeNewLicenseRequest(writer, {
-        platformId: WINDOWS_PLATFORM,
-        clientRandom: randomBytes(32),
-        encryptedPremaster: Buffer.concat([randomBytes(64), Buffer.alloc(8)]),
-        userName: 'sallyport',
-        machineName: 'sallyport',
-      });
-    });
-  }
-}
-
 function sendOnIoChannel(
   stream: PduStream,
   initiator: number,
@@ -341,46 +346,4 @@ function sendOnIoChannel(
   write(writer);
   const data = writer.done();
   stream.send(withData((pdu) => encodeSendDataRequest(pdu, { initiator, channelId, data })));
-}
-
-function explained(error: unknown, where: string, username: string): unknown {
-  if (error instanceof TargetError) return error;
-  if (error instanceof CredSspError) return explainedNla(error, where, username);
-  if (error instanceof PduError)
-    return new TargetError('target-unreachable', `${where} broke the protocol: ${error.message}`, error);
-  if (error instanceof TlsHandshakeError)
-    return new TargetError('target-unreachable', `cannot open RDP to ${where}: ${error.message}`, error);
-  if (error instanceof StreamClosedError)
-    return new TargetError(
-      'target-unreachable',
-      `${where} closed the connection before the log-on was complete`,
-      error,
-    );
-  return new TargetError('target-unreachable', `cannot open RDP to ${where}: ${String(error)}`, error);
-}
-
-/** What says nothing of the account is not the credential's fault. */
-function explainedNla(error: CredSspError, where: string, username: string): TargetError {
-  switch (error.code) {
-    case 'binding':
-      return new TargetError(
-        'target-certificate',
-        `${where} is not to be trusted: ${error.message}. An administrator must check it`,
-        error,
-      );
-    case 'protocol':
-    case 'not-supported':
-    case 'no-authority':
-      return new TargetError(
-        'target-unreachable',
-        `network level authentication with ${where} failed: ${error.message}`,
-        error,
-      );
-    default:
-      return new TargetError(
-        'target-auth-failed',
-        `${where} does not accept the credential of ${username}: ${error.message}`,
-        error,
-      );
-  }
 }

@@ -32,6 +32,11 @@ export interface CredSspClientOptions {
   readonly password: Secret;
   /** `subjectPublicKeyOf` the certificate that the target showed in TLS. */
   readonly publicKey: Uint8Array;
+  /**
+   * The certificate was known to be the target's before this connection. Only then versions below 5
+   * will do: they let someone in between pass the log-on off as a key of their own (CVE-2018-0886).
+   */
+  readonly certificateKnown?: boolean;
   /** The target's service principal name, `TERMSRV/host`; left out when it is only known by its address. */
   readonly targetName?: string;
 }
@@ -103,7 +108,13 @@ export class CredSspClient {
 
   #authenticate(request: TsRequest, negotiate: Uint8Array): CredSspClientStep {
     if (!request.negoToken) throw new CredSspError('protocol', 'the target sent no NTLM challenge');
-    const { username, domain, password, publicKey, targetName } = this.#options;
+    const { username, domain, password, publicKey, targetName, certificateKnown } = this.#options;
+    const version = Math.min(request.version, CREDSSP_VERSION);
+    if (version < HASH_BINDING_VERSION && !certificateKnown)
+      throw new CredSspError(
+        'outdated',
+        `it speaks CredSSP version ${version}, which lets someone in between take over a log-on (CVE-2018-0886): update it, or have an administrator set its certificate`,
+      );
     const account = { user: username, domain, password: password.expose(), targetName };
     const answer = ntlmAuthenticate(negotiate, request.negoToken, account);
     if (!answer)
@@ -112,7 +123,6 @@ export class CredSspClient {
         'the target offers only a weak form of NTLM: allow 128-bit NTLMv2 there',
       );
     const { message, session } = answer;
-    const version = Math.min(request.version, CREDSSP_VERSION);
     const nonce = randomBytes(NONCE_BYTES);
     this.#state = { name: 'binding', version, session, nonce };
     const send = encodeTsRequest({

@@ -17,6 +17,8 @@ export type CredSspErrorCode =
   | 'no-authority'
   /** The other side is not the one that TLS was made with. */
   | 'binding'
+  /** The other side's version proves that too weakly. */
+  | 'outdated'
   | 'protocol';
 
 export class CredSspError extends Error {

@@ -61,6 +61,8 @@ export interface ServerRedirectionWithPassword {
 
 const HEADER_BYTES = 12;
 const SEC_REDIRECTION_PKT = 0x0400;
+/** PDUTYPE_SERVER_REDIR_PKT with its version: other share PDUs have less here. */
+const LARGEST_PDU_TYPE = 0x1a;
 /** A server has a handful of addresses; each costs at least four bytes. */
 const MAX_ADDRESSES = 64;
 

@@ -100,7 +100,7 @@ for (const [what, code, words, start] of [
   [
     'speaks another protocol',
     'target-unreachable',
-    /broke the protocol/,
+    /does not speak RDP/,
     (t: TestContext) => startTarget(t, (stream) => stream.send(Buffer.from('SSH-2.0-none\r\n'))),
   ],
   [

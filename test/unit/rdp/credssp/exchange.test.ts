@@ -35,7 +35,7 @@ const KEY = Uint8Array.from({ length: 140 }, (_, index) => (index < 2 ? 0xff : i
 
 function clientOf(change: Partial<CredSspClientOptions> = {}): CredSspClient {
   const account = { username: 'alice', domain: 'CORP', password: new Secret('Pa55') };
-  return new CredSspClient({ ...account, publicKey: KEY, ...change });
+  return new CredSspClient({ ...account, publicKey: KEY, certificateKnown: true, ...change });
 }
 
 function serverOf(change: Partial<CredSspServerOptions> = {}): CredSspServer {
@@ -111,6 +111,18 @@ for (const version of [2, 3, 4, 5, 6]) {
     assert.deepEqual(failure.reply && decodeTsRequest(new Reader(failure.reply)), told);
   });
 }
+
+test('without a certificate that was known before, versions below 5 are not spoken to', async () => {
+  for (const version of [2, 3, 4]) {
+    const older: Change = (request) => ({ ...request, version });
+    let verified = 0;
+    const server = serverOf({ verify: async () => void (verified += 1) });
+    const first = logOn(clientOf({ certificateKnown: false }), server, older, older);
+    await assert.rejects(first, failsWith('outdated'));
+    assert.equal(verified, 0, 'no answer to its challenge was sent');
+  }
+  await logOn(clientOf({ certificateKnown: false }), serverOf());
+});
 
 test('a wrong password, an unknown user and no user at all get the same answer', async () => {
   const refusal = async (change: Partial<CredSspClientOptions>) => {

@@ -1,0 +1,68 @@
+/** Why a desktop could not be reached or logged on to, in words for the person. */
+import { TargetError } from '../session/dial.ts';
+import { CredSspError } from './credssp/errors.ts';
+import { PduError } from './pdu/cursor.ts';
+import { FailureCode } from './pdu/x224.ts';
+import { StreamClosedError } from './stream.ts';
+import { TlsHandshakeError } from './tls.ts';
+
+/** Words for a negotiation that failed (2.2.1.2.2). */
+export function negotiationWords(code: number): string {
+  switch (code) {
+    case FailureCode.sslNotAllowedByServer:
+      return 'allows only Standard RDP Security, which can be read on the way: enable TLS there';
+    case FailureCode.sslCertNotOnServer:
+      return 'has no certificate for TLS: give it one';
+    case FailureCode.hybridRequiredByServer:
+      return 'wants network level authentication, not what the redirection gave to log on with';
+    case FailureCode.sslWithUserAuthRequiredByServer:
+      return 'wants a certificate of the client, which the gateway does not have: let it take passwords';
+    default:
+      return `refused the connection (negotiation failure ${code})`;
+  }
+}
+
+/** Any error of a dial as a TargetError. `where`: the target as people know it. */
+export function explained(error: unknown, where: string, username: string): TargetError {
+  if (error instanceof TargetError) return error;
+  if (error instanceof CredSspError) return explainedNla(error, where, username);
+  if (error instanceof PduError)
+    return new TargetError('target-unreachable', `${where} broke the protocol: ${error.message}`, error);
+  if (error instanceof TlsHandshakeError)
+    return new TargetError('target-unreachable', `cannot open RDP to ${where}: ${error.message}`, error);
+  if (error instanceof StreamClosedError)
+    return new TargetError(
+      'target-unreachable',
+      `${where} closed the connection before the log-on was complete`,
+      error,
+    );
+  return new TargetError('target-unreachable', `cannot open RDP to ${where}: ${String(error)}`, error);
+}
+
+/** What says nothing of the account is not the credential's fault. */
+function explainedNla(error: CredSspError, where: string, username: string): TargetError {
+  switch (error.code) {
+    case 'binding':
+      return new TargetError(
+        'target-certificate',
+        `${where} is not to be trusted: ${error.message}. An administrator must check it`,
+        error,
+      );
+    case 'outdated':
+      return new TargetError('target-certificate', `${where} is not trusted yet: ${error.message}`, error);
+    case 'protocol':
+    case 'not-supported':
+    case 'no-authority':
+      return new TargetError(
+        'target-unreachable',
+        `network level authentication with ${where} failed: ${error.message}`,
+        error,
+      );
+    default:
+      return new TargetError(
+        'target-auth-failed',
+        `${where} does not accept the credential of ${username}: ${error.message}`,
+        error,
+      );
+  }
+}
