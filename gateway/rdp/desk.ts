@@ -5,6 +5,7 @@
  */
 import { Keyboard } from '../../recorder/index.ts';
 import { type AcceptedClient, IO_CHANNEL, sendOnIoChannel } from './accept.ts';
+import { Painter } from './painter.ts';
 import { decodeConfirmActive, encodeDeactivateAll, encodeDemandActive } from './pdu/activation.ts';
 import { type CapabilitySet, findCapability, makeCapability } from './pdu/capabilities.ts';
 import {
@@ -72,14 +73,17 @@ const CAPS_LOCK = 4;
 const NOTCH = 120;
 /** Longest side of a desktop here: of RDP's largest. A client may claim 65535, and painting that takes minutes. */
 const MAX_SIDE = 8192;
-/** Updates painted in one go, some 16 KiB of pixels each: other sessions have their turn in between. */
-const UPDATES_A_TURN = 64;
 
 export class Desk {
   readonly #stream: PduStream;
   readonly #client: AcceptedClient;
   readonly #screen: LogonScreen;
   readonly #keyboard: Keyboard;
+  readonly #painter = new Painter({
+    changes: () => this.#changes(),
+    send: (update) => this.#draw(update),
+    congested: () => this.#stream.congested,
+  });
   readonly #started = performance.now();
   #fastPath = false;
   #bitsPerPixel: BitsPerPixel = 16;
@@ -87,9 +91,6 @@ export class Desk {
   #over = false;
   #buttons = 0;
   #ticker: NodeJS.Timeout | undefined;
-  /** Of what is being painted, those that are not sent yet. */
-  #updates: Generator<Update, void, undefined> | undefined;
-  #painting: NodeJS.Immediate | undefined;
   #waiter: { resolve(action: Action): void; reject(error: Error): void } | undefined;
   /** The client broke the protocol; called once. */
   onMalformed: (error: unknown) => void = () => {};
@@ -106,7 +107,7 @@ export class Desk {
     stream.onCongestion = (congested) => {
       if (congested) return stream.pause(Pause.congestion);
       stream.resume(Pause.congestion);
-      this.#paint();
+      this.#painter.paint();
     };
     stream.take((pdu) => this.#guard(pdu));
     sendOnIoChannel(stream, (writer) =>
@@ -125,7 +126,7 @@ export class Desk {
   /** Shows `view`. */
   show(view: View): void {
     this.#screen.show(view);
-    this.#paint();
+    this.#painter.paint();
   }
 
   /**
@@ -166,7 +167,7 @@ export class Desk {
   #stop(): void {
     this.#over = true;
     clearInterval(this.#ticker);
-    clearImmediate(this.#painting);
+    this.#painter.drop();
   }
 
   #guard(pdu: Uint8Array): void {
@@ -230,7 +231,7 @@ export class Desk {
         return;
       case DataType.refreshRect:
         this.#screen.invalidate();
-        this.#paint();
+        this.#painter.paint();
     }
   }
 
@@ -256,13 +257,13 @@ export class Desk {
     if (this.#bitsPerPixel === 8) this.#draw(paletteUpdate());
     this.#draw(defaultPointer());
     this.#screen.invalidate();
-    this.#paint();
+    this.#painter.paint();
     // Clients may activate it more than once.
     clearInterval(this.#ticker);
     this.#ticker = setInterval(() => {
       if (!this.#screen.moving) return;
       this.#screen.tick();
-      this.#paint();
+      this.#painter.paint();
     }, TICK_MS);
   }
 
@@ -311,35 +312,11 @@ export class Desk {
       this.#waiter = undefined;
       waiter?.resolve(action);
     }
-    this.#paint();
-  }
-
-  /** Once a turn, however often it is called, and no more than the client reads: else it could ask for any amount. */
-  #paint(): void {
-    this.#painting ??= setImmediate(() => {
-      this.#painting = undefined;
-      this.#paintSome();
-    });
-  }
-
-  #paintSome(): void {
-    if (!this.#activated || this.#over) return;
-    for (let left = UPDATES_A_TURN; left > 0; left -= 1) {
-      if (this.#stream.congested) return;
-      const begins = this.#updates === undefined;
-      this.#updates ??= this.#changes();
-      const { value, done } = this.#updates.next();
-      if (done !== true) {
-        this.#draw(value);
-        continue;
-      }
-      this.#updates = undefined;
-      if (begins) return;
-    }
-    this.#paint();
+    this.#painter.paint();
   }
 
   *#changes(): Generator<Update, void, undefined> {
+    if (!this.#activated || this.#over) return;
     for (const dirty of this.#screen.takeDirty())
       yield* bitmapUpdates(dirty, this.#bitsPerPixel, dirty.x, dirty.y);
   }

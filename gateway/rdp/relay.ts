@@ -8,13 +8,15 @@ import { ChannelRelay } from './channel-relay.ts';
 import type { ChannelEvent, RdpChannelPolicy, Side } from './channels/policy.ts';
 import { checkUncompressed, checkUpdates, isRelease, leaves, readDataOf } from './checks.ts';
 import type { DialedTarget } from './dial.ts';
+import { type OverlaidDesktop, Overlay } from './overlay.ts';
 import {
   decodeConfirmActive,
   decodeDemandActive,
   encodeConfirmActive,
   encodeDemandActive,
 } from './pdu/activation.ts';
-import { CapabilityType } from './pdu/capabilities.ts';
+import { CapabilityType, findCapability } from './pdu/capabilities.ts';
+import { generalCapability } from './pdu/capability-base.ts';
 import { PduError, Reader, Writer } from './pdu/cursor.ts';
 import { encodeErrorInfo } from './pdu/error-info.ts';
 import { readFastPathOutput } from './pdu/fast-path.ts';
@@ -28,6 +30,8 @@ import {
 } from './pdu/input.ts';
 import { DisconnectReason, domainPduOf, encodeDisconnectProviderUltimatum } from './pdu/mcs.ts';
 import { encodeSendDataIndication, encodeSendDataRequest, patchSendData } from './pdu/mcs-data.ts';
+import { BITS_PER_PIXEL, encodeSlowPathOutput } from './pdu/output.ts';
+import { encodeRefreshRect } from './pdu/refresh-rect.ts';
 import { decodeSaveSessionInfo, encodeSaveSessionInfo, InfoType } from './pdu/save-session-info.ts';
 import {
   DataType,
@@ -77,6 +81,9 @@ export class DesktopRelay {
   readonly #front: PduStream;
   readonly #back: PduStream;
   readonly #channels: ChannelRelay;
+  readonly #overlay: Overlay;
+  /** Where the overlay can be shown: what the target's last Demand Active says. */
+  #desktop: OverlaidDesktop | undefined;
   /** Of the target's last Demand Active; 0 before the first. */
   #shareId = 0;
   /** The client has confirmed it. What it sent before was meant for a desktop of the gateway's own. */
@@ -105,6 +112,22 @@ export class DesktopRelay {
       policy,
       onEvent: (event) => this.#tell(event),
     });
+    this.#overlay = new Overlay({
+      keyboardLayout: options.client.blocks.core.keyboardLayout,
+      send: (update) =>
+        this.#toClient((writer) =>
+          encodeSlowPathOutput(writer, { shareId: this.#shareId, source: SERVER_CHANNEL_ID }, update),
+        ),
+      refresh: (part) =>
+        this.#toTarget((writer) =>
+          encodeShareData(
+            writer,
+            { type: DataType.refreshRect, source: options.target.userId, shareId: this.#shareId },
+            (body) => encodeRefreshRect(body, part),
+          ),
+        ),
+      congested: () => this.#front.congested,
+    });
   }
 
   /** Whether anything happened since the last call that counts against the idle limit. */
@@ -117,8 +140,11 @@ export class DesktopRelay {
   /** From now on PDUs flow. */
   start(): void {
     const { first } = this.#options.target;
-    this.#front.onCongestion = (congested) =>
-      congested ? this.#back.pause(Pause.congestion) : this.#back.resume(Pause.congestion);
+    this.#front.onCongestion = (congested) => {
+      if (congested) return this.#back.pause(Pause.congestion);
+      this.#back.resume(Pause.congestion);
+      this.#overlay.drained();
+    };
     this.#back.onCongestion = (congested) =>
       congested ? this.#front.pause(Pause.congestion) : this.#front.resume(Pause.congestion);
     this.#front.onMalformed = (error) => this.#failed('client', error);
@@ -129,13 +155,24 @@ export class DesktopRelay {
   }
 
   /**
-   * Input is dropped while the session is locked, channel data waits; the picture goes on. Of
-   * the keyboard only releases pass, or what was held down would be so for the next key.
+   * From now on input is dropped, channel data waits, and `text` covers the desktop. Of the keyboard
+   * only releases pass, or what was held down would be so for the next key.
    */
-  set locked(locked: boolean) {
-    this.#locked = locked;
-    if (locked) this.#channels.lock();
-    else this.#guard('client', () => this.#channels.unlock());
+  lock(text: string): void {
+    this.#locked = true;
+    this.#channels.lock();
+    this.#overlay.lock(text);
+  }
+
+  unlock(): void {
+    this.#locked = false;
+    this.#guard('client', () => this.#channels.unlock());
+    this.#overlay.unlock();
+  }
+
+  /** Shows a message over the desktop, for some seconds. */
+  notify(text: string): void {
+    this.#overlay.notify(text);
   }
 
   /**
@@ -145,7 +182,7 @@ export class DesktopRelay {
   abort(code: number): void {
     if (this.#over) return;
     this.#over = true;
-    this.#stopped = true;
+    this.#stop();
     if (this.#shareId !== 0 && this.#readsErrorInfo())
       this.#toClient((writer) =>
         encodeShareData(
@@ -159,6 +196,11 @@ export class DesktopRelay {
     );
     this.#front.send(goodbye);
     this.#back.send(goodbye);
+  }
+
+  #stop(): void {
+    this.#stopped = true;
+    this.#overlay.close();
   }
 
   #readsErrorInfo(): boolean {
@@ -187,7 +229,7 @@ export class DesktopRelay {
 
   #failed(from: Side, error: unknown): void {
     if (this.#stopped) return;
-    this.#stopped = true;
+    this.#stop();
     if (error instanceof PduError) this.#options.onProtocolError(from, error);
     else this.#options.onFault(error);
   }
@@ -199,7 +241,8 @@ export class DesktopRelay {
       const updates = readFastPathOutput(pdu);
       checkUpdates(pdu, updates);
       this.#options.record.fastPath(pdu.subarray(updates));
-      this.#front.send(pdu);
+      const shown = this.#overlay.fastPath(pdu, updates);
+      if (shown !== undefined) this.#front.send(shown);
       return;
     }
     const data = readDataOf('target', pdu);
@@ -226,6 +269,7 @@ export class DesktopRelay {
         this.#activate(pdu, control);
         return false;
       case ShareType.deactivateAll:
+        this.#overlay.deactivated();
         return true;
       case ShareType.data:
         return this.#dataFromTarget(pdu, control, readShareData(pdu, control));
@@ -251,11 +295,15 @@ export class DesktopRelay {
     if (bitmap === undefined || bitmap.length < BITMAP_CAPABILITY_BYTES)
       throw new PduError('capabilitySets', control.dataOffset, 'have no bitmap set, so no desktop size');
     const view = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.length);
-    this.#options.record.desktop(
-      view.getUint16(DESKTOP_WIDTH, true),
-      view.getUint16(DESKTOP_HEIGHT, true),
-      view.getUint16(PREFERRED_BITS, true),
-    );
+    const width = view.getUint16(DESKTOP_WIDTH, true);
+    const height = view.getUint16(DESKTOP_HEIGHT, true);
+    const depth = view.getUint16(PREFERRED_BITS, true);
+    this.#options.record.desktop(width, height, depth);
+    this.#overlay.deactivated();
+    const bitsPerPixel = BITS_PER_PIXEL.find((bits) => bits === depth);
+    const refreshes =
+      (findCapability(demand.capabilitySets, generalCapability)?.refreshRectSupport ?? 0) !== 0;
+    this.#desktop = bitsPerPixel !== undefined && refreshes ? { width, height, bitsPerPixel } : undefined;
     this.#toClient((writer) =>
       encodeShareControl(writer, ShareType.demandActive, SERVER_CHANNEL_ID, (body) =>
         encodeDemandActive(body, demandForClient(demand)),
@@ -269,8 +317,14 @@ export class DesktopRelay {
     checkUncompressed(data, control);
     switch (data.type) {
       case DataType.update:
+        this.#options.record.slowPath(pdu.subarray(data.dataOffset - TYPE_BYTES, control.end));
+        return this.#overlay.slowPath(pdu.subarray(data.dataOffset, control.end));
       case DataType.pointer:
         this.#options.record.slowPath(pdu.subarray(data.dataOffset - TYPE_BYTES, control.end));
+        return true;
+      case DataType.fontMap:
+        // The last PDU of an activation; what is painted goes out behind it.
+        if (this.#desktop !== undefined) this.#overlay.activated(this.#desktop);
         return true;
       case DataType.saveSessionInfo:
         return this.#savedSession(pdu, control, data);
@@ -374,6 +428,8 @@ export class DesktopRelay {
   #dataFromClient(pdu: Uint8Array, control: ShareControl, share: ShareData): boolean {
     if (!this.#confirmed || !this.#allowed('client', share.type)) return false;
     checkUncompressed(share, control);
+    if (share.type === DataType.refreshRect || share.type === DataType.suppressOutput)
+      this.#overlay.repaintSoon();
     if (share.type !== DataType.input) return true;
     const events = decodeSlowPathInput(new Reader(pdu, share.dataOffset, control.end));
     const kept = this.#input(events);
@@ -418,7 +474,7 @@ export class DesktopRelay {
   #goodbye(from: Side, pdu: Uint8Array): void {
     if (!leaves(from, pdu))
       throw new PduError('DomainMCSPDU', 7, `is choice ${domainPduOf(pdu)} in the middle of a session`);
-    this.#stopped = true;
+    this.#stop();
     this.#over = true;
     const other = from === 'client' ? this.#back : this.#front;
     other.send(

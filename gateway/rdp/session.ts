@@ -142,7 +142,7 @@ class RdpLegs implements SessionLegs {
       onFault: (error) => signals.fault(error),
     });
     this.#relay = relay;
-    relay.locked = lockedWith !== undefined;
+    if (lockedWith !== undefined) relay.lock(lockedWith);
     target.stream.onClose = () => signals.end('target-closed', `${system.name} closed the connection`);
     this.#reception.open?.handOver();
     relay.start();
@@ -167,16 +167,17 @@ class RdpLegs implements SessionLegs {
   }
 
   lock(message: string): void {
-    if (this.#relay !== undefined) this.#relay.locked = true;
+    this.#relay?.lock(message);
     this.#record?.notice(message);
   }
 
   unlock(message: string): void {
-    if (this.#relay !== undefined) this.#relay.locked = false;
-    this.#record?.notice(message);
+    this.#relay?.unlock();
+    this.notify(message);
   }
 
   notify(message: string): void {
+    this.#relay?.notify(message);
     this.#record?.notice(message);
   }
 

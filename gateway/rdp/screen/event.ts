@@ -59,6 +59,7 @@ export type View =
   | { readonly kind: 'targets'; readonly targets: readonly Target[]; readonly error?: string }
   | { readonly kind: 'reason'; readonly prompt?: string; readonly error?: string }
   | { readonly kind: 'waiting'; readonly text: string }
+  | { readonly kind: 'locked'; readonly text: string }
   | { readonly kind: 'message'; readonly title: string; readonly text: string; readonly retry: boolean };
 
 /** What the person decided. */

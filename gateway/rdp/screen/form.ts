@@ -119,6 +119,18 @@ export function formFor(view: View, banner: string): Form {
     }
     case 'waiting':
       return waiting(view.text, [CANCEL]);
+    case 'locked':
+      // There is nothing to do but to wait.
+      return {
+        title: 'Session locked',
+        text: view.text,
+        fields: [],
+        buttons: [],
+        waits: false,
+        hint: '',
+        error: '',
+        submit: noAnswer,
+      };
     case 'message':
       return {
         title: view.title,

@@ -238,7 +238,7 @@ test('input is recorded and goes on as it came, over both paths', async () => {
 
 test('of a locked client keys are let go, and nothing else passes; what channels carry waits', async () => {
   const session = await activated();
-  session.relay.locked = true;
+  session.relay.lock('Locked.');
   session.front.peer.write(fastInput(key(29, true), key(30), { kind: 'mouse', flags: 0x9000, x: 1, y: 1 }));
   session.front.peer.write(fastInput(key(30)));
   const slow = new Writer();
@@ -256,7 +256,7 @@ test('of a locked client keys are let go, and nothing else passes; what channels
   encodeSlowPathInput(one, [key(32, true)]);
   assert.deepEqual(slowSent.subarray(18), one.done());
 
-  session.relay.locked = false;
+  session.relay.unlock();
   const unlocked = (await session.toTarget()).slice(2);
   assert.deepEqual(unlocked, [fromClient(TARGET_CLIPBOARD, list, TARGET_USER)]);
   assert.deepEqual(session.log, []);
@@ -264,7 +264,7 @@ test('of a locked client keys are let go, and nothing else passes; what channels
 
 test('a locked client that floods its channels is ended, not kept', async () => {
   const session = await activated();
-  session.relay.locked = true;
+  session.relay.lock('Locked.');
   for (let n = 0; n < 300 && session.log.length === 0; n += 1) {
     session.front.peer.write(fromClient(CLIPBOARD.id, new Uint8Array(16_000)));
     await settled();
