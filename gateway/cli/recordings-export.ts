@@ -36,16 +36,22 @@ interface Part {
 }
 type Export = (reader: RecordingReader, part: Part) => AsyncIterable<Uint8Array | string>;
 
+const VIDEO: Export = (reader, part) =>
+  withProgress((onProgress) => exportMp4(reader, { ...part, onCut: warn, onProgress }));
+const PICTURE: Export = (reader, part) => exportPng(reader, { ...part, onCut: warn });
+
 /** What a recording can become, by its protocol. */
 const FORMATS: Readonly<Record<RecordingHeader['protocol'], Readonly<Record<string, Export>>>> = {
   ssh: {
     cast: exportCast,
     txt: exportText,
     jsonl: exportJsonLines,
+    mp4: VIDEO,
+    png: PICTURE,
   },
   rdp: {
-    mp4: (reader) => withProgress((onProgress) => exportMp4(reader, { onProgress })),
-    png: exportPng,
+    mp4: VIDEO,
+    png: PICTURE,
     jsonl: exportJsonLines,
   },
 };
@@ -57,11 +63,11 @@ export function addExport(recordings: Command): void {
   withIdentity(recordings.command('export').description('write a recording in a standard format'))
     .requiredOption(
       '--format <format>',
-      'SSH: cast (asciicast v2), txt (what the screen was sent); desktops: mp4 (video), ' +
-        'png (a picture); jsonl (every event)',
+      'mp4 (video), png (a picture), jsonl (every event); of SSH sessions also cast (asciicast v2) and ' +
+        'txt (what the screen was sent)',
     )
     .option('--output <file>', 'where to write (default: standard output)')
-    .option('--channel <number>', 'which channel of the session')
+    .option('--channel <number>', 'SSH: which channel (default: the first that had a terminal)')
     .option('--at <time>', 'png: the moment, as 83.5, 1:23 or 00:01:23 from the start (default: the end)')
     .action(async (id: string, options: ExportOptions) => {
       const { format, output } = options;
@@ -100,6 +106,10 @@ function timeOption(name: string, text: string): number {
     throw new UsageError(`${name}: ${text} is no time, give it as 83.5, 1:23 or 00:01:23`);
   const seconds = text.split(':').reduce((sum, part) => sum * 60 + numberOption(name, part), 0);
   return Math.round(seconds * 1_000_000);
+}
+
+function warn(text: string): void {
+  process.stderr.write(`${text}\n`);
 }
 
 /** How often the bar is drawn, ms. */

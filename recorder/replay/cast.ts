@@ -4,10 +4,7 @@
  */
 import type { RecordingReader } from '../container/reader.ts';
 import { EventKind, type RecordingEvent } from '../format/event.ts';
-import { chooseChannel, type ReplayOptions, shownBytes, terminalSize } from './channel.ts';
-
-/** Size of the screen of a program that was run without a terminal. */
-const DEFAULT_SIZE = { columns: 80, rows: 24 };
+import { chooseChannel, DEFAULT_SIZE, type ReplayOptions, shownBytes, terminalSize } from './channel.ts';
 
 /** The recording of one channel as lines of asciicast v2, each with its line end. */
 export async function* exportCast(

@@ -5,6 +5,9 @@ import { EventKind, type RecordingEvent, type TerminalSize } from '../format/eve
 /** Channel of events that belong to none. */
 const NO_CHANNEL = 0xffffffff;
 
+/** Of the screen of a program that was run without a terminal, and of a terminal that has no size. */
+export const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
+
 export interface ReplayOptions {
   /** The recording's channel number; by default the first with a terminal, else the first with output. */
   readonly channel?: number;

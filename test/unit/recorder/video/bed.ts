@@ -1,4 +1,4 @@
-/** Recordings of desktops, made by the recorder itself at times of the test's choice. */
+/** Recordings of desktops and terminals, made by the recorder itself at times of the test's choice. */
 import { generateKeyPairSync } from 'node:crypto';
 import type { Clock } from '../../../../recorder/container/clock.ts';
 import {
@@ -12,10 +12,13 @@ import { initOf, MemoryArchive, Signals, WINDOW } from '../bed.ts';
 import { u16 } from '../screen/encoders.ts';
 import { bitmapUpdate, fastPathUpdate } from '../screen/updates.ts';
 
-/** What comes at a time, ms since the start. */
-export type Step = readonly [at: number, kind: EventKind, payload: Uint8Array | object];
+/** What comes at a time, ms since the start; on channel 0 where none is said. */
+export type Step = readonly [at: number, kind: EventKind, payload: Uint8Array | object, channel?: number];
 
-export async function recorded(steps: readonly Step[]): Promise<RecordingReader> {
+export async function recorded(
+  steps: readonly Step[],
+  protocol: 'rdp' | 'ssh' = 'rdp',
+): Promise<RecordingReader> {
   let now = 0;
   // Nothing has to be flushed in time: seal() writes what there is.
   const clock: Clock = { now: () => now, after: () => () => {}, every: () => () => {} };
@@ -29,11 +32,11 @@ export async function recorded(steps: readonly Step[]): Promise<RecordingReader>
     window: { ...WINDOW, bytes: 64 * 1024 * 1024 },
     clock,
   });
-  const recording = await recorder.open({ ...initOf('s1'), protocol: 'rdp' }, new Signals());
-  for (const [at, kind, payload] of steps) {
+  const recording = await recorder.open({ ...initOf('s1'), protocol }, new Signals());
+  for (const [at, kind, payload, channel = 0] of steps) {
     now = at;
-    if (payload instanceof Uint8Array) recording.write(kind, 0, payload);
-    else recording.note(kind, 0, payload);
+    if (payload instanceof Uint8Array) recording.write(kind, channel, payload);
+    else recording.note(kind, channel, payload);
   }
   await recording.seal('done');
   return await openRecording(archive, 's1', [identity.identity]);
@@ -52,6 +55,19 @@ export function fill(
   const data = Array.from({ length: width * height }, () => [blue, green, red, 255]).flat();
   const update = bitmapUpdate({ left, top, width, height, bits: 32, data });
   return [at, EventKind.fastPathOutput, Uint8Array.from(fastPathUpdate(1, update))];
+}
+
+export function terminal(at: number, columns: number, rows: number, channel = 0): Step {
+  return [at, EventKind.terminal, { term: 'xterm-256color', columns, rows }, channel];
+}
+
+export function resize(at: number, columns: number, rows: number, channel = 0): Step {
+  return [at, EventKind.resize, { columns, rows }, channel];
+}
+
+/** What a target sent to the screen. */
+export function output(at: number, text: string, channel = 0): Step {
+  return [at, EventKind.output, Buffer.from(text), channel];
 }
 
 export function mouse(at: number, flags: number, x: number, y: number): Step {

@@ -28,10 +28,10 @@ test('a picture holds what came up to its moment, to the microsecond', async () 
   assert.deepEqual(await pictureOf(reader, 2_000_000), [32, 16, 0]);
   assert.deepEqual(await pictureOf(reader, 2_500_000), [32, 16, 0x040506]);
   assert.deepEqual(await pictureOf(reader), [32, 16, 0x040506]);
-  await assert.rejects(pictureOf(reader, 999_999), /no desktop yet 1\.000 s after the start/);
+  await assert.rejects(pictureOf(reader, 999_999), /no screen yet 1\.000 s after the start/);
   await assert.rejects(pictureOf(reader, 2_500_001), /ends 2\.500 s after its start/);
 });
 
 test('a session without a desktop has no picture', async () => {
-  await assert.rejects(pictureOf(await recorded([])), /never showed a desktop/);
+  await assert.rejects(pictureOf(await recorded([])), /never showed a screen/);
 });

@@ -1,0 +1,137 @@
+/** What a terminal shows of the bytes that it was sent: the package @xterm/headless, held in bounds. */
+import xterm, { type IBufferCell, type Terminal } from '@xterm/headless';
+import { ParameterBound } from './parameter-bound.ts';
+import { joining, widthOf } from './width.ts';
+
+/** Smallest that the emulator can have; largest that fits any screen and a video (5120 × 4096 pixels). */
+const MIN_COLUMNS = 2;
+const MAX_COLUMNS = 640;
+const MAX_ROWS = 256;
+
+/** A cell with no character of its own yet. */
+const SPACE = 0x20;
+const SHOW_CURSOR_MODE = 25;
+const HYPERLINK = 8;
+
+export type CursorShape = 'block' | 'underline' | 'bar';
+
+export interface Cursor {
+  /** From 0. INVARIANT: inside the screen. */
+  readonly column: number;
+  readonly row: number;
+  readonly shape: CursorShape;
+}
+
+export class Emulator {
+  readonly #terminal: Terminal;
+  readonly #bound = new ParameterBound();
+  #cursorShown = true;
+  #cursorShape: CursorShape = 'block';
+
+  /** The size becomes one {@link sizeWithin} the bounds, here and in {@link resize}. */
+  constructor(columns: number, rows: number) {
+    const size = sizeWithin(columns, rows);
+    const terminal = new xterm.Terminal({
+      cols: size.columns,
+      rows: size.rows,
+      scrollback: 0,
+      logLevel: 'off',
+      // What the emulator calls proposed: reading its cells, widths and handlers.
+      allowProposedApi: true,
+    });
+    this.#terminal = terminal;
+    terminal.unicode.register({ version: 'today', wcwidth: widthOf, charProperties: joining });
+    terminal.unicode.activeVersion = 'today';
+    const { parser } = terminal;
+    // Links are not drawn, and the emulator would keep each as long as its line stands.
+    parser.registerOscHandler(HYPERLINK, () => true);
+    // The emulator obeys these too, but does not tell.
+    parser.registerCsiHandler({ prefix: '?', final: 'h' }, (modes) => this.#showCursor(modes, true));
+    parser.registerCsiHandler({ prefix: '?', final: 'l' }, (modes) => this.#showCursor(modes, false));
+    parser.registerCsiHandler({ intermediates: '!', final: 'p' }, () => this.#resetCursor());
+    parser.registerEscHandler({ final: 'c' }, () => this.#resetCursor());
+    parser.registerCsiHandler({ intermediates: ' ', final: 'q' }, ([style]) => this.#shapeCursor(style));
+  }
+
+  get columns(): number {
+    return this.#terminal.cols;
+  }
+
+  get rows(): number {
+    return this.#terminal.rows;
+  }
+
+  /** Undefined where it is hidden. */
+  get cursor(): Cursor | undefined {
+    if (!this.#cursorShown) return undefined;
+    const { cursorX, cursorY } = this.#terminal.buffer.active;
+    // Behind the last column it waits for the next character.
+    return { column: Math.min(cursorX, this.columns - 1), row: cursorY, shape: this.#cursorShape };
+  }
+
+  resize(columns: number, rows: number): void {
+    const size = sizeWithin(columns, rows);
+    this.#terminal.resize(size.columns, size.rows);
+  }
+
+  /** Takes all of `bytes` before it returns. */
+  write(bytes: Uint8Array): void {
+    let taken = false;
+    // Directly after input the emulator obeys at once; else it would when it is idle.
+    this.#terminal.input('');
+    this.#terminal.write(this.#bound.filter(bytes), () => {
+      taken = true;
+    });
+    if (!taken) throw new Error('the terminal emulator did not take its bytes at once');
+  }
+
+  /** Calls `see` for each character of a row, from the left; the cell is valid during the call. */
+  readRow(row: number, see: (column: number, codePoint: number, cell: IBufferCell) => void): void {
+    const { active } = this.#terminal.buffer;
+    const line = active.getLine(active.viewportY + row);
+    if (line === undefined) return;
+    const cell = active.getNullCell();
+    for (let column = 0; column < line.length; ) {
+      line.getCell(column, cell);
+      see(column, characterOf(cell), cell);
+      column += Math.max(1, cell.getWidth());
+    }
+  }
+
+  #showCursor(modes: readonly (number | number[])[], shown: boolean): boolean {
+    if (modes.includes(SHOW_CURSOR_MODE)) this.#cursorShown = shown;
+    return false;
+  }
+
+  #resetCursor(): boolean {
+    this.#cursorShown = true;
+    this.#cursorShape = 'block';
+    return false;
+  }
+
+  /** DECSCUSR: 0 to 2 a block, 3 and 4 an underline, 5 and 6 a bar; odd ones blink. */
+  #shapeCursor(style: number | number[] | undefined): boolean {
+    if (style === 3 || style === 4) this.#cursorShape = 'underline';
+    else if (style === 5 || style === 6) this.#cursorShape = 'bar';
+    else this.#cursorShape = 'block';
+    return false;
+  }
+}
+
+/** The size that a terminal is given which should have `columns` × `rows`. */
+export function sizeWithin(
+  columns: number,
+  rows: number,
+): { readonly columns: number; readonly rows: number } {
+  return {
+    columns: Math.max(MIN_COLUMNS, Math.min(MAX_COLUMNS, columns)),
+    rows: Math.max(1, Math.min(MAX_ROWS, rows)),
+  };
+}
+
+/** The character of a cell with its marks as one code point, where Unicode has one; else without them. */
+function characterOf(cell: IBufferCell): number {
+  const characters = cell.getChars();
+  if (characters.length <= 1) return cell.getCode() || SPACE;
+  return characters.normalize('NFC').codePointAt(0) ?? SPACE;
+}
