@@ -42,6 +42,7 @@ function deskFor(width: number, height: number): Waiting {
     channels: [],
     info: { codePage: 0, flags: 0, domain: '', userName: '', alternateShell: '', workingDir: '' },
     password: new Secret(''),
+    nla: undefined,
   };
   const desk = new Desk(stream, client, '');
   stream.onClose = () => desk.closed();

@@ -229,6 +229,8 @@ function shareTypeOf(pdu: Uint8Array): number | undefined {
 
 /** Of nobody: made for these tests. */
 const KEY_PAIR = await makeCertificate();
+/** PEM. */
+export const CERTIFICATE = KEY_PAIR.certificate;
 export const TLS = createSecureContext({ key: KEY_PAIR.key, cert: KEY_PAIR.certificate });
 export const TLS_FINGERPRINT = `sha256:${hash('sha256', new X509Certificate(KEY_PAIR.certificate).raw)}`;
 
