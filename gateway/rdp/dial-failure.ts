@@ -1,7 +1,11 @@
 /** Why a desktop could not be reached or logged on to, in words for the person. */
 import { TargetError } from '../session/dial.ts';
+import { leaves } from './checks.ts';
 import { CredSspError } from './credssp/errors.ts';
-import { PduError } from './pdu/cursor.ts';
+import { PduError, Reader } from './pdu/cursor.ts';
+import { decodeErrorInfo, describeErrorInfo, ErrorInfo } from './pdu/error-info.ts';
+import { readSendData } from './pdu/mcs-data.ts';
+import { DataType, readShareControl, readShareData, ShareType } from './pdu/share.ts';
 import { FailureCode } from './pdu/x224.ts';
 import { StreamClosedError } from './stream.ts';
 import { TlsHandshakeError } from './tls.ts';
@@ -20,6 +24,32 @@ export function negotiationWords(code: number): string {
     default:
       return `refused the connection (negotiation failure ${code})`;
   }
+}
+
+/**
+ * Looks whether the first PDU behind licensing is a farewell: the reason of one (2.2.5.1), or the end itself.
+ * @throws TargetError when it is, PduError when it is broken
+ */
+export function checkFarewell(pdu: Uint8Array, ioChannel: number, where: string): void {
+  const data = readSendData(pdu);
+  if (data === undefined) {
+    if (leaves('target', pdu))
+      throw new TargetError('target-unreachable', `${where} ended the session before it showed a desktop`);
+    return;
+  }
+  if (data.channelId !== ioChannel) return;
+  const control = readShareControl(pdu, data.dataOffset, data.dataOffset + data.dataLength);
+  if (control.type !== ShareType.data) return;
+  const share = readShareData(pdu, control);
+  if (share.type !== DataType.setErrorInfo) return;
+  const code = decodeErrorInfo(new Reader(pdu, share.dataOffset, control.end));
+  if (code === ErrorInfo.none) return;
+  const account =
+    code === ErrorInfo.serverInsufficientPrivileges || code === ErrorInfo.serverFreshCredentialsRequired;
+  throw new TargetError(
+    account ? 'target-auth-failed' : 'target-unreachable',
+    `${where} shows no desktop: ${describeErrorInfo(code).words}`,
+  );
 }
 
 /** Any error of a dial as a TargetError. `where`: the target as people know it. */

@@ -53,6 +53,12 @@ export class Reception {
     this.#desk?.closed();
   }
 
+  /** Gives the client to the target; a desk that is asked for later is a new one. */
+  handOver(): void {
+    this.#desk?.handOver();
+    this.#desk = undefined;
+  }
+
   /** Shows why nothing more comes; ends the connection when the person has read it. */
   async lastWord(title: string, text: string): Promise<void> {
     const timer = setTimeout(() => this.stream.end(), LAST_WORD_MS);

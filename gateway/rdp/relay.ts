@@ -13,6 +13,7 @@ import {
   decodeConfirmActive,
   decodeDemandActive,
   encodeConfirmActive,
+  encodeDeactivateAll,
   encodeDemandActive,
 } from './pdu/activation.ts';
 import { CapabilityType, findCapability } from './pdu/capabilities.ts';
@@ -31,6 +32,12 @@ import {
 import { DisconnectReason, domainPduOf, encodeDisconnectProviderUltimatum } from './pdu/mcs.ts';
 import { encodeSendDataIndication, encodeSendDataRequest, patchSendData } from './pdu/mcs-data.ts';
 import { BITS_PER_PIXEL, encodeSlowPathOutput } from './pdu/output.ts';
+import {
+  isStandardRedirection,
+  RedirectionFlag,
+  readRedirection,
+  type ServerRedirectionWithPassword,
+} from './pdu/redirection.ts';
 import { encodeRefreshRect } from './pdu/refresh-rect.ts';
 import { decodeSaveSessionInfo, encodeSaveSessionInfo, InfoType } from './pdu/save-session-info.ts';
 import {
@@ -61,6 +68,8 @@ export interface RelayOptions {
   onRefusal(request: string, reason: string): void;
   /** A side said good-bye by MCS; the owner ends the session. */
   onGoodbye(side: Side): void;
+  /** The target sends the session on: this relay has let go of it, and the client waits for another. */
+  onRedirection(redirection: ServerRedirectionWithPassword): void;
   /** A leg broke the protocol; the owner ends the session. */
   onProtocolError(fault: Side, error: Error): void;
   /** An error of ours, likewise. */
@@ -91,6 +100,8 @@ export class DesktopRelay {
   #locked = false;
   /** Types of data PDUs that were dropped, told of once. */
   readonly #dropped = new Set<string>();
+  /** The target sent the session on: the client may only leave. */
+  #redirected = false;
   /** A leg left or broke the protocol: nothing is relayed any more. */
   #stopped = false;
   /** Both legs have heard that it is over. */
@@ -228,7 +239,7 @@ export class DesktopRelay {
   }
 
   #failed(from: Side, error: unknown): void {
-    if (this.#stopped) return;
+    if (this.#stopped || (from === 'target' && this.#redirected)) return;
     this.#stop();
     if (error instanceof PduError) this.#options.onProtocolError(from, error);
     else this.#options.onFault(error);
@@ -237,6 +248,7 @@ export class DesktopRelay {
   // --- target to client ------------------------------------------------------------------
 
   #receiveFromTarget(pdu: Uint8Array): void {
+    if (this.#redirected) return;
     if (((pdu[0] ?? 0) & FAST_PATH_ACTION) === 0) {
       const updates = readFastPathOutput(pdu);
       checkUpdates(pdu, updates);
@@ -249,8 +261,9 @@ export class DesktopRelay {
     if (data === undefined) return this.#goodbye('target', pdu);
     if (data.channelId !== this.#options.target.ioChannel) return this.#channels.take('target', pdu, data);
     const end = data.dataOffset + data.dataLength;
+    if (isStandardRedirection(pdu, data.dataOffset, end)) return this.#sentOn(pdu, data.dataOffset, end);
     // Servers may put several PDUs into one; each is judged by itself.
-    for (let at = data.dataOffset; at < end; ) {
+    for (let at = data.dataOffset; at < end && !this.#redirected; ) {
       const control = readShareControl(pdu, at, end);
       if (!this.#shareFromTarget(pdu, at, control)) {
         // Dropped, or another has gone in its place.
@@ -277,15 +290,28 @@ export class DesktopRelay {
         // Nobody has sent them for decades; a client would answer what the gateway refuses.
         return false;
       case ShareType.serverRedirection:
-        // It would take the client past the gateway.
-        throw new PduError(
-          'pduType',
-          offset,
-          'redirects the session to another host, which is not followed yet',
-        );
+        this.#sentOn(pdu, offset, control.end);
+        return false;
       default:
         throw new PduError('pduType', offset, `is ${control.type}, which servers do not send`);
     }
+  }
+
+  /** Redirections are never relayed: they would take the client past the gateway. */
+  #sentOn(pdu: Uint8Array, offset: number, end: number): void {
+    const redirection = readRedirection(pdu, offset, end);
+    if (redirection === undefined || (redirection.flags & RedirectionFlag.noRedirect) !== 0) return;
+    this.#redirected = true;
+    this.#overlay.close();
+    if (this.#shareId !== 0)
+      this.#toClient((writer) =>
+        encodeShareControl(writer, ShareType.deactivateAll, SERVER_CHANNEL_ID, (body) =>
+          encodeDeactivateAll(body, this.#shareId),
+        ),
+      );
+    this.#shareId = 0;
+    this.#confirmed = false;
+    this.#options.onRedirection(redirection);
   }
 
   #activate(pdu: Uint8Array, control: ShareControl): void {
@@ -392,6 +418,7 @@ export class DesktopRelay {
     }
     const data = readDataOf('client', pdu);
     if (data === undefined) return this.#goodbye('client', pdu);
+    if (this.#redirected) return;
     if (data.channelId !== IO_CHANNEL) return this.#channels.take('client', pdu, data);
     const end = data.dataOffset + data.dataLength;
     const control = readShareControl(pdu, data.dataOffset, end);

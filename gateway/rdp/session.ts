@@ -10,6 +10,7 @@ import type {
   TargetAuthorization,
 } from '../../workers/messages.ts';
 import type { Capability } from '../policy/capability.ts';
+import { TargetError } from '../session/dial.ts';
 import {
   type End,
   runSession,
@@ -19,11 +20,13 @@ import {
 } from '../session/session.ts';
 import type { AcceptedClient } from './accept.ts';
 import { type RdpChannelPolicy, staticChannelAllowed } from './channels/police.ts';
-import { type DialedTarget, dialDesktop } from './dial.ts';
+import type { DialedTarget } from './dial.ts';
 import type { AuthenticatedClient } from './front.ts';
+import type { ServerRedirectionWithPassword } from './pdu/redirection.ts';
 import { authorise, type Reception, sentence } from './reception.ts';
 import { DesktopRecord } from './record.ts';
 import { DesktopRelay } from './relay.ts';
+import { DesktopRoute } from './route.ts';
 import { Pause, type PduStream, StreamClosedError } from './stream.ts';
 
 export interface RdpServices extends SessionServices {
@@ -69,9 +72,19 @@ class RdpLegs implements SessionLegs {
   readonly #client: AcceptedClient;
   readonly #services: RdpServices;
   #signals: SessionSignals | undefined;
+  #route: DesktopRoute | undefined;
   #target: DialedTarget | undefined;
   #relay: DesktopRelay | undefined;
   #record: DesktopRecord | undefined;
+  /** Where the target was sent on to before there was a record. */
+  readonly #detours: string[] = [];
+  #lockedWith: string | undefined;
+  #paused = false;
+  /** A target sent the session on, and the next one is being dialled. */
+  #following = false;
+  #over = false;
+  /** Of targets that sent the session on. */
+  readonly #earlier = { fromClient: 0, fromTarget: 0 };
 
   constructor(reception: Reception, services: RdpServices) {
     this.#reception = reception;
@@ -99,14 +112,22 @@ class RdpLegs implements SessionLegs {
         () => {},
       );
     }
-    this.#target = await dialDesktop({
+    if (signals === undefined) throw new TypeError('nobody attends to the client');
+    this.#route = new DesktopRoute({
       authorization,
       credential,
       client: this.#client,
       channels: this.#allowed(authorization),
       timeoutMs: this.#services.connectTimeoutMs,
-      pin: async (shown) => signals?.pin(shown),
+      pin: signals.pin,
+      redirect: signals.redirect,
+      onRedirected: ({ name, host }) => {
+        const text = `sent on to ${name} (${host})`;
+        if (this.#record === undefined) this.#detours.push(text);
+        else this.#record.notice(text);
+      },
     });
+    this.#target = await this.#route.open();
   }
 
   relay(
@@ -116,7 +137,7 @@ class RdpLegs implements SessionLegs {
   ): void {
     const [target, signals] = [this.#target, this.#signals];
     if (target === undefined || signals === undefined) throw new TypeError('a leg is missing');
-    const { sessionId, keystrokes, maskKeystrokes, system } = authorization;
+    const { sessionId, keystrokes, maskKeystrokes } = authorization;
     this.#record = new DesktopRecord({
       sessionId,
       recording,
@@ -124,28 +145,73 @@ class RdpLegs implements SessionLegs {
       maskKeystrokes,
       keyboardLayout: this.#client.blocks.core.keyboardLayout,
     });
+    for (const text of this.#detours.splice(0)) this.#record.notice(text);
     // Clients offer them as a matter of course: a fact for the recording, no attempt for the audit log.
     for (const { name } of this.#client.channels)
       if (!staticChannelAllowed(name, channelPolicy(authorization.allow)))
         this.#record.refusal(`channel ${name}`, `policy ${authorization.policy} does not allow it`);
+    this.#lockedWith = lockedWith;
+    this.#relayTo(target, this.#record, authorization, signals);
+  }
+
+  /** Relays between the client and the target, or the one that it sent the session on to. */
+  #relayTo(
+    target: DialedTarget,
+    record: DesktopRecord,
+    authorization: TargetAuthorization,
+    signals: SessionSignals,
+  ): void {
+    this.#target = target;
+    const { name } = this.#route?.system ?? authorization.system;
     const relay = new DesktopRelay({
       front: this.#front,
       client: this.#client,
       target,
       channels: this.#allowed(authorization),
       policy: channelPolicy(authorization.allow),
-      record: this.#record,
+      record,
       onRefusal: (request, reason) => signals.refused(request, reason),
       onGoodbye: (side) =>
-        side === 'client' ? signals.left() : signals.end('target-closed', `${system.name} ended the session`),
+        side === 'client' ? signals.left() : signals.end('target-closed', `${name} ended the session`),
+      onRedirection: (redirection) =>
+        void this.#follow(redirection, signals, (next) =>
+          this.#relayTo(next, record, authorization, signals),
+        ),
       onProtocolError: (fault, error) => signals.broken(fault, error),
       onFault: (error) => signals.fault(error),
     });
     this.#relay = relay;
-    if (lockedWith !== undefined) relay.lock(lockedWith);
-    target.stream.onClose = () => signals.end('target-closed', `${system.name} closed the connection`);
-    this.#reception.open?.handOver();
+    if (this.#lockedWith !== undefined) relay.lock(this.#lockedWith);
+    if (this.#paused) target.stream.pause(Pause.recorder);
+    target.stream.onClose = () => signals.end('target-closed', `${name} closed the connection`);
+    this.#reception.handOver();
     relay.start();
+  }
+
+  /** Leaves the target for the one that it sends the session on to; the client's leg stays as it is. */
+  async #follow(
+    redirection: ServerRedirectionWithPassword,
+    signals: SessionSignals,
+    relayTo: (target: DialedTarget) => void,
+  ): Promise<void> {
+    this.#following = true;
+    this.#earlier.fromClient += this.#relay?.bytesFromClient ?? 0;
+    this.#earlier.fromTarget += this.#relay?.bytesFromTarget ?? 0;
+    if (this.#target !== undefined) this.#target.stream.onClose = () => {};
+    this.#target?.stream.end();
+    try {
+      const target = await this.#route?.follow(redirection);
+      if (target === undefined) throw new TypeError('no route to follow');
+      if (this.#over) {
+        target.stream.destroy();
+        return;
+      }
+      this.#following = false;
+      relayTo(target);
+    } catch (error) {
+      if (error instanceof TargetError) signals.end(error.code, error.message);
+      else signals.fault(error);
+    }
   }
 
   takeActive(): boolean {
@@ -157,21 +223,25 @@ class RdpLegs implements SessionLegs {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#front.pause(Pause.recorder);
     this.#target?.stream.pause(Pause.recorder);
   }
 
   resume(): void {
+    this.#paused = false;
     this.#front.resume(Pause.recorder);
     this.#target?.stream.resume(Pause.recorder);
   }
 
   lock(message: string): void {
+    this.#lockedWith = message;
     this.#relay?.lock(message);
     this.#record?.notice(message);
   }
 
   unlock(message: string): void {
+    this.#lockedWith = undefined;
     this.#relay?.unlock();
     this.notify(message);
   }
@@ -181,8 +251,10 @@ class RdpLegs implements SessionLegs {
     this.#record?.notice(message);
   }
 
-  async finish({ code }: End): Promise<void> {
+  async finish({ code, reason }: End): Promise<void> {
+    this.#over = true;
     this.#record?.end();
+    if (this.#following && !this.#front.closed) return this.refuse({ code, reason });
     this.#relay?.abort(ERROR_INFO[code] ?? ErrorInfo.endedByAdministrator);
     this.#target?.stream.end();
     this.#front.end();
@@ -194,7 +266,12 @@ class RdpLegs implements SessionLegs {
   }
 
   get traffic(): { fromClient: number; fromTarget: number } {
-    return { fromClient: this.#relay?.bytesFromClient ?? 0, fromTarget: this.#relay?.bytesFromTarget ?? 0 };
+    const { fromClient, fromTarget } = this.#earlier;
+    const relay = this.#following ? undefined : this.#relay;
+    return {
+      fromClient: fromClient + (relay?.bytesFromClient ?? 0),
+      fromTarget: fromTarget + (relay?.bytesFromTarget ?? 0),
+    };
   }
 
   #allowed({ allow }: TargetAuthorization): AcceptedClient['channels'] {

@@ -9,6 +9,7 @@ import type {
   ControlRequests,
   EndCode,
   KeystrokeLine,
+  RedirectionOutcome,
   TargetAuthorization,
   WorkerAuditEvent,
 } from '../../workers/messages.ts';
@@ -55,6 +56,8 @@ export interface SessionSignals {
   fault(error: unknown): void;
   /** Trust on first use: what the target showed is to be pinned. */
   pin(shown: string): Promise<void>;
+  /** The target sends the session elsewhere; see {@link ControlRequests.redirect}. */
+  redirect(hosts: readonly string[], userName: string | undefined): Promise<RedirectionOutcome>;
 }
 
 /** The two legs of a session. Methods are called in the order in which they stand here. */
@@ -146,6 +149,7 @@ class Session implements LiveSession {
         this.end('protocol-error', INTERNAL_ERROR);
       },
       pin: (shown) => control.pin({ sessionId: this.id, shown }),
+      redirect: (hosts, userName) => control.redirect({ sessionId: this.id, hosts, userName }),
     });
     this.#services.started(this);
     let recording: Recording | undefined;

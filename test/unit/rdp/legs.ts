@@ -167,6 +167,7 @@ export function relayed({
     record,
     onRefusal: (request) => log.push(`refused ${request}`),
     onGoodbye: (side) => log.push(`${side} left`),
+    onRedirection: ({ sessionId }) => log.push(`sent on to session ${sessionId}`),
     onProtocolError: (side, error) => log.push(`${side} broke: ${error.message}`),
     onFault: (error) => log.push(`fault: ${String(error)}`),
   });

@@ -20,6 +20,11 @@ import {
 } from '../../../gateway/rdp/pdu/mcs.ts';
 import { readSendData } from '../../../gateway/rdp/pdu/mcs-data.ts';
 import {
+  encodeEnhancedRedirection,
+  encodeRedirection,
+  RedirectionFlag,
+} from '../../../gateway/rdp/pdu/redirection.ts';
+import {
   decodeSaveSessionInfo,
   encodeSaveSessionInfo,
   type SaveSessionInfo,
@@ -177,22 +182,63 @@ test('what is no PDU of its side is dropped and told of once; the list of persis
   ]);
 });
 
-test('a redirection to another host ends the session and does not reach the client', async () => {
+/** A redirection to session 7, in the envelope of enhanced security (2.2.13.3.1) or of standard (2.2.13.2.1). */
+function sentOn(enhanced = true, flags = 0): Uint8Array {
+  const writer = new Writer();
+  const loadBalanceInfo = Buffer.from('Cookie: msts=1.2.3\r\n');
+  const packet = { sessionId: 7, flags: RedirectionFlag.loadBalanceInfo | flags, loadBalanceInfo };
+  if (enhanced)
+    encodeShareControl(writer, ShareType.serverRedirection, 1002, (body) =>
+      encodeEnhancedRedirection(body, packet),
+    );
+  else encodeRedirection(writer, packet);
+  return writer.done();
+}
+
+for (const enhanced of [true, false])
+  test(`a redirection in the envelope of ${enhanced ? 'enhanced' : 'standard'} security takes the desktop from the client, and nothing more passes`, async () => {
+    const session = await activated();
+    const before = enhanced ? [shareData(DataType.synchronize, 1002)] : [];
+    session.back.peer.write(fromTarget(TARGET_IO, Buffer.concat([...before, sentOn(enhanced)])));
+    session.back.peer.write(fromTarget(TARGET_IO, shareData(DataType.fontMap, 1002)));
+    session.back.peer.write(
+      withData((writer) => encodeDisconnectProviderUltimatum(writer, DisconnectReason.providerInitiated)),
+    );
+    await settled();
+    session.front.peer.write(fastInput(key(30)));
+    session.front.peer.write(fromClient(IO_CHANNEL, CONFIRM));
+    session.front.peer.write(fromClient(CLIPBOARD.id, new Uint8Array(16)));
+    const arrived = shares(await session.toClient(), IO_CHANNEL);
+    assert.deepEqual(
+      arrived.map(({ type }) => type),
+      [...before.map(() => ShareType.data), ShareType.deactivateAll],
+    );
+    assert.deepEqual(await session.toTarget(), []);
+    assert.deepEqual([session.log, session.input], [['sent on to session 7'], []]);
+    // The client may still leave.
+    session.front.peer.write(
+      withData((writer) => encodeDisconnectProviderUltimatum(writer, DisconnectReason.userRequested)),
+    );
+    await settled();
+    assert.deepEqual(session.log.slice(1), ['client left']);
+  });
+
+test('a redirection before the desktop takes none from the client; one that only informs is dropped', async () => {
+  const session = relayed({ first: fromTarget(TARGET_IO, sentOn(true, RedirectionFlag.noRedirect)) });
+  await settled();
+  assert.deepEqual([session.front.received(), session.log], [[], []]);
+  session.back.peer.write(fromTarget(TARGET_IO, sentOn()));
+  await settled();
+  assert.deepEqual([session.front.received(), session.log], [[], ['sent on to session 7']]);
+});
+
+test('a redirection that cannot be read ends the session', async () => {
   const session = await activated();
   const writer = new Writer();
   encodeShareControl(writer, ShareType.serverRedirection, 1002, (body) => body.zeros(40));
-  session.back.peer.write(
-    fromTarget(TARGET_IO, Buffer.concat([shareData(DataType.synchronize, 1002), writer.done()])),
-  );
   session.back.peer.write(fromTarget(TARGET_IO, writer.done()));
-  session.back.peer.write(fromTarget(TARGET_IO, shareData(DataType.fontMap, 1002)));
-  const arrived = shares(await session.toClient(), IO_CHANNEL);
-  assert.deepEqual(
-    arrived.map(({ bytes }) => bytes),
-    [shareData(DataType.synchronize, 1002)],
-  );
-  assert.equal(session.log.length, 1);
-  assert.match(session.log[0] ?? '', /^target broke: pduType .* redirects the session to another host/);
+  await settled();
+  assert.match(session.log.join(), /^target broke: Flags at offset \d+ is 0x0/);
 });
 
 test('an auto-reconnect cookie stays at the gateway, the rest of what was saved goes on', async () => {
