@@ -37,6 +37,7 @@ const PACKAGES = {
   xclip: '/usr/bin/xclip',
   fuse3: '/usr/bin/fusermount3',
   ffmpeg: '/usr/bin/ffprobe',
+  chromium: '/usr/bin/chromium',
 } as const;
 export type Package = keyof typeof PACKAGES;
 
@@ -54,7 +55,7 @@ function missing(names: readonly Package[]): Package[] {
 export async function ensurePackages(): Promise<readonly Package[]> {
   const wanted = missing(Object.keys(PACKAGES) as Package[]);
   if (wanted.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return wanted;
-  const options = { env: { DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 300_000 };
+  const options = { env: { DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 600_000 };
   await run('apt-get', ['update', '-q'], options);
   // Another installation on this machine may hold the lock: wait for it instead of going without.
   const install = ['install', '-q', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=240'];

@@ -4,13 +4,16 @@ import { join } from 'node:path';
 import { type RunResult, run, runOk, startDaemon, until } from './process.ts';
 import { temporaryFolder } from './temp.ts';
 
-export interface Display {
+export interface XServer {
+  /** DISPLAY and XAUTHORITY, for programs that show something here. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface Display extends XServer {
   /** `:N`, for DISPLAY. */
   readonly name: string;
   /** Xauthority file with the display's cookie. */
   readonly authority: string;
-  /** DISPLAY and XAUTHORITY, for programs that show something here. */
-  readonly env: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
@@ -51,12 +54,24 @@ export async function startDisplay(width = 640, height = 480, depth = 24): Promi
   };
 }
 
-function xdotool(display: Display, args: readonly string[]): Promise<RunResult> {
+/** Puts the pointer at (x, y) of a window, or of the whole display. */
+export async function movePointer(display: XServer, window: string, x: number, y: number): Promise<void> {
+  await xdotool(display, ['mousemove', '--window', window, String(x), String(y)]);
+}
+
+/** Where the pointer is on the whole display. */
+export async function pointerAt(display: XServer): Promise<{ readonly x: number; readonly y: number }> {
+  const { text } = await xdotool(display, ['getmouselocation']);
+  const [, x, y] = /^x:(\d+) y:(\d+) /.exec(text) ?? [];
+  return { x: Number(x), y: Number(y) };
+}
+
+function xdotool(display: XServer, args: readonly string[]): Promise<RunResult> {
   return runOk('xdotool', args, { env: display.env, timeoutMs: 60_000 });
 }
 
 /** Waits until a window whose title matches the regular expression `title` is shown; returns its id. */
-export function waitForWindow(display: Display, title: string, timeoutMs = 30_000): Promise<string> {
+export function waitForWindow(display: XServer, title: string, timeoutMs = 30_000): Promise<string> {
   const look = async (): Promise<string | undefined> => {
     const found = await run('xdotool', ['search', '--onlyvisible', '--name', title], { env: display.env });
     return found.text.trim().split('\n').at(-1) || undefined;
@@ -68,9 +83,9 @@ export function waitForWindow(display: Display, title: string, timeoutMs = 30_00
  * Puts the keyboard's focus on a window and the pointer at (x, y) of it: there is no window
  * manager, and in a remote session the keys go to the window below the pointer.
  */
-export async function focus(display: Display, window: string, x = 200, y = 200): Promise<void> {
+export async function focus(display: XServer, window: string, x = 200, y = 200): Promise<void> {
   await xdotool(display, ['windowfocus', '--sync', window]);
-  await xdotool(display, ['mousemove', '--window', window, String(x), String(y)]);
+  await movePointer(display, window, x, y);
 }
 
 /** Types `text` into a window, a newline as Return, at a pace that remote sessions follow. */
@@ -109,14 +124,22 @@ export interface Picture {
 }
 
 /** What a window shows, or the whole display. */
-export async function screenshot(display: Display, window = 'root'): Promise<Picture> {
+export async function screenshot(display: XServer, window = 'root'): Promise<Picture> {
   const args = ['-silent', '-window', window, '-depth', '8', 'ppm:-'];
-  const { stdout } = await runOk('import', args, { env: display.env });
-  const header = /^P6\s(\d+) (\d+)\s255\s/.exec(stdout.subarray(0, 64).toString('latin1'));
-  if (header === null) throw new Error('import wrote no portable pixmap');
+  return parsePixmap((await runOk('import', args, { env: display.env })).stdout);
+}
+
+/** A picture in a file of any format. */
+export async function readPicture(file: string): Promise<Picture> {
+  return parsePixmap((await runOk('convert', [file, '-depth', '8', 'ppm:-'])).stdout);
+}
+
+function parsePixmap(bytes: Buffer): Picture {
+  const header = /^P6\s(\d+) (\d+)\s255\s/.exec(bytes.subarray(0, 64).toString('latin1'));
+  if (header === null) throw new Error('no portable pixmap was written');
   const width = Number(header[1]);
   const height = Number(header[2]);
-  const rgb = stdout.subarray(header[0].length);
+  const rgb = bytes.subarray(header[0].length);
   if (rgb.length !== width * height * 3) throw new Error(`${rgb.length} bytes for ${width}x${height} pixels`);
   return { width, height, rgb };
 }

@@ -6,6 +6,7 @@ import { createAccount, type SystemAccount } from './account.ts';
 import { type Daemon, freePort, processesOf, runOk, startDaemon, until } from './process.ts';
 import { waitForPort } from './rdp-port.ts';
 import { temporaryFolder } from './temp.ts';
+import type { XServer } from './x11.ts';
 
 export interface XrdpOptions {
   /**
@@ -47,6 +48,8 @@ export interface Xrdp {
   readonly fingerprint: string;
   /** Waits until the shells of `sessions` sessions since the last {@link endSessions} have begun. Default 1. */
   ready(sessions?: number): Promise<void>;
+  /** Where the session that began last is shown, for programs that are to run in it. After {@link ready}. */
+  desktop(): XServer;
   /** Ends all sessions, as a person who logs off everywhere would, and waits until they are gone. */
   endSessions(): Promise<void>;
   /** What both servers logged. */
@@ -224,9 +227,10 @@ export async function startXrdp(options: XrdpOptions = {}): Promise<Xrdp> {
   const script = ['#!/bin/sh', 'cd', ...(options.startwm ?? TERMINAL)];
   writeFileSync(join(folder, 'startwm.sh'), `${script.join('\n')}\n`, { mode: 0o755 });
   const said = join(account.home, 'ready');
-  writeFileSync(join(account.home, '.session'), `. ~/.bashrc\necho $$ >> ${said}\n`);
-  const sessionsSaid = (): number =>
-    existsSync(said) ? readFileSync(said, 'utf8').split('\n').length - 1 : 0;
+  writeFileSync(join(account.home, '.session'), `. ~/.bashrc\necho $DISPLAY >> ${said}\n`);
+  /** DISPLAY of each session whose shell has begun. */
+  const sessionsSaid = (): string[] =>
+    existsSync(said) ? readFileSync(said, 'utf8').split('\n').slice(0, -1) : [];
 
   // Folders of both that a boot would have made.
   await runOk('/bin/sh', ['/usr/share/xrdp/socksetup']);
@@ -255,10 +259,15 @@ export async function startXrdp(options: XrdpOptions = {}): Promise<Xrdp> {
     keyFile: join(folder, 'key.pem'),
     fingerprint,
     async ready(sessions = 1): Promise<void> {
-      const reached = (): true | undefined => (sessionsSaid() >= sessions ? true : undefined);
+      const reached = (): true | undefined => (sessionsSaid().length >= sessions ? true : undefined);
       await until('a session of xrdp', reached, 40_000).catch((error: unknown) => {
         throw new Error(`${String(error)}\n${log()}`);
       });
+    },
+    desktop(): XServer {
+      const display = sessionsSaid().at(-1);
+      if (display === undefined) throw new Error('no session of xrdp has begun');
+      return { env: { DISPLAY: display, XAUTHORITY: join(account.home, '.Xauthority') } };
     },
     endSessions,
     log,
