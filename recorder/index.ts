@@ -18,7 +18,7 @@ export {
   parseIdentities,
 } from './container/identity.ts';
 export { keyIdOf } from './container/keys.ts';
-export { openRecording, type RecordingReader } from './container/reader.ts';
+export { type Opener, openRecording, type RecordingReader } from './container/reader.ts';
 export { DEFAULT_WINDOW, Recorder, type RecorderOptions, type RecordingInit } from './container/recorder.ts';
 export type {
   DurabilityWindow,
@@ -50,6 +50,7 @@ export type { ReplayOptions } from './replay/channel.ts';
 export { exportJsonLines } from './replay/json-lines.ts';
 export { type PlayOptions, play } from './replay/play.ts';
 export { exportText } from './replay/text.ts';
+export { indexDesktop } from './video/desktop-index.ts';
 export { surveyDesktop } from './video/desktop-player.ts';
 export { VideoError } from './video/error.ts';
 export { exportMp4 } from './video/export.ts';

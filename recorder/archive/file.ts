@@ -1,9 +1,11 @@
 /**
- * The `file:` sink: `<root>/<yyyy>/<mm>/<dd>/<session id>.slr`, the day in UTC. The root
+ * The `file:` sink: `<root>/<yyyy>/<mm>/<dd>/<session id>.slr`, the day in UTC, its index as
+ * `<session id>.index` beside it. The root
  * may be a network mount; it must exist, so that a mount that is not there is noticed.
  */
+import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { access, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import {
@@ -16,6 +18,9 @@ import {
 } from './port.ts';
 
 const EXTENSION = '.slr';
+/** Of what stands beside a recording, and of the same while it is written. */
+const INDEX_EXTENSION = '.index';
+const PART_EXTENSION = '.part';
 const SESSION_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 /** RFC 9562 §5.7: the first 48 bits are ms since the epoch. */
 const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-/i;
@@ -107,12 +112,12 @@ export class FileArchive implements Archive {
     for (const folder of likelyDays(sessionId)) {
       const path = join(this.#root, folder);
       tried.add(path);
-      const reader = await this.#openIn(path, sessionId);
+      const reader = await this.#openFile(join(path, sessionId + EXTENSION));
       if (reader !== undefined) return reader;
     }
     for await (const folder of this.#days()) {
       if (tried.has(folder)) continue;
-      const reader = await this.#openIn(folder, sessionId);
+      const reader = await this.#openFile(join(folder, sessionId + EXTENSION));
       if (reader !== undefined) return reader;
     }
     throw new ArchiveError(
@@ -121,10 +126,37 @@ export class FileArchive implements Archive {
     );
   }
 
-  async #openIn(folder: string, sessionId: string): Promise<ArchiveReader | undefined> {
+  async openIndex(sessionId: string, startedAt: number): Promise<ArchiveReader | undefined> {
+    requireSessionId(sessionId);
+    return await this.#openFile(join(this.#root, dayOf(startedAt), sessionId + INDEX_EXTENSION));
+  }
+
+  async putIndex(sessionId: string, startedAt: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    requireSessionId(sessionId);
+    const path = join(this.#root, dayOf(startedAt), sessionId + INDEX_EXTENSION);
+    // Two that are made at once do not write into each other.
+    const part = `${path}.${randomUUID()}${PART_EXTENSION}`;
+    const fd = await this.#createFile(part, startedAt);
+    const appender = new FileAppender(fd, (error) => this.#explain(error));
+    try {
+      try {
+        for await (const chunk of bytes) await appender.append(chunk);
+      } finally {
+        await appender.close();
+      }
+      await rename(part, path).catch((error: unknown) => {
+        throw this.#explain(error);
+      });
+    } catch (error) {
+      await rm(part, { force: true }).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #openFile(path: string): Promise<ArchiveReader | undefined> {
     let fd: number;
     try {
-      fd = await open(join(folder, sessionId + EXTENSION), 'r');
+      fd = await open(path, 'r');
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw this.#explain(error);

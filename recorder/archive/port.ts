@@ -71,4 +71,11 @@ export interface Archive {
   /** All recordings, newest first. */
   list(): AsyncIterable<ArchiveEntry>;
   open(sessionId: string): Promise<ArchiveReader>;
+  /**
+   * Puts an index beside a recording (container/key-frames.ts), in the place of one that is there. It
+   * is seen when it is whole; a rejection, that of `bytes` too, leaves nothing behind.
+   */
+  putIndex(sessionId: string, startedAt: number, bytes: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Undefined: there is none. */
+  openIndex(sessionId: string, startedAt: number): Promise<ArchiveReader | undefined>;
 }

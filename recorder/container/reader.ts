@@ -12,6 +12,7 @@ import type { RecordingEvent } from '../format/event.ts';
 import { decodeEvents } from '../format/event-codec.ts';
 import { FRAME_HEADER_BYTES, type FrameHeader, FrameType } from '../format/frame.ts';
 import { endOf, type Frame, FrameSource } from './frame-source.ts';
+import { encodeIndex, type KeyFrame, KeyFrameIndex, type SegmentPlace } from './key-frames.ts';
 import { unwrapKey } from './keys.ts';
 import { openBody } from './segment-body.ts';
 
@@ -26,18 +27,44 @@ export interface RecordingReader {
    * recording ends. Throws {@link ContainerError} at the first segment that was altered.
    */
   events(from?: number): AsyncGenerator<RecordingEvent, void, void>;
+  /** The segments from a place on, by default all, as {@link events} reads them. */
+  segments(place?: SegmentPlace): AsyncGenerator<Segment, void, void>;
+  /**
+   * The last key frame at or before `at` (µs since the start) that the index holds. Undefined also
+   * where there is no index, or none that is of this recording and unaltered: a replay then begins at
+   * the start, and shows the same.
+   */
+  keyFrame(at: number): Promise<KeyFrame | undefined>;
+  /**
+   * Makes the index anew, of key frames in the order of their times. Rejects with {@link ArchiveError},
+   * with {@link ContainerError} where the recording has no manifest, and with what `keyFrames` does.
+   */
+  putIndex(keyFrames: AsyncIterable<KeyFrame>): Promise<void>;
   close(): Promise<void>;
 }
 
+export interface Segment {
+  readonly events: Iterable<RecordingEvent>;
+  /** µs since the start of its last event. */
+  readonly lastAt: number;
+  /** Length of its frame. */
+  readonly bytes: number;
+  /** What to go on with behind it. */
+  readonly next: SegmentPlace;
+}
+
+/** What opens a recording: age identity texts, or the recording's own key, which its recorder knows. */
+export type Opener = readonly string[] | { readonly key: Uint8Array };
+
 /**
- * Opens the recording of a session. Header and manifest can be read without
- * `identities` (age identity texts); events need one that opens it. Rejects with
+ * Opens the recording of a session. Header and manifest can be read without an opener
+ * (no identities); events need one that opens it. Rejects with
  * {@link ArchiveError} or {@link ContainerError}.
  */
 export async function openRecording(
   archive: Archive,
   sessionId: string,
-  identities: readonly string[],
+  opener: Opener,
 ): Promise<RecordingReader> {
   const bytes = await archive.open(sessionId);
   try {
@@ -51,7 +78,7 @@ export async function openRecording(
       closing === undefined
         ? await findEnding(source)
         : { manifest: closing.manifest, truncatedAt: undefined };
-    return new ContainerReader({ bytes, first, header, identities, ...ending });
+    return new ContainerReader({ archive, bytes, first, header, opener, ...ending });
   } catch (error) {
     await bytes.close();
     throw error;
@@ -120,16 +147,21 @@ async function findEnding(source: FrameSource): Promise<Ending> {
   return { manifest: undefined, truncatedAt: segments };
 }
 
+/** Where to begin reading; without the hash of the frame before, the first is taken as it is. */
+type Start = Omit<SegmentPlace, 'previousHash'> & { readonly previousHash: Uint8Array | undefined };
+
 interface ReaderParts extends Ending {
+  readonly archive: Archive;
   readonly bytes: ArchiveReader;
   readonly first: Frame;
   readonly header: RecordingHeader;
-  readonly identities: readonly string[];
+  readonly opener: Opener;
 }
 
 class ContainerReader implements RecordingReader {
   readonly #parts: ReaderParts;
-  #key: Promise<Buffer> | undefined;
+  #key: Promise<Uint8Array> | undefined;
+  #index: Promise<KeyFrameIndex | undefined> | undefined;
 
   constructor(parts: ReaderParts) {
     this.#parts = parts;
@@ -148,24 +180,72 @@ class ContainerReader implements RecordingReader {
   }
 
   async *events(from = 0): AsyncGenerator<RecordingEvent, void, void> {
-    this.#key ??= unwrapKey(this.#parts.header, this.#parts.identities);
-    const key = await this.#key;
-    for await (const frame of this.#segments(from)) {
+    const key = await this.#openKey();
+    for await (const [frame] of this.#frames(this.#seek(from), from)) {
       for (const event of readSegment(key, frame)) {
         if (event.at >= from) yield event;
       }
     }
   }
 
-  async close(): Promise<void> {
-    await this.#parts.bytes.close();
+  async *segments(place: Start = this.#seek(0)): AsyncGenerator<Segment, void, void> {
+    const key = await this.#openKey();
+    for await (const [frame, next] of this.#frames(place, 0)) {
+      const { lastAt } = frame.header;
+      yield { events: readSegment(key, frame), lastAt, bytes: frame.bytes.length, next };
+    }
   }
 
-  /** Frames of segments that end at or after `from`, their order and chain checked. */
-  async *#segments(from: number): AsyncGenerator<Frame, void, void> {
+  async keyFrame(at: number): Promise<KeyFrame | undefined> {
+    try {
+      this.#index ??= this.#openIndex();
+      return await (await this.#index)?.before(at);
+    } catch (error) {
+      if (error instanceof ContainerError && error.code === 'bad-index') return undefined;
+      throw error;
+    }
+  }
+
+  async putIndex(keyFrames: AsyncIterable<KeyFrame>): Promise<void> {
+    const { archive, header, manifest } = this.#parts;
+    if (manifest === undefined)
+      throw new ContainerError(
+        'torn',
+        'the recording was never sealed: there is nothing to bind an index to',
+      );
+    const bytes = encodeIndex(await this.#openKey(), manifest, keyFrames);
+    await archive.putIndex(header.sessionId, header.startedAt, bytes);
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.bytes.close();
+    const index = await this.#index?.catch(() => undefined);
+    await index?.close();
+  }
+
+  async #openIndex(): Promise<KeyFrameIndex | undefined> {
+    const { archive, header, manifest } = this.#parts;
+    if (manifest === undefined) return undefined;
+    const file = await archive.openIndex(header.sessionId, header.startedAt);
+    if (file === undefined) return undefined;
+    try {
+      return await KeyFrameIndex.open(file, await this.#openKey(), manifest);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  #openKey(): Promise<Uint8Array> {
+    const { header, opener } = this.#parts;
+    this.#key ??= 'key' in opener ? Promise.resolve(opener.key) : unwrapKey(header, opener);
+    return this.#key;
+  }
+
+  /** Frames of segments from a place on that end at or after `from`, their order and chain checked, and what follows each. */
+  async *#frames(start: Start, from: number): AsyncGenerator<[Frame, SegmentPlace], void, void> {
     const source = new FrameSource(this.#parts.bytes);
-    let { offset, sequence } = this.#seek(from);
-    let previous = sequence === 1 ? this.#parts.first : undefined;
+    let { offset, sequence, previousHash } = start;
     for (;;) {
       const header = await this.#headerAt(source, offset);
       if (header === undefined || header.type === FrameType.manifest) {
@@ -185,17 +265,17 @@ class ContainerReader implements RecordingReader {
       if (header.lastAt >= from) {
         const frame = await source.frame(offset);
         if (frame === undefined) return;
-        if (previous !== undefined && !isChained(previous, frame)) {
+        if (previousHash !== undefined && Buffer.compare(previousHash, header.previousHash) !== 0) {
           throw new ContainerError(
             'broken-chain',
             `segment ${sequence}: it or the frame before it was altered`,
             offset,
           );
         }
-        previous = frame;
-        yield frame;
+        previousHash = hashOf(frame);
+        yield [frame, { sequence: sequence + 1, offset: end, previousHash }];
       } else {
-        previous = undefined;
+        previousHash = undefined;
       }
       offset = end;
       sequence += 1;
@@ -223,19 +303,19 @@ class ContainerReader implements RecordingReader {
   }
 
   /** Where to start reading for events from `from` on: the last listed segment that begins before it. */
-  #seek(from: number): { offset: number; sequence: number } {
-    let start = { offset: endOf(0, this.#parts.first.header), sequence: 1 };
+  #seek(from: number): Start {
+    const { first } = this.#parts;
+    let start: Start = { offset: endOf(0, first.header), sequence: 1, previousHash: hashOf(first) };
     if (from <= 0) return start;
     for (const [sequence, offset, firstAt] of this.#parts.manifest?.index ?? []) {
       // Equal times may be spread over two segments: begin before them.
       if (firstAt >= from) break;
-      start = { offset, sequence };
+      start = { offset, sequence, previousHash: sequence === 1 ? hashOf(first) : undefined };
     }
     return start;
   }
 }
 
-/** Whether `frame` names `previous` as the frame before it. */
-function isChained(previous: Frame, frame: Frame): boolean {
-  return hash('sha256', previous.bytes, 'buffer').equals(frame.header.previousHash);
+function hashOf(frame: Frame): Buffer {
+  return hash('sha256', frame.bytes, 'buffer');
 }

@@ -16,6 +16,8 @@ export type ContainerErrorCode =
   | 'bad-event'
   /** Decryption or decompression refused the body. */
   | 'bad-body'
+  /** What stands beside a recording is no index of it. */
+  | 'bad-index'
   /** The bytes are those of another session's recording. */
   | 'wrong-recording'
   /** No identity was given, or none of those given opens the recording. */

@@ -1,4 +1,5 @@
 /** An RDP recording as pictures over time. */
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type { RecordingReader } from '../container/reader.ts';
 import { EventKind, type RecordingEvent } from '../format/event.ts';
 import { jsonPayload } from '../replay/channel.ts';
@@ -7,6 +8,9 @@ import { type Film, type FilmSurvey, framesOf, type Picture, type Player } from 
 
 /** PTRFLAGS_HWHEEL and PTRFLAGS_WHEEL ([MS-RDPBCGR] 2.2.8.1.1.3.1.1.3): clients send no place with these. */
 const WHEELS = 0x0400 | 0x0200;
+
+/** Pixels of the largest desktop that is followed, 32 Mi, at three bytes each, and room for its pointers. */
+const MAX_SNAPSHOT_BYTES = 128 * 1024 * 1024;
 
 /** What the picture is made of, to tell whether it changed. */
 interface Shown {
@@ -42,6 +46,24 @@ export class DesktopPlayer implements Player {
       case EventKind.mouse:
         return this.#moveMouse(payload);
     }
+  }
+
+  /** All that the next events build on, for {@link restore}; undefined: there is no desktop yet. */
+  state(): Uint8Array | undefined {
+    const snapshot = this.#screen?.snapshot();
+    return snapshot === undefined ? undefined : zstdCompressSync(snapshot);
+  }
+
+  restore(state: Uint8Array): boolean {
+    const screen = new Screen(1, 1);
+    try {
+      screen.restore(zstdDecompressSync(state, { maxOutputLength: MAX_SNAPSHOT_BYTES }));
+    } catch {
+      // Of another version, or none.
+      return false;
+    }
+    this.#screen = screen;
+    return true;
   }
 
   /** With the pointer. */

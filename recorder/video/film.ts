@@ -39,6 +39,8 @@ export interface Player {
   apply(event: RecordingEvent): void;
   /** The picture, valid until the next event; undefined: there is none, or it is the one of the last call. */
   takePicture(): Picture | undefined;
+  /** Goes on from a key frame's state; false: it is none that is known, and the player is as it was. */
+  restore?(state: Uint8Array): boolean;
 }
 
 /**

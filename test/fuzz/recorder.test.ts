@@ -91,6 +91,8 @@ before(async () => {
     check: () => bed.archive.check(),
     create: (...args) => bed.archive.create(...args),
     list: () => bed.archive.list(),
+    putIndex: (...args) => bed.archive.putIndex(...args),
+    openIndex: (sessionId) => bed.archive.openIndex(sessionId),
     open: async (sessionId) => {
       const reader = await bed.archive.open(sessionId);
       return {

@@ -75,6 +75,9 @@ export async function until(condition: () => boolean): Promise<void> {
 export class MemoryArchive implements Archive {
   readonly description = 'memory';
   readonly recordings = new Map<string, Buffer>();
+  readonly indexes = new Map<string, Buffer>();
+  /** Bytes read of recordings and indexes. */
+  bytesRead = 0;
   failure: ArchiveError | undefined;
   held = false;
   appends = 0;
@@ -117,10 +120,26 @@ export class MemoryArchive implements Archive {
   }
 
   async open(sessionId: string): Promise<ArchiveReader> {
-    const bytes = this.bytes(sessionId);
+    return this.#reader(this.bytes(sessionId));
+  }
+
+  async putIndex(sessionId: string, _startedAt: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    this.indexes.set(sessionId, Buffer.concat(await collect(bytes)));
+  }
+
+  async openIndex(sessionId: string): Promise<ArchiveReader | undefined> {
+    const bytes = this.indexes.get(sessionId);
+    return bytes === undefined ? undefined : this.#reader(bytes);
+  }
+
+  #reader(bytes: Buffer): ArchiveReader {
     return {
       size: bytes.length,
-      read: async (offset, length) => bytes.subarray(offset, offset + length),
+      read: async (offset, length) => {
+        const read = bytes.subarray(offset, offset + length);
+        this.bytesRead += read.length;
+        return read;
+      },
       close: async () => {},
     };
   }

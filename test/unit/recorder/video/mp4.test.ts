@@ -167,6 +167,9 @@ testWith(['ffmpeg'], 'an altered recording is told, not shown as if it ended the
     truncatedAt: undefined,
     header: () => whole.header(),
     manifest: () => whole.manifest(),
+    segments: (place) => whole.segments(place),
+    keyFrame: (at) => whole.keyFrame(at),
+    putIndex: (keyFrames) => whole.putIndex(keyFrames),
     close: () => whole.close(),
     async *events() {
       yield* whole.events();
