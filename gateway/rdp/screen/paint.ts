@@ -178,7 +178,7 @@ function paintFooter(canvas: Canvas, { layout, form, keyboard, theme }: Scene): 
   canvas.fill({ ...footer, height: 1 }, COLOUR.line);
   const y = middle(footer, font.height);
   const cells = cellsIn(footer.width - 2 * px(28), theme);
-  const left = fit(keyboard, cells);
+  const left = form.fields.length > 0 ? fit(keyboard, cells) : '';
   canvas.text(footer.x + px(28), y, left, font, COLOUR.muted);
   const hint = cellsOf(form.hint);
   if (cellsOf(left) + 2 + hint > cells) return;

@@ -2,7 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IO_CHANNEL } from '../../../gateway/rdp/accept.ts';
-import { decodeConfirmActive, decodeDemandActive } from '../../../gateway/rdp/pdu/activation.ts';
+import {
+  decodeConfirmActive,
+  decodeDemandActive,
+  encodeDemandActive,
+} from '../../../gateway/rdp/pdu/activation.ts';
 import { CapabilityType } from '../../../gateway/rdp/pdu/capabilities.ts';
 import { Reader, Writer } from '../../../gateway/rdp/pdu/cursor.ts';
 import { decodeErrorInfo } from '../../../gateway/rdp/pdu/error-info.ts';
@@ -316,6 +320,161 @@ test('a locked client that floods its channels is ended, not kept', async () => 
     await settled();
   }
   assert.match(session.log.join(), /^client broke: channel data .* wait for an unlock$/);
+});
+
+/** The activation's last PDU from the target, as servers send it. */
+const fontMap = (): Uint8Array => fromTarget(TARGET_IO, shareData(DataType.fontMap, 1002));
+/** One black pixel, from its updateType on. */
+const BITMAP = Uint8Array.of(
+  1,
+  0,
+  1,
+  0,
+  ...[0, 0, 0, 0, 1, 1, 16, 0, 2].flatMap((field) => [field, 0]),
+  0,
+  0,
+);
+
+function slowUpdates(pdus: readonly Uint8Array[]): Uint8Array[] {
+  return shares(pdus, IO_CHANNEL).flatMap(({ bytes }) => {
+    const data = readShareData(bytes, readShareControl(bytes, 0));
+    return data.type === DataType.update ? [bytes.subarray(data.dataOffset, data.end)] : [];
+  });
+}
+
+/** Pixels that bitmap updates of the gateway's own cover. */
+function area(updates: readonly Uint8Array[]): number {
+  return updates.reduce((sum, update) => {
+    const [left = 0, top = 0, right = 0, bottom = 0] = new Uint16Array(update.slice(4, 12).buffer);
+    return sum + (right - left + 1) * (bottom - top + 1);
+  }, 0);
+}
+
+test('a session that is locked from the first is covered once it is activated, and recorded behind that', async () => {
+  const session = relayed();
+  session.relay.lock('Your session has been locked.');
+  session.back.peer.write(fromTarget(TARGET_IO, DEMAND));
+  await settled();
+  session.front.peer.write(fromClient(IO_CHANNEL, CONFIRM));
+  await settled();
+  assert.equal(session.front.received().length, 1, 'before the client is ready nothing is shown');
+  session.back.peer.write(fontMap());
+  await settled();
+  const [last = assert.fail(), ...painted] = session.front.received().slice(1);
+  assert.deepEqual(last, fromTarget(IO_CHANNEL, shareData(DataType.fontMap, 1002), SERVER_CHANNEL_ID));
+  assert.equal(area(slowUpdates(painted)), 640 * 480);
+  assert.equal(slowUpdates(painted).length, painted.length);
+
+  const fast = new Writer();
+  encodeFastPath(fast, 0, (body) => encodeFastPathUpdate(body, UpdateCode.bitmap, BITMAP));
+  session.back.peer.write(fast.done());
+  session.back.peer.write(fromTarget(TARGET_IO, shareData(DataType.update, 1002, BITMAP)));
+  const pointer = fromTarget(TARGET_IO, shareData(DataType.pointer, 1002), SERVER_CHANNEL_ID);
+  session.back.peer.write(pointer);
+  await settled();
+  const after = session.front.received().slice(2 + painted.length);
+  assert.deepEqual(after, [fromTarget(IO_CHANNEL, shareData(DataType.pointer, 1002), SERVER_CHANNEL_ID)]);
+  assert.deepEqual([session.drawn.fast.length, session.drawn.slow.length], [1, 2]);
+
+  const sent = session.back.received().length;
+  session.relay.unlock();
+  session.back.peer.write(fast.done());
+  await settled();
+  assert.deepEqual(session.front.received().at(-1), fast.done());
+  const refresh = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0, 639 & 0xff, 639 >> 8, 479 & 0xff, 479 >> 8);
+  assert.deepEqual(session.back.received().slice(sent), [
+    fromClient(TARGET_IO, shareData(DataType.refreshRect, TARGET_USER, refresh), TARGET_USER),
+  ]);
+  assert.deepEqual(session.log, []);
+  session.relay.abort(1);
+});
+
+test('a locked desktop that gets another size is covered anew', async () => {
+  const session = await activated();
+  session.back.peer.write(fontMap());
+  session.relay.lock('Locked.');
+  await settled();
+  const before = session.front.received().length;
+  const deactivate = new Writer();
+  encodeShareControl(deactivate, ShareType.deactivateAll, 1002, (body) => body.u32le(0).u16le(0));
+  session.back.peer.write(fromTarget(TARGET_IO, deactivate.done()));
+  const demand = new Writer();
+  encodeShareControl(demand, ShareType.demandActive, 1002, (body) => {
+    const { capabilitySets, ...rest } = decodeDemandActive(new Reader(DEMAND, 6));
+    const resized = capabilitySets.map(({ type, body: set }) => {
+      const own = new Uint8Array(set);
+      if (type === CapabilityType.bitmap) new DataView(own.buffer).setUint16(8, 320, true);
+      return { type, body: own };
+    });
+    encodeDemandActive(body, { ...rest, capabilitySets: resized });
+  });
+  session.back.peer.write(fromTarget(TARGET_IO, demand.done()));
+  await settled();
+  assert.equal(session.front.received().length, before + 2, 'nothing but the two');
+  session.front.peer.write(fromClient(IO_CHANNEL, CONFIRM));
+  session.back.peer.write(fontMap());
+  await settled();
+  assert.equal(area(slowUpdates(session.front.received().slice(before + 2))), 320 * 480);
+  session.relay.unlock();
+  const [refresh] = shares((await session.toTarget()).slice(-1), TARGET_IO);
+  assert.deepEqual(
+    refresh?.bytes.subarray(18 + 4),
+    Uint8Array.of(0, 0, 0, 0, 319 & 0xff, 319 >> 8, 479 & 0xff, 479 >> 8),
+  );
+  session.relay.abort(1);
+});
+
+test('a target that cannot draw anew is not drawn over: its picture goes on', async () => {
+  const demand = new Uint8Array(DEMAND);
+  const set = decodeDemandActive(new Reader(demand, 6)).capabilitySets.find(
+    ({ type }) => type === CapabilityType.general,
+  );
+  const at = Buffer.from(demand).indexOf(set?.body ?? assert.fail());
+  // refreshRectSupport of the General set.
+  demand[at + 18] = 0;
+  const session = relayed();
+  session.relay.lock('Locked.');
+  session.back.peer.write(fromTarget(TARGET_IO, demand));
+  await settled();
+  session.front.peer.write(fromClient(IO_CHANNEL, CONFIRM));
+  session.back.peer.write(fontMap());
+  session.back.peer.write(fromTarget(TARGET_IO, shareData(DataType.update, 1002, BITMAP)));
+  session.relay.notify('Hello.');
+  await settled();
+  assert.deepEqual(slowUpdates(session.front.received()), [BITMAP]);
+  const sent = session.back.received().length;
+  session.relay.unlock();
+  await settled();
+  assert.equal(session.back.received().length, sent);
+});
+
+for (const type of [DataType.refreshRect, DataType.suppressOutput])
+  test(`a client that asks for its picture by 0x${type.toString(16)} gets what covers it`, async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const session = await activated();
+    session.back.peer.write(fontMap());
+    session.relay.lock('Locked.');
+    await settled();
+    const painted = slowUpdates(session.front.received());
+    session.front.peer.write(fromClient(IO_CHANNEL, shareData(type, 1)));
+    session.front.peer.write(fromClient(IO_CHANNEL, shareData(type, 1)));
+    await settled();
+    t.mock.timers.tick(1000);
+    await settled();
+    assert.deepEqual(slowUpdates(session.front.received()), [...painted, ...painted]);
+    // The target is asked too: what it draws is recorded.
+    assert.equal(shares(await session.toTarget(), TARGET_IO).length, 2);
+    session.relay.abort(1);
+  });
+
+test('a message is shown on the desktop', async () => {
+  const session = await activated();
+  session.back.peer.write(fontMap());
+  session.relay.notify('This gateway is being stopped.');
+  await settled();
+  const painted = area(slowUpdates(session.front.received()));
+  assert.ok(painted > 1000 && painted < 640 * 60, `${painted} pixels`);
+  session.relay.abort(1);
 });
 
 test('channel data is policed, and has the number of the other leg', async () => {
