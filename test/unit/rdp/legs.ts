@@ -64,12 +64,10 @@ export function leg(): Leg {
   const [near, peer] = duplexPair();
   // What a stream of PDUs needs of a socket, any duplex has.
   const stream = new PduStream(near as unknown as Socket);
-  let bytes = Buffer.alloc(0);
-  peer.on('data', (chunk: Buffer) => {
-    bytes = Buffer.concat([bytes, chunk]);
-  });
+  const chunks: Buffer[] = [];
+  peer.on('data', (chunk: Buffer) => chunks.push(chunk));
   peer.on('error', () => {});
-  return { stream, peer, received: () => split(bytes) };
+  return { stream, peer, received: () => split(Buffer.concat(chunks)) };
 }
 
 export function split(bytes: Uint8Array): Uint8Array[] {

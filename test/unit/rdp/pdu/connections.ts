@@ -18,8 +18,15 @@ const DER_SEQUENCE = 0x30;
 /** First bytes of a Send Data Request and a Send Data Indication. */
 const SEND_DATA = [0x64, 0x68];
 
+let all: readonly Connection[] | undefined;
+
 /** All traces in test/fixtures/rdp whose log-on succeeded. */
-export function connections(): Connection[] {
+export function connections(): readonly Connection[] {
+  all ??= readConnections();
+  return all;
+}
+
+function readConnections(): Connection[] {
   return traceNames().flatMap((name) => {
     const { client, server, user } = traceInfo(name);
     const pdus = loadTrace(name)
