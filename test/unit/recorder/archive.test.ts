@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { ArchiveError, openArchive } from '../../../recorder/index.ts';
@@ -28,6 +37,44 @@ test('a recording is a file of its day, private, and grows by appends', async ()
   for (const level of ['2026', '2026/01', '2026/01/02']) {
     assert.equal(statSync(join(folder, level)).mode & 0o777, 0o700, level);
   }
+});
+
+test('an index stands beside its recording, private, and is replaced by a whole one only', async () => {
+  const folder = freshRoot('index');
+  const archive = openArchive(`file:${folder}`);
+  const contents = async (): Promise<string | undefined> => {
+    const reader = await archive.openIndex('s1', DAY);
+    if (reader === undefined) return undefined;
+    const bytes = await reader.read(0, reader.size);
+    await reader.close();
+    return Buffer.from(bytes).toString();
+  };
+  await (await archive.create('s1', DAY, text('recording'))).close();
+  assert.equal(await contents(), undefined);
+
+  const { promise: written, resolve: release } = Promise.withResolvers<void>();
+  async function* slowly(): AsyncGenerator<Uint8Array, void, void> {
+    yield text('one ');
+    await written;
+    yield text('two');
+  }
+  const put = archive.putIndex('s1', DAY, slowly());
+  assert.equal(await contents(), undefined);
+  release();
+  await put;
+  assert.equal(await contents(), 'one two');
+  assert.equal(statSync(join(folder, '2026/01/02/s1.index')).mode & 0o777, 0o600);
+
+  async function* failing(): AsyncGenerator<Uint8Array, void, void> {
+    yield text('three');
+    throw new RangeError('altered');
+  }
+  await assert.rejects(archive.putIndex('s1', DAY, failing()), RangeError);
+  assert.equal(await contents(), 'one two');
+  assert.deepEqual(readdirSync(join(folder, '2026/01/02')).sort(), ['s1.index', 's1.slr']);
+  assert.deepEqual(await collect(archive.list()), [{ sessionId: 's1', bytes: 9 }]);
+  for (const id of ['../x', 'a/b'])
+    await assert.rejects(archive.putIndex(id, DAY, failing()), { code: 'recording-id' }, id);
 });
 
 test('a recording is never written over', async () => {

@@ -19,6 +19,15 @@ export async function recorded(
   steps: readonly Step[],
   protocol: 'rdp' | 'ssh' = 'rdp',
 ): Promise<RecordingReader> {
+  const { archive, identity } = await archived(steps, protocol);
+  return await openRecording(archive, 's1', [identity]);
+}
+
+/** The archive with the recording, `s1`, and the age identity that opens it. */
+export async function archived(
+  steps: readonly Step[],
+  protocol: 'rdp' | 'ssh' = 'rdp',
+): Promise<{ readonly archive: MemoryArchive; readonly identity: string }> {
   let now = 0;
   // Nothing has to be flushed in time: seal() writes what there is.
   const clock: Clock = { now: () => now, after: () => () => {}, every: () => () => {} };
@@ -39,7 +48,7 @@ export async function recorded(
     else recording.note(kind, channel, payload);
   }
   await recording.seal('done');
-  return await openRecording(archive, 's1', [identity.identity]);
+  return { archive, identity: identity.identity };
 }
 
 export function desktop(at: number, width: number, height: number): Step {
