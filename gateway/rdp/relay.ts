@@ -141,6 +141,12 @@ export class DesktopRelay {
     });
   }
 
+  /** Who has not done its part of the activation (1.3.1.1) yet; undefined: there is a desktop. */
+  get waitsFor(): Side | undefined {
+    if (this.#confirmed) return undefined;
+    return this.#shareId === 0 ? 'target' : 'client';
+  }
+
   /** Whether anything happened since the last call that counts against the idle limit. */
   takeActive(): boolean {
     const active = this.#active;

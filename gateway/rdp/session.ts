@@ -83,6 +83,8 @@ class RdpLegs implements SessionLegs {
   /** A target sent the session on, and the next one is being dialled. */
   #following = false;
   #over = false;
+  /** Until the desktop has to be there. */
+  #activation: NodeJS.Timeout | undefined;
   /** Of targets that sent the session on. */
   readonly #earlier = { fromClient: 0, fromTarget: 0 };
 
@@ -186,6 +188,21 @@ class RdpLegs implements SessionLegs {
     target.stream.onClose = () => signals.end('target-closed', `${name} closed the connection`);
     this.#reception.handOver();
     relay.start();
+    this.#awaitDesktop(relay, name, signals);
+  }
+
+  /** Ends a session whose desktop does not come to be: it would only keep a place. */
+  #awaitDesktop(relay: DesktopRelay, name: string, signals: SessionSignals): void {
+    const { connectTimeoutMs } = this.#services;
+    clearTimeout(this.#activation);
+    this.#activation = setTimeout(() => {
+      const side = relay.waitsFor;
+      const within = `within ${connectTimeoutMs / 1000} s`;
+      // While the archive is behind nobody is read.
+      if (this.#paused) this.#awaitDesktop(relay, name, signals);
+      else if (side === 'target') signals.end('target-unreachable', `${name} showed no desktop ${within}`);
+      else if (side === 'client') signals.broken(side, new Error(`it did not take the desktop ${within}`));
+    }, connectTimeoutMs);
   }
 
   /** Leaves the target for the one that it sends the session on to; the client's leg stays as it is. */
@@ -195,6 +212,7 @@ class RdpLegs implements SessionLegs {
     relayTo: (target: DialedTarget) => void,
   ): Promise<void> {
     this.#following = true;
+    clearTimeout(this.#activation);
     this.#earlier.fromClient += this.#relay?.bytesFromClient ?? 0;
     this.#earlier.fromTarget += this.#relay?.bytesFromTarget ?? 0;
     if (this.#target !== undefined) this.#target.stream.onClose = () => {};
@@ -253,6 +271,7 @@ class RdpLegs implements SessionLegs {
 
   async finish({ code, reason }: End): Promise<void> {
     this.#over = true;
+    clearTimeout(this.#activation);
     this.#record?.end();
     if (this.#following && !this.#front.closed) return this.refuse({ code, reason });
     this.#relay?.abort(ERROR_INFO[code] ?? ErrorInfo.endedByAdministrator);
