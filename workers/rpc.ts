@@ -38,6 +38,7 @@ export class ControlClient {
         this.#request(name, params) as Promise<never>;
     this.control = {
       authenticate: request('authenticate'),
+      nlaKnows: request('nlaKnows'),
       targets: request('targets'),
       authorise: request('authorise'),
       checkOut: request('checkOut'),

@@ -126,11 +126,11 @@ class SessionWorker {
   #makeRdpFront(services: SessionServices): RdpFront | undefined {
     const { settings, client } = { settings: this.#settings, client: this.#client };
     if (settings.rdp === undefined) return undefined;
-    const { tls, banner, preferNla, loginGraceMs, connectTimeoutMs } = settings.rdp;
+    const { tls, banner, nla, loginGraceMs, connectTimeoutMs } = settings.rdp;
     return new RdpFront({
       tls,
       banner,
-      preferNla,
+      nla,
       name: settings.node,
       loginGraceMs,
       control: client.control,

@@ -25,7 +25,7 @@ export interface WorkerSettings {
         /** PEM: shown to RDP clients. */
         readonly tls: { readonly key: string; readonly certificate: string };
         readonly banner: string;
-        readonly preferNla: boolean;
+        readonly nla: 'auto' | 'always' | 'never';
         readonly loginGraceMs: number;
         readonly connectTimeoutMs: number;
       }

@@ -7,6 +7,7 @@ export const AUDIT_EVENTS = {
   'user.login.succeeded': 'a person proved who they are',
   'user.login.failed': 'a person did not prove who they are',
   'user.login.blocked': 'a name or source was blocked after too many failures',
+  'launch.created': 'an operator made a single-use credential for a person and a target',
   'session.authorised': 'policy allowed a person a target',
   'session.denied': 'policy refused a person a target',
   'session.started': 'both legs of a session are up and its recording runs',

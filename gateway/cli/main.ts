@@ -3,10 +3,12 @@ import { Command, CommanderError } from 'commander';
 import { ArchiveError, ContainerError, VideoError } from '../../recorder/index.ts';
 import { VaultError } from '../../vault-client/index.ts';
 import { ConfigurationError, configJsonSchema } from '../config/config.ts';
+import { LoginNameError } from '../policy/target-name.ts';
 import { StoreError } from '../store/errors.ts';
 import { addApply } from './apply.ts';
 import { addAudit } from './audit.ts';
 import { addCheck } from './check.ts';
+import { addLaunch } from './launch.ts';
 import { printJson, UsageError } from './output.ts';
 import { addRecordings } from './recordings.ts';
 import { addServe } from './serve.ts';
@@ -15,7 +17,7 @@ import { VERSION } from './version.ts';
 
 const program = new Command('sallyport')
   .description(
-    'Privileged session gateway: people log on with their own SSH client, reach systems with ' +
+    'Privileged session gateway: people log on with their own SSH or RDP client, reach systems with ' +
       'credentials they never see, and everything they do is recorded.',
   )
   .version(VERSION)
@@ -25,6 +27,7 @@ const program = new Command('sallyport')
 addServe(program);
 addApply(program);
 addCheck(program);
+addLaunch(program);
 addSessions(program);
 addRecordings(program);
 addAudit(program);
@@ -49,6 +52,7 @@ function textOf(error: unknown): string {
     ArchiveError,
     ConfigurationError,
     ContainerError,
+    LoginNameError,
     StoreError,
     UsageError,
     VaultError,

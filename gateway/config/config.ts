@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type Endpoint, parseCidr, parseEndpoint } from './address.ts';
 import { ConfigurationError, explain, keysOf } from './problems.ts';
-import { type ConfigFile, configSchema, defaultWorkers } from './schema.ts';
+import { type ConfigFile, configSchema, defaultWorkers, type NlaMode } from './schema.ts';
 import { parseSize } from './units.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -53,7 +53,7 @@ export interface Config {
     readonly connectTimeoutSeconds: number;
     readonly maxChannels: number;
   };
-  readonly rdp: { readonly address: Endpoint; readonly nla: 'on-demand' | 'preferred' };
+  readonly rdp: { readonly address: Endpoint; readonly nla: NlaMode };
   readonly log: { readonly level: LogLevel };
 }
 

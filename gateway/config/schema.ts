@@ -24,6 +24,9 @@ const endpoint = z
   .refine((value) => parseEndpoint(value) !== undefined, wants(ENDPOINT));
 
 const ADDRESS = '"host:port"';
+/** `rdp.nla` */
+export const NLA_MODES = ['auto', 'always', 'never'] as const;
+export type NlaMode = (typeof NLA_MODES)[number];
 const CIDRS = 'an address range such as 10.0.0.0/8 or fd00::/8';
 const SIZE = 'a size such as 4194304 or "4MiB", from 64 KiB to 1 GiB';
 const ARCHIVE = '"file:FOLDER" or "s3://BUCKET/PREFIX?endpoint=URL"';
@@ -131,11 +134,12 @@ export const configSchema = section({
       .optional()
       .describe('Where .rdp files send people. Default: the host name with the port of listen.rdp'),
     nla: z
-      .enum(['on-demand', 'preferred'], wants('on-demand or preferred'))
-      .default('on-demand')
+      .enum(NLA_MODES, wants(`one of ${NLA_MODES.join(', ')}`))
+      .default('auto')
       .describe(
-        'preferred: NLA with every client that can do it, so that only users with nla: true and launch ' +
-          'credentials get in. on-demand: with those that do not offer TLS alone',
+        'With whom a log-on is made by NLA. auto: users with nla: true and launch credentials, told by the ' +
+          'name in the first message, so that others can find out who these users are. always: everybody, so ' +
+          'that nobody else gets in. never: nobody',
       ),
   }).optional(),
   log: section({

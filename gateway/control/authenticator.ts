@@ -150,6 +150,27 @@ export class Authenticator {
     }
   }
 
+  /**
+   * Whether NLA can log this person on: they opted in, or have an open launch credential.
+   * @param name what a client says in its first PDU; Windows' cuts it after nine characters
+   */
+  async nlaKnows(name: string): Promise<boolean> {
+    let login: LoginName;
+    try {
+      login = parseLogin(name);
+    } catch (error) {
+      if (error instanceof LoginNameError) return false;
+      throw error;
+    }
+    const { requester, target } = login;
+    const beforeCut = requester.split('+', 1)[0] ?? '';
+    for (const each of new Set([requester, beforeCut]))
+      if (enabled(await this.#store.user(each))?.ntHash !== undefined) return true;
+    if (target === undefined) return false;
+    const { account, system } = target;
+    return (await this.#store.openLaunches(requester, account, system, this.#clock.now())).length > 0;
+  }
+
   connectionClosed(worker: number, connection: string): void {
     const found = this.#connections.get(connection);
     if (found?.worker !== worker) return;

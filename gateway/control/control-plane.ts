@@ -111,6 +111,7 @@ export class ControlPlane {
   forWorker(worker: number): WorkerDesk {
     return {
       authenticate: (request) => this.#authenticator.authenticate(worker, request),
+      nlaKnows: ({ name }) => this.#authenticator.nlaKnows(name),
       targets: async ({ connection, protocol }) => {
         const person = this.#authenticator.personOf(worker, connection);
         return person === undefined ? [] : this.#authorisation.targets(person, protocol);

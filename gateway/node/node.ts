@@ -139,7 +139,7 @@ function settingsOf({ config, hostKeys, signingKey, recipients, tls }: Bootstrap
         : {
             tls,
             banner: ssh.banner ?? '',
-            preferNla: config.rdp.nla === 'preferred',
+            nla: config.rdp.nla,
             loginGraceMs: ssh.loginGraceSeconds * 1000,
             connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
           },

@@ -56,6 +56,22 @@ export function parseLogin(login: string): LoginName {
   };
 }
 
+/**
+ * What a person types to open a target: the reverse of {@link parseLogin}, with `+` where the
+ * names allow it, because clients of RDP read `@` and `\\` themselves.
+ * @throws LoginNameError when no form of it can be typed
+ */
+export function formatLogin(requester: string, account: string, system: string): string {
+  for (const delimiter of ['+', '%', '@']) {
+    const login = [requester, account, system].map((each) => each.replace(/[@+%]/g, '$&$&')).join(delimiter);
+    const parsed = parseLogin(login);
+    const { target } = parsed;
+    if (parsed.requester === requester && target?.account === account && target.system === system)
+      return login;
+  }
+  throw new LoginNameError('login', 0, 'these names cannot be told apart: rename one');
+}
+
 function checkCharacters(login: string): void {
   let bytes = 0;
   let offset = 0;

@@ -89,7 +89,7 @@ export class RefusedClientError extends Error {
 export async function acceptClient(stream: PduStream, options: AcceptOptions): Promise<AcceptedClient> {
   const request = await readRequest(stream);
   const requestedProtocols = request.negotiation?.requestedProtocols ?? Protocol.rdp;
-  const nla = await negotiate(stream, requestedProtocols, options);
+  const nla = await negotiate(stream, request, options);
   const blocks = await readConnectInitial(stream);
   const channels = (blocks.channels ?? []).map(({ name, options: flags }, i) => ({
     name,
@@ -140,18 +140,20 @@ async function readRequest(stream: PduStream): Promise<ConnectionRequest> {
 }
 
 /**
- * Chooses how the connection is secured (5.4.2), and logs on with NLA where that is chosen. TLS
- * alone is first: who comes so may log on with any factor, NLA works for some people only.
+ * Chooses how the connection is secured (5.4.2), and logs on with NLA where that is chosen. A
+ * client that insists on NLA cannot be told from one that does not: both offer TLS alone, too.
  */
 async function negotiate(
   stream: PduStream,
-  requested: number,
+  { cookie, negotiation }: ConnectionRequest,
   { tls, nla }: AcceptOptions,
 ): Promise<NlaLogOn | undefined> {
+  const requested = negotiation?.requestedProtocols ?? Protocol.rdp;
   const offered = (protocol: number): boolean => (requested & protocol) !== 0;
   const plain = offered(Protocol.ssl) ? Protocol.ssl : undefined;
   const hybrid = nla && [Protocol.hybridEx, Protocol.hybrid].find(offered);
-  const selectedProtocol = nla?.preferred === true ? (hybrid ?? plain) : (plain ?? hybrid);
+  const selectedProtocol =
+    hybrid !== undefined && (plain === undefined || (await nla?.wanted(cookie))) ? hybrid : plain;
   if (selectedProtocol === undefined) {
     const failureCode = FailureCode.sslRequiredByServer;
     confirm(stream, { kind: 'failed', failureCode });

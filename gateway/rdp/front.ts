@@ -8,7 +8,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ControlRequests } from '../../workers/messages.ts';
 import { acceptClient, RefusedClientError } from './accept.ts';
 import { subjectPublicKeyOf } from './credssp/public-key.ts';
-import type { Present } from './nla.ts';
+import type { NlaOptions, Present } from './nla.ts';
 import { PduError } from './pdu/cursor.ts';
 import { type LoggedOn, logOn, Reception } from './reception.ts';
 import { PduStream, StreamClosedError } from './stream.ts';
@@ -27,8 +27,8 @@ export interface AuthenticatedClient {
 export interface RdpFrontOptions {
   /** PEM. */
   readonly tls: { readonly key: string; readonly certificate: string };
-  /** `rdp.nla` is `preferred`. */
-  readonly preferNla: boolean;
+  /** `rdp.nla` */
+  readonly nla: 'auto' | 'always' | 'never';
   /** The node's name: how it calls itself to clients that do NLA. */
   readonly name: string;
   /** What the node's owner wants to be read before people log on. */
@@ -83,9 +83,7 @@ export class RdpFront {
         spoke = true;
         return this.#options.control.authenticate({ connection: id, protocol: 'rdp', login, source, factor });
       };
-      const { preferNla, name } = this.#options;
-      const nla = { preferred: preferNla, publicKey: this.#publicKey, targetName: name, present };
-      const client = await acceptClient(stream, { tls: this.#tls, nla });
+      const client = await acceptClient(stream, { tls: this.#tls, ...this.#nla(present) });
       spoke = true;
       const reception = new Reception(stream, client, this.#options.banner);
       // A person who types takes longer than a client that sends what it knows.
@@ -111,5 +109,13 @@ export class RdpFront {
       if (!theirs) this.#options.onFault(error);
       stream.end();
     });
+  }
+
+  #nla(present: Present): { readonly nla?: NlaOptions } {
+    const { nla: mode, name, control } = this.#options;
+    if (mode === 'never') return {};
+    const wanted = async (cookie: string | undefined): Promise<boolean> =>
+      mode === 'always' || (cookie !== undefined && (await control.nlaKnows({ name: cookie })));
+    return { nla: { wanted, publicKey: this.#publicKey, targetName: name, present } };
   }
 }

@@ -22,8 +22,8 @@ export interface NlaLogOn {
 export type Present = (login: string, factor: Factor) => Promise<AuthenticationOutcome>;
 
 export interface NlaOptions {
-  /** NLA with every client that can; otherwise only with those that do not offer TLS alone. */
-  readonly preferred: boolean;
+  /** Whether a client that can do either should do NLA; `cookie`: the name in its first PDU. */
+  wanted(cookie: string | undefined): Promise<boolean>;
   /** `subjectPublicKeyOf` the front's certificate. */
   readonly publicKey: Uint8Array;
   /** The name of this node, which clients see. */

@@ -64,7 +64,7 @@ const preconnection = (() => {
 })();
 
 const NLA: NlaOptions = {
-  preferred: false,
+  wanted: async () => false,
   publicKey: PUBLIC_KEY,
   targetName: 'gateway.example',
   present: async (login, factor) => {

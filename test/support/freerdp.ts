@@ -94,6 +94,9 @@ function client(daemon: Daemon, display: Display, title: string): RdpClient {
   };
 }
 
+/** A title of its own, and the session at the display's corner: screenshots are the session. */
+const SHOWN = ['/t:FreeRDP', '/cert:ignore', '-decorations', '-grab-keyboard', '/log-level:WARN'] as const;
+
 function freerdpArguments(options: Omit<ClientOptions, 'display'>): string[] {
   return [
     `/v:127.0.0.1:${options.port}`,
@@ -101,8 +104,7 @@ function freerdpArguments(options: Omit<ClientOptions, 'display'>): string[] {
     `/p:${options.password}`,
     `/size:${options.size ?? '640x480'}`,
     `/bpp:${options.bpp ?? 32}`,
-    // A title of its own, and the session at the display's corner: screenshots are the session.
-    ...['/t:FreeRDP', '/cert:ignore', '-decorations', '-grab-keyboard', '/log-level:WARN'],
+    ...SHOWN,
     ...(options.extra ?? []),
   ];
 }
@@ -112,6 +114,12 @@ export function xfreerdp(options: ClientOptions): RdpClient {
   const { display } = options;
   const daemon = startDaemon('xfreerdp', freerdpArguments(options), { env: clientEnv(display) });
   return client(daemon, display, '^FreeRDP$');
+}
+
+/** Starts xfreerdp with an .rdp file; `extra` comes behind it and wins. */
+export function xfreerdpFile(file: string, display: Display, extra: readonly string[]): RdpClient {
+  const args = [file, '/size:640x480', ...SHOWN, ...extra];
+  return client(startDaemon('xfreerdp', args, { env: clientEnv(display) }), display, '^FreeRDP$');
 }
 
 /** Runs xfreerdp to its end; {@link exitWord} says what its code means. */

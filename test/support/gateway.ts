@@ -72,6 +72,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       agentCheck: `127.0.0.1:${agentCheckPort}`,
       ...(typeof listen === 'object' ? listen : {}),
     },
+    rdp: { address: `127.0.0.1:${rdpPort}` },
     workers: { sessions: 2 },
     ...rest,
   };

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Secret, TOTP } from 'otpauth';
+import { makeLaunch } from '../../../gateway/control/launches.ts';
+import { ntlmHash, ntlmProof, ntowfv2 } from '../../../gateway/rdp/credssp/ntlm.ts';
+import { ntHashBinding } from '../../../vault-client/index.ts';
 import type { Factor } from '../../../workers/messages.ts';
 import {
   HOST_KEY,
@@ -258,4 +261,166 @@ test('a log-on that nobody finishes is forgotten after five minutes', async (t) 
   node.clock.at += 5 * 60_000 + 1;
   await node.control.tick();
   assert.deepEqual(await node.present('alice', otp(node.clock.at), 'c'), FIRST);
+});
+
+/** What a client proves that knows `password`. */
+function ntlm(login: string, password: string, domain = 'CORP'): Factor {
+  const serverChallenge = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  const proved = new Uint8Array(40).fill(9);
+  const { proof } = ntlmProof(ntowfv2(ntlmHash(password), login, domain), serverChallenge, proved);
+  return { kind: 'ntlm', domain, serverChallenge, response: Buffer.concat([proof, proved]) };
+}
+const baseKeyOf = (login: string, factor: Factor, password: string): Uint8Array => {
+  assert.ok(factor.kind === 'ntlm');
+  const { serverChallenge, response, domain } = factor;
+  return ntlmProof(ntowfv2(ntlmHash(password), login, domain), serverChallenge, response.subarray(16))
+    .sessionBaseKey;
+};
+const optedIn = (node: Node, name: string, password: string) =>
+  node.masterKey.seal(ntlmHash(password), ntHashBinding(name));
+
+test('a proof by NTLM is worth what a password is worth, for those who opted in', async (t) => {
+  const node = await openNode(t);
+  await putUser(node, 'alice', { ntHash: optedIn(node, 'alice', 'Pa55') });
+  await putUser(node, 'plain');
+  const login = 'alice+root+win01';
+  const right = ntlm(login, 'Pa55');
+  assert.deepEqual(await node.present(login, right), {
+    outcome: 'accepted',
+    user: 'alice',
+    target: { account: 'root', system: 'win01' },
+    sessionBaseKey: baseKeyOf(login, right, 'Pa55'),
+  });
+  assert.deepEqual(await node.present(login, ntlm(login, 'pa55')), FIRST);
+  assert.deepEqual(
+    await node.present(login, ntlm(login.toLowerCase(), 'Pa55', 'OTHER')).then(({ outcome }) => outcome),
+    'accepted',
+  );
+  assert.deepEqual(await node.present('plain', ntlm('plain', "plain's password")), FIRST);
+  assert.deepEqual(await node.present('nobody', ntlm('nobody', 'Pa55')), FIRST);
+  assert.deepEqual(
+    await node.present('alice', { ...ntlm('alice', 'Pa55'), response: new Uint8Array(3) } as Factor),
+    FIRST,
+  );
+  await putUser(node, 'alice', { ntHash: optedIn(node, 'alice', 'Pa55'), disabled: true });
+  assert.deepEqual(await node.present(login, right), FIRST);
+});
+
+test('a proof by NTLM still wants the second factor, and its key goes with that answer', async (t) => {
+  const node = await openNode(t);
+  const ntHash = optedIn(node, 'alice', 'Pa55');
+  await putUser(node, 'alice', { ntHash, totp: sealedTotp(node, 'alice') });
+  const right = ntlm('alice', 'Pa55');
+  const outcome = await node.present('alice', right, 'one');
+  assert.deepEqual(outcome, { ...SECOND_MISSING, sessionBaseKey: baseKeyOf('alice', right, 'Pa55') });
+  assert.equal((await node.present('alice', otp(NOON), 'one')).outcome, 'accepted');
+});
+
+test('guesses by NTLM are blocked like those of passwords', async (t) => {
+  const node = await openNode(t);
+  await putUser(node, 'alice', { ntHash: optedIn(node, 'alice', 'Pa55') });
+  let outcome = '';
+  for (let i = 0; i < 100 && outcome !== 'blocked'; i++)
+    outcome = (await node.present('alice', ntlm('alice', `guess ${i}`))).outcome;
+  assert.equal(outcome, 'blocked');
+});
+
+test('the front hears whom NLA can log on', async (t) => {
+  const node = await openNode(t);
+  await putUser(node, 'alice', { ntHash: optedIn(node, 'alice', 'Pa55') });
+  await putUser(node, 'off', { ntHash: optedIn(node, 'off', 'Pa55'), disabled: true });
+  await putUser(node, 'plain');
+  const launch = { user: 'plain', account: 'root', system: 'win01', source: undefined };
+  await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
+  const known: [string, boolean][] = [
+    ['alice', true],
+    ['alice+root+win01', true],
+    ['alice+roo', true],
+    ['plain', false],
+    ['plain+root+win01', true],
+    ['plain+root+win02', false],
+    ['off', false],
+    ['nobody', false],
+    ['', false],
+    ['\u0000', false],
+  ];
+  for (const [name, expected] of known) assert.equal(await node.desk.nlaKnows({ name }), expected, name);
+  node.clock.at += 60_000;
+  assert.equal(await node.desk.nlaKnows({ name: 'plain+root+win01' }), false);
+});
+
+test('a launch credential lets its person in once, to its target alone', async (t) => {
+  const node = await openNode(t);
+  await putUser(node, 'alice');
+  await putUser(node, 'bob');
+  const launch = { user: 'alice', account: 'root', system: 'web01', source: '192.0.2.0/24' };
+  const make = (more: { source?: string | undefined } = {}) =>
+    makeLaunch(node.store, node.masterKey, { ...launch, ...more }, node.clock.at, 60_000);
+  const credential = await make();
+  const refused = async (login: string, credential: string, source: string, message: string) =>
+    assert.deepEqual(await node.password(login, credential, source), {
+      ...FIRST,
+      message: `this launch credential ${message}`,
+    });
+  const [inside, outside] = ['192.0.2.77', '198.51.100.7'];
+  await refused('alice', credential, outside, `does not open from ${outside}`);
+  await refused('bob+root+web01', credential, inside, 'is for another person or target');
+  await refused('alice+root+web02', credential, inside, 'is for another person or target');
+  await refused('alice', `launch-${'0'.repeat(32)}`, inside, 'does not exist: make a new one');
+  const target = { account: 'root', system: 'web01' };
+  const accepted = { outcome: 'accepted', user: 'alice', target };
+  assert.deepEqual(
+    await node.present('alice', { kind: 'password', password: credential }, 'one', inside),
+    accepted,
+  );
+  await refused('alice', credential, inside, 'was used before: make a new one');
+  const authorise = (system: string) =>
+    node.desk.authorise({
+      connection: 'one',
+      protocol: 'ssh',
+      target: { account: 'root', system },
+      reason: undefined,
+    });
+  const other = await authorise('web02');
+  assert.ok(!other.granted);
+  assert.equal(other.code, 'other-target');
+  const own = await authorise('web01');
+  assert.equal(own.granted ? 'granted' : own.code, 'no-policy');
+  const late = await make({ source: undefined });
+  node.clock.at += 60_000;
+  await refused('alice', late, outside, 'has expired: make a new one');
+  assert.equal(
+    (await node.audit()).find(({ code }) => code === 'user.login.succeeded')?.detail['method'],
+    'launch',
+  );
+});
+
+test('of two who present a launch credential at once, one gets in', async (t) => {
+  const node = await openNode(t);
+  await putUser(node, 'alice');
+  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined };
+  const credential = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
+  const login = 'alice+root+web01';
+  const outcomes = await Promise.all([
+    node.password(login, credential),
+    node.password(login, credential),
+    node.present(login, ntlm(login, credential)),
+  ]);
+  assert.equal(outcomes.filter(({ outcome }) => outcome === 'accepted').length, 1);
+});
+
+test('neither the credential nor its hash is in the store', async (t) => {
+  const node = await openNode(t);
+  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined };
+  const credential = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
+  const rows = await node.store.openLaunches('alice', 'root', 'web01', NOON);
+  assert.equal(rows.length, 1);
+  for (const value of Object.values(rows[0] ?? {})) {
+    const bytes = Buffer.from(value instanceof Uint8Array ? value : String(value));
+    assert.ok(
+      !bytes.includes(credential) &&
+        !bytes.includes(credential.slice(7)) &&
+        !bytes.includes(Buffer.from(ntlmHash(credential))),
+    );
+  }
 });

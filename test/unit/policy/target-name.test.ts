@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LoginNameError, parseLogin } from '../../../gateway/policy/target-name.ts';
+import { formatLogin, LoginNameError, parseLogin } from '../../../gateway/policy/target-name.ts';
 
 const targets: [login: string, requester: string, account: string, system: string][] = [
   ['alice@root@web01', 'alice', 'root', 'web01'],
@@ -101,4 +101,22 @@ test('names with every delimiter doubled come back as they were', () => {
     const doubled = [requester, account, system].map((name) => name.replace(/[@+%]/g, (one) => one + one));
     assert.deepEqual(parseLogin(doubled.join('@')), { requester, target: { account, system } });
   }
+});
+
+for (const [names, login] of [
+  [['alice', 'root', 'win01'], 'alice+root+win01'],
+  [['bob@corp.example', 'root', 'win01'], 'bob@@corp.example+root+win01'],
+  [['a+b', 'c%d', 'e@f'], 'a++b+c%%d+e@@f'],
+  [['alice', '+svc', 'win01'], 'alice%++svc%win01'],
+  [['alice', '+svc', '%win'], 'alice@++svc@%%win'],
+] as const)
+  test(`${names.join(', ')} is typed as ${login}`, () => {
+    const [requester, account, system] = names;
+    assert.equal(formatLogin(requester, account, system), login);
+    assert.deepEqual(parseLogin(login), { requester, target: { account, system } });
+  });
+
+test('names that no login can hold are refused', () => {
+  assert.throws(() => formatLogin('', 'root', 'win01'), LoginNameError);
+  assert.throws(() => formatLogin('alice', 'root', 'w'.repeat(300)), LoginNameError);
 });
