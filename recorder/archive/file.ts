@@ -25,6 +25,8 @@ const SESSION_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 /** RFC 9562 §5.7: the first 48 bits are ms since the epoch. */
 const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-/i;
 const DAY_MS = 86_400_000;
+/** A new file whose every write is durable when it returns, as by fdatasync(2) but without its call. */
+const NEW_DURABLE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_DSYNC;
 
 /**
  * Plain descriptors, not FileHandles: a handle that is collected unclosed ends the whole
@@ -35,7 +37,6 @@ const close = promisify(fs.close);
 const read = promisify(fs.read);
 const write = promisify(fs.write);
 const truncate = promisify(fs.ftruncate);
-const datasync = promisify(fs.fdatasync);
 const sync = promisify(fs.fsync);
 const statOf = promisify(fs.fstat);
 
@@ -79,14 +80,14 @@ export class FileArchive implements Archive {
   /** Creates a file; its folder is made for the first recording of a day only. */
   async #createFile(path: string, startedAt: number): Promise<number> {
     try {
-      return await open(path, 'wx', 0o600);
+      return await open(path, NEW_DURABLE, 0o600);
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw this.#explain(error);
     }
     await this.#requireRoot();
     await this.#makeDay(startedAt);
     try {
-      return await open(path, 'wx', 0o600);
+      return await open(path, NEW_DURABLE, 0o600);
     } catch (error) {
       throw this.#explain(error);
     }
@@ -259,6 +260,7 @@ const FAILURES = new Map<string, readonly [ArchiveErrorCode, string]>([
 ]);
 
 class FileAppender implements ArchiveAppender {
+  /** Opened as {@link NEW_DURABLE}. */
   readonly #fd: number;
   readonly #explain: (error: unknown) => ArchiveError;
   /** INVARIANT: so many bytes from the start of the file are durable. */
@@ -286,7 +288,6 @@ class FileAppender implements ArchiveAppender {
         );
         done += bytesWritten;
       }
-      await datasync(this.#fd);
     } catch (error) {
       throw this.#explain(error);
     }

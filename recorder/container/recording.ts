@@ -266,12 +266,19 @@ export class LiveRecording implements Recording {
 
   /** Appends until nothing is cut, then the manifest when the recording is to be sealed. Never rejects. */
   async #pump(): Promise<void> {
+    let last: Batch | undefined;
     while (this.#cut.length > 0 && this.#state !== 'failed') {
       const batch = await this.#nextBatch();
+      if (this.#cut.length === 0 && this.#state === 'sealing') {
+        // Nothing comes behind it but the manifest: one append takes both.
+        last = batch;
+        break;
+      }
       if (!(await this.#append(batch.bytes))) break;
       this.#acknowledge(batch);
     }
-    if (this.#state === 'sealing' && this.#sealing !== undefined) await this.#finish(this.#sealing.reason);
+    if (this.#state === 'sealing' && this.#sealing !== undefined)
+      await this.#finish(this.#sealing.reason, last);
     this.#pumping = false;
     if (this.#state === 'failed') await this.#close();
   }
@@ -333,13 +340,15 @@ export class LiveRecording implements Recording {
     this.#resumeIfRoom();
   }
 
-  async #finish(reason: string): Promise<void> {
+  /** Appends the manifest, behind `last` where segments are left. */
+  async #finish(reason: string, last: Batch | undefined): Promise<void> {
     const { chain, signer } = this.#parts;
     const { segments } = chain;
-    const frame = chain.manifest(reason, Date.now(), signer);
-    if (!(await this.#append(frame))) return;
+    const manifest = chain.manifest(reason, Date.now(), signer);
+    if (!(await this.#append(last === undefined ? manifest : Buffer.concat([last.bytes, manifest])))) return;
+    if (last !== undefined) this.#acknowledge(last);
     this.#state = 'sealed';
-    const bytes = this.#acknowledged.bytes + frame.length;
+    const bytes = this.#acknowledged.bytes + manifest.length;
     this.#acknowledged = { segments, bytes, head: chain.head, sealed: true };
     await this.#close();
     this.#sealed?.resolve(this.#acknowledged);

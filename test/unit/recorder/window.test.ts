@@ -67,6 +67,18 @@ test('what is cut during an append goes together into the next', async () => {
   assert.equal(await bytesBack(bed), 4);
 });
 
+test('the end of a recording goes together with its manifest', async () => {
+  const bed = await makeBed();
+  const { recording } = await open(bed);
+  recording.write(EventKind.output, 0, text('bye'));
+  const { sealed, segments, bytes } = await recording.seal('the client left');
+  assert.equal(bed.archive.appends, 1);
+  assert.deepEqual({ sealed, segments }, { sealed: true, segments: 1 });
+  const reader = await openRecording(bed.archive, 's1', [bed.identity.identity]);
+  assert.equal((await bed.archive.open('s1')).size, bytes, 'the summary counts both');
+  assert.equal((await eventsOf(reader)).length, 1);
+});
+
 test('the window pauses the session with room for what its legs have read, and resumes it under half', async () => {
   const bed = await makeBed({ ...WINDOW, bytes: 128 * 1024 });
   const { recording, signals } = await open(bed);
