@@ -7,7 +7,7 @@ import type { Protocol } from '../policy/capability.ts';
 import { type Access, evaluate, matchingPolicies, notCovered } from '../policy/evaluate.ts';
 import { matchesGlob } from '../policy/glob.ts';
 import type { PolicyRow, SessionRow, Store, StoreTransaction, SystemRow } from '../store/port.ts';
-import type { AuditTrail } from './audit-trail.ts';
+import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { AuthenticatedUser } from './authenticator.ts';
 import type { Clock } from './clock.ts';
 import { newSessionId } from './session-id.ts';
@@ -156,24 +156,22 @@ export class Authorisation {
 
     const sessionId = newSessionId(now);
     const row = sessionRow(sessionId, this.#node, person, request, policy, reason, now);
-    await store.insertSession(row);
-    await this.#audit.write(
-      {
-        code: 'session.authorised',
-        actor: user.name,
-        source: person.source,
-        sessionId,
-        detail: {
-          protocol,
-          account: target.account,
-          system: target.system,
-          policy: policy.name,
-          worker,
-          ...(reason === undefined ? {} : { reason }),
-        },
+    const fact: Fact = {
+      code: 'session.authorised',
+      actor: user.name,
+      source: person.source,
+      sessionId,
+      detail: {
+        protocol,
+        account: target.account,
+        system: target.system,
+        policy: policy.name,
+        worker,
+        ...(reason === undefined ? {} : { reason }),
       },
-      store,
-    );
+    };
+    // Together, so that both are in one commit.
+    await Promise.all([store.insertSession(row), this.#audit.write(fact, store)]);
     return {
       granted: true,
       authorization: {

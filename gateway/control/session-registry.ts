@@ -225,19 +225,25 @@ export class SessionRegistry {
   async #settle(ending: Ending): Promise<void> {
     ending.retryAt = 0;
     const { session } = ending;
-    try {
-      // The row first: its count limits the next session, and a vault may be far away.
-      if (!ending.rowClosed) await this.#inOrder(session, () => this.#closeRow(ending));
-      ending.rowClosed = true;
-      await this.#checkIn(session);
+    // At the same time: the row's count limits the next session and must not wait for a vault
+    // that is far away, and what is written at once is in one commit.
+    const results = await Promise.allSettled([this.#closeRow(ending), this.#checkIn(session)]);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed === undefined) {
       this.#endings.delete(session.id);
-    } catch (error) {
-      this.#log.error({ err: error, sessionId: session.id }, 'session end not written, trying again');
-      ending.retryAt = this.#clock.now() + RETRY_MS;
+      return;
     }
+    this.#log.error({ err: failed.reason, sessionId: session.id }, 'session end not written, trying again');
+    ending.retryAt = this.#clock.now() + RETRY_MS;
   }
 
-  async #closeRow({ session, end, endedAt }: Ending): Promise<void> {
+  async #closeRow(ending: Ending): Promise<void> {
+    if (ending.rowClosed) return;
+    await this.#inOrder(ending.session, () => this.#writeEnd(ending));
+    ending.rowClosed = true;
+  }
+
+  async #writeEnd({ session, end, endedAt }: Ending): Promise<void> {
     const { code, reason, bytesFromClient, bytesFromTarget, recording } = end;
     const { account, system, user } = session;
     const sums = { bytesFromClient, bytesFromTarget };

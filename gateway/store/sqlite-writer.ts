@@ -1,7 +1,7 @@
 /**
- * The one writer of a process. Small writes that arrive together share one transaction, so
- * that hundreds of sessions a second cost few commits; whole transactions take their turn
- * between the groups. Waiting for another process never blocks the thread.
+ * The one writer of a process. Writes and transactions that arrive together share one
+ * commit, so that hundreds of sessions a second cost few; each is answered after it.
+ * Waiting for another process never blocks the thread.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError } from './errors.ts';
@@ -17,7 +17,9 @@ const GROUP = 500;
 const MAX_WAITING = 100_000;
 
 interface Job {
-  readonly run: (db: SqliteConnection) => unknown;
+  /** A single write; a promise: a transaction, taken back as a whole when it rejects. */
+  readonly run: () => unknown;
+  readonly transaction: boolean;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -27,7 +29,7 @@ export class SqliteWriter {
   #waiting: Job[] = [];
   #scheduled = false;
   #closed = false;
-  /** Ends when the group or transaction that was asked for last has ended. Never rejects. */
+  /** Ends when the group that was begun last has ended. Never rejects. */
   #tail: Promise<void> = Promise.resolve();
 
   /** @param db a connection of its own, with no busy timeout */
@@ -37,6 +39,15 @@ export class SqliteWriter {
 
   /** Runs `run` in the next group. The promise settles after the commit. */
   write<T>(run: (db: SqliteConnection) => T): Promise<T> {
+    return this.#enqueue(() => run(this.#db), false);
+  }
+
+  /** Runs `work` in the next group, nothing else until it has settled; what a rejection leaves is taken back. */
+  transaction<T>(work: () => Promise<T>): Promise<T> {
+    return this.#enqueue(work, true);
+  }
+
+  #enqueue<T>(run: () => T | Promise<T>, transaction: boolean): Promise<T> {
     if (this.#closed) return Promise.reject(closed());
     if (this.#waiting.length >= MAX_WAITING) {
       return Promise.reject(
@@ -44,27 +55,9 @@ export class SqliteWriter {
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    this.#waiting.push({ run, resolve: (value) => resolve(value as T), reject });
+    this.#waiting.push({ run, transaction, resolve: (value) => resolve(value as T), reject });
     this.#schedule();
     return promise;
-  }
-
-  /** Runs `work` alone, in a transaction of its own. */
-  transaction<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closed) return Promise.reject(closed());
-    const result = this.#tail.then(async () => {
-      await this.#begin();
-      try {
-        const value = await work();
-        this.#db.exec('COMMIT');
-        return value;
-      } catch (error) {
-        this.#rollback();
-        throw error;
-      }
-    });
-    this.#tail = result.then(ignore, ignore);
-    return result;
   }
 
   /** Commits what waits, then closes the connection. */
@@ -97,8 +90,8 @@ export class SqliteWriter {
     const settle: (() => void)[] = [];
     try {
       await this.#begin();
-      for (const job of jobs) settle.push(this.#runOne(job));
-      this.#db.exec('COMMIT');
+      for (const job of jobs) settle.push(job.transaction ? await this.#runWhole(job) : this.#runOne(job));
+      this.#db.run('COMMIT');
     } catch (error) {
       this.#rollback();
       for (const job of jobs) job.reject(error);
@@ -110,10 +103,25 @@ export class SqliteWriter {
   /** A refused row takes only itself out of the group; anything worse, the whole group. */
   #runOne(job: Job): () => void {
     try {
-      const value = job.run(this.#db);
+      const value = job.run();
       return () => job.resolve(value);
     } catch (error) {
       if (!this.#db.inTransaction || (error instanceof StoreError && error.code !== 'conflict')) throw error;
+      return () => job.reject(error);
+    }
+  }
+
+  /** A transaction that rejects takes itself out of the group, whole. */
+  async #runWhole(job: Job): Promise<() => void> {
+    this.#db.run('SAVEPOINT whole');
+    try {
+      const value = await job.run();
+      this.#db.run('RELEASE whole');
+      return () => job.resolve(value);
+    } catch (error) {
+      if (!this.#db.inTransaction) throw error;
+      this.#db.run('ROLLBACK TO whole');
+      this.#db.run('RELEASE whole');
       return () => job.reject(error);
     }
   }
@@ -122,7 +130,7 @@ export class SqliteWriter {
     const deadline = performance.now() + BUSY_MS;
     for (;;) {
       try {
-        this.#db.exec('BEGIN IMMEDIATE');
+        this.#db.run('BEGIN IMMEDIATE');
         return;
       } catch (error) {
         const busy = error instanceof StoreError && error.code === 'busy';
@@ -139,4 +147,3 @@ export class SqliteWriter {
 }
 
 const closed = (): StoreError => new StoreError('closed', 'the store is closed');
-const ignore = (): void => {};

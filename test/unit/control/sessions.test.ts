@@ -336,6 +336,30 @@ test('a check-in that fails is tried again, and does not keep the row open', asy
   assert.equal((await node.codes()).filter((code) => code === 'credential.checked_in').length, 1);
 });
 
+/** A vault that is far away. */
+class Distant extends EmbeddedVault {
+  readonly arrival = Promise.withResolvers<void>();
+  override async checkIn(): Promise<void> {
+    await this.arrival.promise;
+  }
+}
+
+test('a row is closed without waiting for the vault', async (t) => {
+  const source = await openNode(t);
+  const vault = new Distant(source.store, source.masterKey);
+  await furnish(source);
+  const node = await furnished(t, { vault });
+  const authorization = await open(node);
+  await node.desk.checkOut(authorization);
+  const ended = node.desk.sessionEnded(endOf(authorization));
+  const isClosed = async () => (await node.store.session(authorization.sessionId))?.state === 'ended';
+  while (!(await isClosed())) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(!(await node.codes()).includes('credential.checked_in'));
+  vault.arrival.resolve();
+  await ended;
+  assert.ok((await node.codes()).includes('credential.checked_in'));
+});
+
 test('the first host key is pinned, and no other after it', async (t) => {
   const node = await furnished(t);
   await putSystem(node, 'web01', { hostKey: 'trust-on-first-use' });

@@ -348,6 +348,25 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
       assert.equal(await store.user('erin'), undefined);
     });
 
+    it('takes a transaction that rejects out of those that came with it, and nothing else', async () => {
+      const results = await Promise.allSettled([
+        store.putUser(user('before')),
+        store.transaction((tx) => tx.putUser(user('within'))),
+        store.transaction(async (tx) => {
+          await tx.putUser(user('undone'));
+          await tx.putUser(user('before'));
+        }),
+        store.putUser(user('behind')),
+      ]);
+      assert.deepEqual(
+        results.map(({ status }) => status),
+        ['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
+      );
+      const there = (await store.users()).map(({ name }) => name);
+      for (const name of ['before', 'within', 'behind']) assert.ok(there.includes(name), name);
+      assert.ok(!there.includes('undone'));
+    });
+
     it('lets writes and transactions take turns, so that none is lost', async () => {
       const add = () =>
         store.transaction(async (tx) => {
