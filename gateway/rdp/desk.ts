@@ -10,6 +10,7 @@ import { decodeConfirmActive, encodeDeactivateAll, encodeDemandActive } from './
 import { type CapabilitySet, findCapability, makeCapability } from './pdu/capabilities.ts';
 import {
   bitmapCapability,
+  DrawingFlag,
   fontCapability,
   GeneralFlag,
   generalCapability,
@@ -40,6 +41,7 @@ import {
   defaultPointer,
   encodeFastPathOutput,
   encodeSlowPathOutput,
+  type PixelForm,
   paletteUpdate,
   synchronizeUpdate,
   type Update,
@@ -87,6 +89,7 @@ export class Desk {
   readonly #started = performance.now();
   #fastPath = false;
   #bitsPerPixel: BitsPerPixel = 16;
+  #form: PixelForm = {};
   #activated = false;
   #over = false;
   #buttons = 0;
@@ -242,6 +245,7 @@ export class Desk {
     this.#fastPath = ((general?.extraFlags ?? 0) & GeneralFlag.fastPathOutput) !== 0;
     const wanted = BITS_PER_PIXEL.find((bits) => bits === bitmap?.preferredBitsPerPixel);
     this.#bitsPerPixel = wanted ?? depthOf(this.#client);
+    this.#form = { skipAlpha: ((bitmap?.drawingFlags ?? 0) & DrawingFlag.allowSkipAlpha) !== 0 };
     this.#send(DataType.synchronize, (writer) =>
       encodeSynchronize(writer, { targetUser: this.#client.userId }),
     );
@@ -318,7 +322,7 @@ export class Desk {
   *#changes(): Generator<Update, void, undefined> {
     if (!this.#activated || this.#over) return;
     for (const dirty of this.#screen.takeDirty())
-      yield* bitmapUpdates(dirty, this.#bitsPerPixel, dirty.x, dirty.y);
+      yield* bitmapUpdates(dirty, this.#bitsPerPixel, dirty.x, dirty.y, this.#form);
   }
 
   #draw(update: Update): void {
@@ -383,7 +387,7 @@ function capabilities(client: AcceptedClient): CapabilitySet[] {
       desktopResizeFlag: 1,
       bitmapCompressionFlag: 1,
       highColorFlags: 0,
-      drawingFlags: 0,
+      drawingFlags: DrawingFlag.allowSkipAlpha,
       multipleRectangleSupport: 1,
       pad2octetsB: 0,
     }),

@@ -8,7 +8,7 @@ import { drawsOn, isPicture, nearestIn, paletteOf } from './overlay-updates.ts';
 import { Painter } from './painter.ts';
 import { Writer } from './pdu/cursor.ts';
 import { encodeFastPath, Fragmentation, readFastPathUpdate, UpdateCode } from './pdu/fast-path.ts';
-import { type BitsPerPixel, bitmapUpdates, type Update } from './pdu/output.ts';
+import { type BitsPerPixel, bitmapUpdates, type PixelForm, type Update } from './pdu/output.ts';
 import { banner } from './screen/banner.ts';
 import type { DirtyRectangle, Rectangle } from './screen/canvas.ts';
 import { LogonScreen } from './screen/logon-screen.ts';
@@ -25,6 +25,8 @@ export interface OverlaidDesktop {
   readonly width: number;
   readonly height: number;
   readonly bitsPerPixel: BitsPerPixel;
+  /** As in {@link PixelForm}. */
+  readonly skipAlpha: boolean;
 }
 
 export interface OverlayOptions {
@@ -210,9 +212,10 @@ export class Overlay {
       pictures.push(...screen.takeDirty());
     }
     if (due.banner && this.#banner !== undefined) pictures.push(this.#banner);
-    const { bitsPerPixel } = desktop;
-    const colour = bitsPerPixel === 8 && this.#palette !== undefined ? nearestIn(this.#palette) : undefined;
-    for (const picture of pictures) yield* bitmapUpdates(picture, bitsPerPixel, picture.x, picture.y, colour);
+    const { bitsPerPixel, skipAlpha } = desktop;
+    const colour = bitsPerPixel === 8 && this.#palette !== undefined && { colour: nearestIn(this.#palette) };
+    for (const picture of pictures)
+      yield* bitmapUpdates(picture, bitsPerPixel, picture.x, picture.y, { skipAlpha, ...colour });
   }
 }
 

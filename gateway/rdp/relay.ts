@@ -17,7 +17,7 @@ import {
   encodeDemandActive,
 } from './pdu/activation.ts';
 import { CapabilityType, findCapability } from './pdu/capabilities.ts';
-import { generalCapability } from './pdu/capability-base.ts';
+import { bitmapCapability, DrawingFlag, generalCapability } from './pdu/capability-base.ts';
 import { PduError, Reader, Writer } from './pdu/cursor.ts';
 import { encodeErrorInfo } from './pdu/error-info.ts';
 import { readFastPathOutput } from './pdu/fast-path.ts';
@@ -335,7 +335,8 @@ export class DesktopRelay {
     const bitsPerPixel = BITS_PER_PIXEL.find((bits) => bits === depth);
     const refreshes =
       (findCapability(demand.capabilitySets, generalCapability)?.refreshRectSupport ?? 0) !== 0;
-    this.#desktop = bitsPerPixel !== undefined && refreshes ? { width, height, bitsPerPixel } : undefined;
+    this.#desktop =
+      bitsPerPixel !== undefined && refreshes ? { width, height, bitsPerPixel, skipAlpha: false } : undefined;
     this.#toClient((writer) =>
       encodeShareControl(writer, ShareType.demandActive, SERVER_CHANNEL_ID, (body) =>
         encodeDemandActive(body, demandForClient(demand)),
@@ -440,6 +441,9 @@ export class DesktopRelay {
       const confirm = decodeConfirmActive(new Reader(pdu, control.dataOffset, control.end));
       if (this.#shareId === 0 || confirm.shareId !== this.#shareId) return;
       this.#confirmed = true;
+      const drawing = findCapability(confirm.capabilitySets, bitmapCapability)?.drawingFlags ?? 0;
+      const skipAlpha = (drawing & DrawingFlag.allowSkipAlpha) !== 0;
+      if (this.#desktop !== undefined) this.#desktop = { ...this.#desktop, skipAlpha };
       this.#toTarget((writer) =>
         encodeShareControl(writer, ShareType.confirmActive, userId, (body) =>
           encodeConfirmActive(body, confirmForTarget(confirm)),

@@ -18,6 +18,14 @@ export interface Picture {
   readonly pixels: Uint32Array;
 }
 
+/** How pixels are sent, where it is not the usual way. */
+export interface PixelForm {
+  /** Without the alpha plane of 32 bits per pixel, which not every client can do without ({@link encodePlanar}). */
+  readonly skipAlpha?: boolean;
+  /** The native pixel of 0x00RRGGBB. */
+  colour?(rgb: number): number;
+}
+
 /** An update in the fast-path's terms, to be wrapped by one of the two functions below. */
 export interface Update {
   /** One of {@link UpdateCode}. */
@@ -89,8 +97,9 @@ export function encodeSlowPathOutput(
  * [cbCompFirstRowSize  cbCompMainBodySize  cbScanWidth  cbUncompressedSize (2 each)]  bitmapDataStream
  * ```
  *
- * @param colour the native pixel of 0x00RRGGBB; with 8 bits per pixel and without it
- *   {@link paletteUpdate} must have gone before
+ * With 8 bits per pixel, {@link paletteUpdate} or the palette that `form.colour` knows must have gone
+ * before.
+ *
  * @throws PduError when the picture has not the pixels that its size needs
  */
 export function* bitmapUpdates(
@@ -98,9 +107,10 @@ export function* bitmapUpdates(
   bitsPerPixel: BitsPerPixel,
   left: number,
   top: number,
-  colour: (rgb: number) => number = COLOURS[bitsPerPixel],
+  form: PixelForm = {},
 ): Generator<Update, void, undefined> {
   checkPicture(picture);
+  const { skipAlpha = false, colour = COLOURS[bitsPerPixel] } = form;
   const pixelBytes = (bitsPerPixel + 7) >> 3;
   for (let x = 0; x < picture.width; x += MAX_WIDTH) {
     const width = Math.min(MAX_WIDTH, picture.width - x);
@@ -112,7 +122,9 @@ export function* bitmapUpdates(
       const pixels = nativePixels(picture, { x, y, width, height }, padded, colour);
       const bytes = pixels.length * pixelBytes;
       const packed =
-        bitsPerPixel === 32 ? encodePlanar(pixels, padded) : encodeInterleaved(pixels, padded, pixelBytes);
+        bitsPerPixel === 32
+          ? encodePlanar(pixels, padded, skipAlpha)
+          : encodeInterleaved(pixels, padded, pixelBytes);
       const smaller = packed.length + COMPRESSION_HEADER_BYTES < bytes;
       const writer = new Writer(30 + (smaller ? packed.length : bytes));
       writer.u16le(UpdateType.bitmap).u16le(1);

@@ -10,8 +10,8 @@
  */
 import { Writer } from './cursor.ts';
 
-/** formatHeader: run lengths, all four planes. Only clients that say so can do without the alpha. */
-const RLE = 0x10;
+/** formatHeader: run lengths; no alpha plane. */
+const Format = { rle: 0x10, noAlpha: 0x20 } as const;
 const OPAQUE = 0xff;
 const MAX_RAW = 15;
 /** Of one segment, with values and without. */
@@ -20,14 +20,21 @@ const MAX_LONG_RUN = 47;
 /** nRunLength 1 and 2 mean something else. */
 const MIN_RUN = 3;
 
-/** Encodes a bitmap. `pixels`: 0x00RRGGBB, the bottom row first. */
-export function encodePlanar(pixels: Uint32Array, width: number): Uint8Array {
+/**
+ * Encodes a bitmap.
+ *
+ * @param pixels 0x00RRGGBB, the bottom row first
+ * @param skipAlpha leaves the alpha plane out, for a client whose Bitmap set says DRAW_ALLOW_SKIP_ALPHA.
+ *   It should be: one that also says DRAW_ALLOW_DYNAMIC_COLOR_FIDELITY may take red for blue in pictures
+ *   with an alpha plane, as some servers do (3.1.9.1.2)
+ */
+export function encodePlanar(pixels: Uint32Array, width: number, skipAlpha: boolean): Uint8Array {
   const writer = new Writer(1024);
-  writer.u8(RLE);
+  writer.u8(skipAlpha ? Format.rle | Format.noAlpha : Format.rle);
   const same = sameRows(pixels, width);
   const unchanged = new Writer(width);
   encodeRow(unchanged, new Uint8Array(width));
-  for (const shift of [24, 16, 8, 0])
+  for (const shift of skipAlpha ? [16, 8, 0] : [24, 16, 8, 0])
     encodePlane(writer, pixels, width, shift, (y) => (same[y] === true ? unchanged.done() : undefined));
   return writer.done();
 }

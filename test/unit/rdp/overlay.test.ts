@@ -54,7 +54,7 @@ class Client {
   activate(width = WIDTH, height = HEIGHT, bitsPerPixel: BitsPerPixel = 16): void {
     this.overlay.deactivated();
     this.#screen.resize(width, height, bitsPerPixel);
-    this.overlay.activated({ width, height, bitsPerPixel });
+    this.overlay.activated({ width, height, bitsPerPixel, skipAlpha: false });
   }
 
   /** The target sends a PDU. @returns what arrives */

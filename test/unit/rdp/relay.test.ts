@@ -467,6 +467,25 @@ for (const type of [DataType.refreshRect, DataType.suppressOutput])
     session.relay.abort(1);
   });
 
+test('what is painted has an alpha plane unless the client can do without', async () => {
+  for (const [name, format] of [
+    ['shadow-tls-32', 0x30],
+    ['xrdp-32', 0x10],
+  ] as const) {
+    const { demand, confirm } = realActivation(name);
+    const session = relayed();
+    session.back.peer.write(fromTarget(TARGET_IO, demand));
+    await settled();
+    session.front.peer.write(fromClient(IO_CHANNEL, confirm));
+    session.back.peer.write(fontMap());
+    session.relay.notify('Hello.');
+    await settled();
+    // Behind the header of the rectangle and that of its compression.
+    assert.equal(slowUpdates(session.front.received())[0]?.[4 + 18 + 8], format, name);
+    session.relay.abort(1);
+  }
+});
+
 test('a message is shown on the desktop', async () => {
   const session = await activated();
   session.back.peer.write(fontMap());

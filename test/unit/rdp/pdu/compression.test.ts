@@ -33,7 +33,7 @@ test('planar compression comes back as it was, opaque', () => {
     const [width = 0, height = 0] = SIZES[n % SIZES.length] ?? [];
     const { pixels } = randomPicture(random, 24, width, height);
     const back = new Uint32Array(pixels.length);
-    decoder.decode(encodePlanar(pixels, width), width, height, back);
+    decoder.decode(encodePlanar(pixels, width, n % 3 === 0), width, height, back);
     const shown = back.map((pixel) => ((pixel & 0xff) << 16) | (pixel & 0xff00) | ((pixel >> 16) & 0xff));
     assert.deepEqual(shown, pixels);
   }
@@ -53,16 +53,18 @@ test('runs have the shortest form that their length fits into', () => {
 });
 
 test('planes repeat up to 47 values at once, and never one or two', () => {
-  const encoded = (values: readonly number[]): string =>
+  const encoded = (values: readonly number[], skipAlpha = false): string =>
     toHex(
       encodePlanar(
         Uint32Array.from(values, (value) => value * 0x010101),
         values.length,
+        skipAlpha,
       ),
     );
   const zeros = (length: number): number[] => new Array<number>(length).fill(0);
   // The format, the alpha, three planes.
   assert.equal(encoded(zeros(15)), `101eff${'0f'.repeat(3)}`);
+  assert.equal(encoded(zeros(15), true), `30${'0f'.repeat(3)}`);
   assert.equal(encoded(zeros(31)), `101fff0f${'f1'.repeat(3)}`);
   assert.equal(encoded([...zeros(47), 9, 9]), `101fff12${'f2200909'.repeat(3)}`);
 });

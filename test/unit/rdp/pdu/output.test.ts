@@ -53,7 +53,7 @@ for (const depth of output.BITS_PER_PIXEL)
     test(`a picture of ${width} by ${height} arrives whole at ${depth} bits per pixel`, () => {
       const drawn = picture(width, height);
       const pdus: Uint8Array[] = [];
-      for (const update of output.bitmapUpdates(drawn, depth, 9, 11)) {
+      for (const update of output.bitmapUpdates(drawn, depth, 9, 11, { skipAlpha: width > 1 })) {
         assert.ok(fast(update).length <= LARGEST);
         assert.ok(slow(update).length <= LARGEST);
         const pdu = fast(update);
@@ -90,7 +90,9 @@ test('pictures of flat areas take a fraction of their pixels, noise no more than
 
 test('a caller may have colours of its own, such as those of another palette', () => {
   const one = { width: 1, height: 1, pixels: Uint32Array.of(0x12b4d6) };
-  const [update] = [...output.bitmapUpdates(one, 8, 0, 0, (rgb) => (rgb === 0x12b4d6 ? 0x77 : 0))];
+  const [update] = [
+    ...output.bitmapUpdates(one, 8, 0, 0, { colour: (rgb) => (rgb === 0x12b4d6 ? 0x77 : 0) }),
+  ];
   assert.equal(toHex((update?.data ?? assert.fail()).subarray(22)), '77777777');
 });
 
