@@ -30,8 +30,6 @@ const NEEDS = [
 ] as const;
 const PASSWORD = 'Correct-horse-7';
 const TARGET_PASSWORD = 'Target-only-9';
-/** Of the pixels outside the pointer. */
-const ENOUGH = 0.999;
 
 let xrdp: Xrdp;
 let shadow: Shadow;
@@ -170,9 +168,9 @@ for (const [server, bpp, sent] of [
       const same = sameShare(moment.shown, picture, 0, moment.pointer);
       context.diagnostic(`${moment.name}: ${percent(same)} of the pixels equal`);
       assert.ok(colours(moment.shown) > 150, `the client showed ${colours(moment.shown)} colours`);
-      assert.ok(same >= ENOUGH, `${moment.name}: ${percent(same)} of the pixels equal`);
+      assert.equal(same, 1, `${moment.name}: ${percent(same)} of the pixels equal`);
       // The measure tells moments apart: the picture is not the one before.
-      if (last !== undefined) assert.ok(sameShare(last.shown, picture, 0, last.pointer) < ENOUGH);
+      if (last !== undefined) assert.ok(sameShare(last.shown, picture, 0, last.pointer) < 0.999);
       last = moment;
     }
   };

@@ -36,3 +36,28 @@ function near(a: Uint8Array, b: Uint8Array, at: number, tolerance: number): bool
 export function percent(share: number): string {
   return `${(Math.floor(share * 100_000) / 1000).toFixed(3)} %`;
 }
+
+/** How much the brightness of two pictures of one size is apart. */
+export interface LumaDistance {
+  /** Peak signal-to-noise ratio, dB: over 40 is hardly seen, below 20 is another picture. */
+  readonly psnr: number;
+  /** Share of the pixels that are at most the given distance (of 255) apart. */
+  readonly near: number;
+}
+
+/** Compares what a video keeps of each pixel, its luma (ITU-R BT.709). */
+export function lumaDistance(one: Picture, other: Picture, distance: number): LumaDistance {
+  const pixels = one.width * one.height;
+  let squares = 0;
+  let near = 0;
+  for (let at = 0; at < 3 * pixels; at += 3) {
+    const apart = luma(one.rgb, at) - luma(other.rgb, at);
+    squares += apart * apart;
+    if (Math.abs(apart) <= distance) near += 1;
+  }
+  return { psnr: 10 * Math.log10((255 * 255 * pixels) / squares), near: near / pixels };
+}
+
+function luma(rgb: Uint8Array, at: number): number {
+  return 0.2126 * (rgb[at] as number) + 0.7152 * (rgb[at + 1] as number) + 0.0722 * (rgb[at + 2] as number);
+}

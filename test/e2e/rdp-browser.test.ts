@@ -1,0 +1,253 @@
+/** The video of a desktop in a browser: it plays while it loads, and shows what the recording holds. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { after, before, type TestContext } from 'node:test';
+import { type Chromium, type Page, startChromium } from '../support/chromium.ts';
+import { Evidence } from '../support/evidence.ts';
+import { xfreerdp } from '../support/freerdp.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { type Moment, Moments, timesOf } from '../support/moments.ts';
+import { obstacle, testWith } from '../support/packages.ts';
+import { lumaDistance, percent } from '../support/picture.ts';
+import { until } from '../support/process.ts';
+import { showScene } from '../support/scene.ts';
+import { temporaryFolder } from '../support/temp.ts';
+import { type Display, type Picture, startDisplay } from '../support/x11.ts';
+import { startXrdp, type Xrdp } from '../support/xrdp.ts';
+
+const NEEDS = [
+  ...(['xrdp', 'xorgxrdp', 'freerdp2-x11', 'xvfb', 'xauth', 'x11-utils', 'xdotool', 'xterm'] as const),
+  ...(['imagemagick', 'ffmpeg', 'chromium'] as const),
+] as const;
+const PASSWORD = 'Correct-horse-7';
+const WIDTH = 640;
+const HEIGHT = 480;
+/** A frame of the video stands at each multiple of this, µs. */
+const FRAME_TIME = 40_000;
+/** A fragment of the video is at most this long, ms, where something moves. */
+const FRAGMENT_MS = 10_000;
+
+let xrdp: Xrdp;
+let gateway: Gateway;
+let evidence: Evidence;
+let display: Display;
+let chromium: Chromium;
+let site: Site;
+/** The video of the recorded desktop. */
+let video: Buffer;
+/** How long the recording is. */
+let seconds: number;
+/** The moments at which the desktop stood still, `at` µs from the start. */
+let stills: readonly (Moment & { readonly at: number })[];
+
+before(
+  async () => {
+    if (obstacle(NEEDS) !== undefined) return;
+    [xrdp, display, chromium] = await Promise.all([
+      startXrdp(),
+      startDisplay(WIDTH, HEIGHT),
+      startChromium(),
+    ]);
+    const { host, port, fingerprint, account } = xrdp;
+    gateway = await startGateway({
+      document: {
+        users: [{ name: 'alice', password: PASSWORD, role: 'requester' }],
+        systems: [{ name: 'win01', protocol: 'rdp', host, port, certificate: fingerprint }],
+        accounts: [{ name: account.name, system: 'win01', password: account.password }],
+        policies: [{ name: 'desktops', users: ['alice'], accounts: ['*'], allow: ['desktop'], record: true }],
+      },
+    });
+    evidence = await Evidence.of(gateway);
+    await record();
+    site = await startSite(video);
+  },
+  { timeout: 180_000 },
+);
+after(async () => {
+  site?.stop();
+  await evidence?.close();
+  await gateway?.stop();
+  await Promise.all([chromium?.stop(), xrdp?.stop(), display?.stop()]);
+});
+
+/** Opens a desktop on which text scrolls and a window moves for longer than a fragment. */
+async function record(): Promise<void> {
+  const user = `alice+${xrdp.account.name}+win01`;
+  const client = xfreerdp({ port: gateway.rdpPort, user, password: PASSWORD, display });
+  const window = await client.window();
+  await xrdp.ready();
+  const desktop = xrdp.desktop();
+  const scene = await showScene(desktop);
+  const moments = new Moments({ display, window, desktop });
+  const { scrolling, moving } = scene;
+  const move = async (): Promise<void> => {
+    scrolling.resume();
+    moving.resume();
+    await new Promise((resolve) => setTimeout(resolve, FRAGMENT_MS * 0.7));
+    scrolling.pause();
+    moving.pause();
+  };
+  await moments.take('text and a photo');
+  await move();
+  await moments.take('while text scrolls and a window moves');
+  await move();
+  await scene.closeMoving();
+  await moments.take('without the window');
+  const { id } = await evidence.session('alice', 'active');
+  await scene.stop();
+  await client.stop();
+  await until('the session ends, sealed', async () =>
+    (await evidence.sessions()).find((row) => row.id === id && row.sealed),
+  );
+  const lines = readFileSync(await exported(id, 'jsonl'), 'utf8');
+  seconds = (JSON.parse(lines.trimEnd().split('\n').at(-1) ?? '') as { at: number }).at / 1_000_000;
+  const times = timesOf(lines, moments.taken);
+  stills = moments.taken.map((moment, index) => ({ ...moment, at: times[index] ?? 0 }));
+  video = readFileSync(await exported(id, 'mp4'));
+}
+
+async function exported(id: string, format: string, ...more: string[]): Promise<string> {
+  const file = join(temporaryFolder('export'), `recording.${format}`);
+  const args = ['recordings', 'export', id, '--format', format, '--output', file, ...more];
+  const { code, stderr } = await gateway.sallyport(args, { timeoutMs: 120_000 });
+  assert.equal(code, 0, stderr);
+  return file;
+}
+
+interface Site {
+  readonly url: string;
+  /** Answers that have sent the video's first fragment and hold back the rest. */
+  readonly held: ServerResponse[];
+  stop(): void;
+}
+
+/** A page with a video, which comes whole (`/whole`) or stops behind its first fragment (`/held`). */
+async function startSite(bytes: Buffer): Promise<Site> {
+  const held: ServerResponse[] = [];
+  const server: Server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '', 'http://localhost');
+    if (pathname.endsWith('.mp4')) {
+      const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+      if (pathname === '/held.mp4') {
+        response.writeHead(200, { 'content-type': 'video/mp4' });
+        response.write(bytes.subarray(0, secondFragment(bytes)));
+        held.push(response);
+        return;
+      }
+      const from = Number(range?.[1] ?? 0);
+      const to = Math.min(Number(range?.[2] || bytes.length - 1), bytes.length - 1);
+      response.writeHead(range === null ? 200 : 206, {
+        'content-type': 'video/mp4',
+        'accept-ranges': 'bytes',
+        'content-length': to - from + 1,
+        ...(range && { 'content-range': `bytes ${from}-${to}/${bytes.length}` }),
+      });
+      response.end(bytes.subarray(from, to + 1));
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'text/html' });
+    response.end(`<!doctype html><video muted preload=auto src="${pathname}.mp4"></video>`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    held,
+    stop(): void {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+/** Where the second `moof` box of an MP4 file begins (ISO/IEC 14496-12 8.8.4). */
+function secondFragment(bytes: Buffer): number {
+  let fragments = 0;
+  for (let at = 0; at + 8 <= bytes.length; at += bytes.readUInt32BE(at)) {
+    if (bytes.toString('latin1', at + 4, at + 8) === 'moof' && ++fragments === 2) return at;
+  }
+  return assert.fail(`the video has ${fragments} fragments`);
+}
+
+/** What the page's video shows at a time, seconds. */
+async function shownAt(page: Page, time: number): Promise<Picture> {
+  const rgba = await page.run<string>(`
+    const video = document.querySelector('video');
+    const sought = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+    video.currentTime = ${time};
+    await sought;
+    const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+    const context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    return new Uint8Array(data.buffer).toBase64();
+  `);
+  const pixels = Buffer.from(rgba, 'base64');
+  const rgb = Buffer.alloc(WIDTH * HEIGHT * 3);
+  for (let i = 0; i < WIDTH * HEIGHT; i++) pixels.copy(rgb, 3 * i, 4 * i, 4 * i + 3);
+  return { width: WIDTH, height: HEIGHT, rgb };
+}
+
+function browserTest(name: string, body: (context: TestContext) => Promise<void>): void {
+  testWith(NEEDS, name, body, { timeout: 180_000 });
+}
+
+/** Brightness of this many pixels may be further off in a video: edges of coloured text on coloured ground. */
+const FAR = 0.01;
+const DISTANCE = 32;
+/** What a video loses of a desktop is at most this loud; another moment of it is far louder. */
+const LEAST_DB = 30;
+
+browserTest('in Chromium, the video shows at each moment what the client showed', async (context) => {
+  const page = await chromium.open(`${site.url}/whole`);
+  const { width, height, duration, error } = await page.run<Readonly<Record<string, unknown>>>(`
+    const video = document.querySelector('video');
+    if (video.readyState < 1 && video.error === null)
+      await new Promise((resolve) => video.addEventListener('loadedmetadata', resolve, { once: true }));
+    const { videoWidth: width, videoHeight: height, duration } = video;
+    return { width, height, duration: String(duration), error: video.error?.message };
+  `);
+  assert.deepEqual([width, height, error], [WIDTH, HEIGHT, undefined]);
+  // The last picture comes at the next 40 ms and stands for 40.
+  assert.ok(Math.abs(Number(duration) - seconds) <= 0.08, `${duration} s of ${seconds}`);
+
+  const seen: Picture[] = [];
+  // Backwards, so that every place is sought. A frame is of its time or before, never of what comes.
+  for (const { at } of stills.toReversed())
+    seen.unshift(await shownAt(page, (Math.floor(at / FRAME_TIME) * FRAME_TIME) / 1_000_000 + 0.01));
+  for (const { name, shown } of stills) {
+    const distances = seen.map((picture) => lumaDistance(shown, picture, DISTANCE));
+    for (const [index, { psnr, near }] of distances.entries()) {
+      const same = stills[index]?.name === name;
+      const text = `${name}: ${same ? '' : 'another moment '}${psnr.toFixed(1)} dB, ${percent(near)} near`;
+      context.diagnostic(text);
+      assert.equal(psnr >= LEAST_DB, same, text);
+      assert.equal(near >= 1 - FAR, same, text);
+    }
+  }
+});
+
+browserTest('in Chromium, the video plays while it is loaded', async () => {
+  const page = await chromium.open(`${site.url}/held`);
+  const error = await page.run<string | undefined>(`
+    const video = document.querySelector('video');
+    await video.play();
+    while (video.currentTime < 0.5 && video.error === null)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    return video.error?.message;
+  `);
+  assert.equal(error, undefined);
+  assert.ok(site.held.length > 0 && site.held.every((answer) => !answer.writableEnded));
+
+  for (const answer of site.held) answer.end(video.subarray(secondFragment(video)));
+  const end = await page.run<number>(`
+    const video = document.querySelector('video');
+    const ended = new Promise((resolve) => video.addEventListener('ended', resolve, { once: true }));
+    video.playbackRate = 8;
+    await ended;
+    return video.currentTime;
+  `);
+  assert.ok(Math.abs(end - seconds) <= 0.08, `${end} s of ${seconds}`);
+});
