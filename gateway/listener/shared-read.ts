@@ -4,6 +4,7 @@
  * made, so one buffer is enough for readers that keep nothing of it beyond the call.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 
 /** Larger than Node's own 64 KiB: fewer calls, and fewer packets that span two reads. */
 const READ_BYTES = 256 * 1024;
@@ -32,4 +33,26 @@ export function withSharedRead(accepted: Socket): Socket {
   const socket: Socket = new Socket({ handle, onread: sharedRead(() => socket) });
   owner._handle = null;
   return socket;
+}
+
+/** Where Node's sockets keep their `onread` option: `[kBuffer]` and `[kBufferCb]` of each. */
+const ownSymbols = Object.getOwnPropertySymbols(new Socket());
+const kBuffer = ownSymbols.find(({ description }) => description === 'kBuffer');
+const kBufferCb = ownSymbols.find(({ description }) => description === 'kBufferCb');
+
+/**
+ * The same for a TLS socket over another one, for which Node has no such option: `onread` is set
+ * behind its handshake, as its constructor would have set it. What was decrypted before is given
+ * to its `data` listeners at once. Where Node has no such fields any more, it reads as it always did.
+ */
+export function readShared(socket: TLSSocket): void {
+  const fields = socket as unknown as Record<symbol, unknown> & {
+    _handle: { useUserBuffer?(buffer: Uint8Array): void } | null;
+  };
+  if (kBuffer === undefined || kBufferCb === undefined || fields._handle?.useUserBuffer === undefined) return;
+  const early: Buffer | null = socket.read();
+  fields[kBuffer] = buffer;
+  fields[kBufferCb] = sharedRead(() => socket).callback;
+  fields._handle.useUserBuffer(buffer);
+  if (early !== null) socket.emit('data', early);
 }

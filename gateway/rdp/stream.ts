@@ -4,7 +4,9 @@
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { readShared } from '../listener/shared-read.ts';
 import { framePdu } from './pdu/tpkt.ts';
+import { giveChunk, takeChunk } from './stream-memory.ts';
 
 /** Reading stops while any of these holds; a bit each. */
 export const Pause = { recorder: 1, congestion: 2, starting: 4 } as const;
@@ -13,6 +15,8 @@ export const Pause = { recorder: 1, congestion: 2, starting: 4 } as const;
 const MALFORMED = 0x100;
 /** Unsent bytes at which the other leg is paused. */
 const CONGESTED_BYTES = 1024 ** 2;
+/** RFC 1006 counts in 16 bits. */
+const MAX_PDU_BYTES = 0xffff;
 /** Read and not asked for yet; the longest PDU of a handshake is 64 KiB. */
 const READ_AHEAD_BYTES = 128 * 1024;
 /** A peer that no longer reads must not keep the socket. */
@@ -28,6 +32,12 @@ export type Framing = (bytes: Uint8Array, offset: number, end: number) => number
 
 const pduLength: Framing = (bytes, offset, end) => framePdu(bytes, offset, end)?.length;
 
+/** The first `length` bytes of memory that is lent. */
+interface Outgoing {
+  readonly chunk: Buffer;
+  length: number;
+}
+
 interface Waiter {
   readonly framing: Framing;
   resolve(item: Uint8Array): void;
@@ -36,14 +46,23 @@ interface Waiter {
 
 export class PduStream {
   #socket: Socket;
-  /** Read and not handed over. */
+  #secured = false;
+  /** Read and not asked for yet. */
   #pending: Buffer = Buffer.alloc(0);
+  /** Of the PDU that is not whole yet, and how many bytes of it are there; lent. */
+  #partial: Buffer | undefined;
+  #partialLength = 0;
+  /** What is to be sent. */
+  readonly #queue: Outgoing[] = [];
+  #queuedBytes = 0;
+  /** Something will call {@link PduStream.#flush}: the end of the turn, or of the write before. */
+  #flushes = false;
+  #congested = false;
   #waiter: Waiter | undefined;
   #onPdu: ((pdu: Uint8Array) => void) | undefined;
   #pauses = 0;
   #error: Error | undefined;
   #closed = false;
-  #corked = false;
   /** Called once, when the connection is gone; `error` when it did not end by itself. */
   onClose: (error: Error | undefined) => void = () => {};
   /** What waits to be sent crossed the limit (true) or went out (false). */
@@ -62,7 +81,7 @@ export class PduStream {
 
   /** More waits to be sent than the peer should be given before it has read; {@link onCongestion} tells when it went out. */
   get congested(): boolean {
-    return this.#socket.writableLength > CONGESTED_BYTES;
+    return this.#congested;
   }
 
   /**
@@ -86,20 +105,24 @@ export class PduStream {
     this.#flow();
   }
 
-  /** Sends a whole PDU; all of one turn leave in one write. */
+  /** Sends a whole PDU, copied; all of one turn leave in one write. */
   send(pdu: Uint8Array): void {
-    const socket = this.#socket;
-    if (this.#closed || !socket.writable) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        socket.uncork();
-        if (this.congested) this.onCongestion(true);
-      });
+    if (this.#closed || !this.#socket.writable) return;
+    let last = this.#queue.at(-1);
+    if (last === undefined || last.length + pdu.length > last.chunk.length) {
+      last = { chunk: takeChunk(pdu.length), length: 0 };
+      this.#queue.push(last);
     }
-    socket.write(pdu);
+    last.chunk.set(pdu, last.length);
+    last.length += pdu.length;
+    this.#queuedBytes += pdu.length;
+    if (!this.#congested && this.#queuedBytes > CONGESTED_BYTES) {
+      this.#congested = true;
+      this.onCongestion(true);
+    }
+    if (this.#flushes) return;
+    this.#flushes = true;
+    setImmediate(() => this.#flush());
   }
 
   /**
@@ -109,8 +132,8 @@ export class PduStream {
    */
   async secure(upgrade: (plain: Socket) => Promise<TLSSocket>): Promise<void> {
     const plain = this.#socket;
+    this.#flushAll();
     plain.removeAllListeners('data');
-    plain.removeAllListeners('drain');
     plain.pause();
     if (this.#pending.length > 0) {
       plain.unshift(this.#pending);
@@ -118,7 +141,9 @@ export class PduStream {
     }
     const socket = await upgrade(plain);
     this.#socket = socket;
+    this.#secured = true;
     this.#listen(socket);
+    readShared(socket);
   }
 
   /** Stops reading for `why`; TCP's own flow control then holds the peer. */
@@ -135,6 +160,7 @@ export class PduStream {
   /** Sends what is unsent, then closes. */
   end(): void {
     if (this.#closed) return;
+    this.#flushAll();
     const socket = this.#socket;
     socket.resume();
     socket.end();
@@ -147,7 +173,6 @@ export class PduStream {
 
   #listen(socket: Socket): void {
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    socket.on('drain', () => this.onCongestion(false));
     socket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -158,6 +183,7 @@ export class PduStream {
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#dropAll();
     const waiter = this.#waiter;
     this.#waiter = undefined;
     waiter?.reject(
@@ -166,31 +192,95 @@ export class PduStream {
     this.onClose(this.#error);
   }
 
-  #read(chunk: Buffer): void {
-    if ((this.#pauses & MALFORMED) !== 0) return;
-    const bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
-    if (this.#onPdu === undefined) {
-      // Kept beyond the call.
-      this.#pending = bytes === chunk ? Buffer.from(chunk) : bytes;
-      this.#serve();
-      this.#flow();
+  /** Gives the socket the next chunk, at the end of the turn and of each write. */
+  #flush(): void {
+    this.#flushes = false;
+    const next = this.#queue.shift();
+    if (next === undefined) {
+      if (!this.#congested) return;
+      this.#congested = false;
+      this.onCongestion(false);
       return;
     }
-    this.#pending = Buffer.alloc(0);
-    let at = 0;
+    this.#queuedBytes -= next.length;
+    this.#flushes = true;
+    const bytes = next.chunk.subarray(0, next.length);
+    // A TLS socket that has nothing to do encrypts during the call; any other keeps what it is given.
+    this.#socket.write(this.#secured ? bytes : Buffer.from(bytes), () => this.#flush());
+    giveChunk(next.chunk);
+  }
+
+  /** Gives the socket all that waits, before it does something else. */
+  #flushAll(): void {
+    for (const { chunk, length } of this.#queue.splice(0)) {
+      this.#socket.write(Buffer.from(chunk.subarray(0, length)));
+      giveChunk(chunk);
+    }
+    this.#queuedBytes = 0;
+  }
+
+  #dropAll(): void {
+    for (const { chunk } of this.#queue.splice(0)) giveChunk(chunk);
+    this.#queuedBytes = 0;
+    if (this.#partial !== undefined) this.#dropPartial(this.#partial);
+  }
+
+  /** @param chunk valid only during the call */
+  #read(chunk: Buffer): void {
+    if ((this.#pauses & MALFORMED) !== 0) return;
+    if (this.#onPdu === undefined) {
+      this.#pending = Buffer.concat([this.#pending, chunk]);
+      this.#serve();
+      return;
+    }
     try {
-      while (at < bytes.length) {
-        const length = framePdu(bytes, at, bytes.length)?.length;
-        if (length === undefined || at + length > bytes.length) break;
-        this.#onPdu(bytes.subarray(at, at + length));
+      let at = this.#partial === undefined ? 0 : this.#complete(this.#partial, chunk);
+      while (at < chunk.length) {
+        const length = framePdu(chunk, at, chunk.length)?.length;
+        if (length === undefined || at + length > chunk.length) {
+          this.#keep(chunk.subarray(at), length);
+          break;
+        }
+        this.#onPdu(chunk.subarray(at, at + length));
         at += length;
       }
     } catch (error) {
       this.pause(MALFORMED);
       this.onMalformed(error);
-      return;
     }
-    if (at < bytes.length) this.#pending = Buffer.from(bytes.subarray(at));
+  }
+
+  /** The beginning of a PDU waits for the rest of it. */
+  #keep(beginning: Uint8Array, length = MAX_PDU_BYTES): void {
+    this.#partial = takeChunk(length);
+    this.#partial.set(beginning);
+    this.#partialLength = beginning.length;
+  }
+
+  /** Completes the partial PDU with the beginning of `chunk`. @returns how many bytes of it that took */
+  #complete(partial: Buffer, chunk: Buffer): number {
+    let at = 0;
+    let length = framePdu(partial, 0, this.#partialLength)?.length;
+    // The header is not whole: it grows by bytes.
+    while (length === undefined && at < chunk.length) {
+      partial[this.#partialLength++] = chunk[at++] ?? 0;
+      length = framePdu(partial, 0, this.#partialLength)?.length;
+    }
+    if (length === undefined) return at;
+    const taken = Math.min(length - this.#partialLength, chunk.length - at);
+    partial.set(chunk.subarray(at, at + taken), this.#partialLength);
+    this.#partialLength += taken;
+    if (this.#partialLength === length) {
+      this.#onPdu?.(partial.subarray(0, length));
+      this.#dropPartial(partial);
+    }
+    return at + taken;
+  }
+
+  #dropPartial(partial: Buffer): void {
+    this.#partial = undefined;
+    this.#partialLength = 0;
+    giveChunk(partial);
   }
 
   #serve(): void {
