@@ -1,6 +1,7 @@
 /** The picture that a session's screen shows. */
 
 import { ScreenError } from './cursor.ts';
+import { DirtyTiles, type Rectangle } from './dirty.ts';
 import { OPAQUE } from './pixels.ts';
 
 /** Largest desktop: as many pixels as the largest that RDP has, 8192 × 8192, at half of it. */
@@ -8,23 +9,12 @@ const MAX_PIXELS = 32 * 1024 * 1024;
 /** Longest side that a monitor layout allows ([MS-RDPBCGR] 2.2.1.3.6). */
 const MAX_SIDE = 32_766;
 
-/** Half open: `right` and `bottom` lie outside. */
-export interface Rectangle {
-  readonly left: number;
-  readonly top: number;
-  readonly right: number;
-  readonly bottom: number;
-}
-
 export class Framebuffer {
   readonly width: number;
   readonly height: number;
   /** RGBA, opaque, the top line first: see pixels.ts. */
   readonly pixels: Uint32Array;
-  #left = 0;
-  #top = 0;
-  #right: number;
-  #bottom: number;
+  readonly #dirty: DirtyTiles;
 
   /**
    * Black, and all of it dirty.
@@ -38,8 +28,7 @@ export class Framebuffer {
     this.width = width;
     this.height = height;
     this.pixels = new Uint32Array(width * height).fill(OPAQUE);
-    this.#right = width;
-    this.#bottom = height;
+    this.#dirty = new DirtyTiles(width, height);
   }
 
   /** The same memory as bytes: R, G, B, A. */
@@ -73,20 +62,19 @@ export class Framebuffer {
       from += step;
       to += this.width;
     }
-    this.#left = Math.min(this.#left, left);
-    this.#top = Math.min(this.#top, top);
-    this.#right = Math.max(this.#right, left + columns);
-    this.#bottom = Math.max(this.#bottom, top + lines);
+    this.#dirty.mark(left, top, left + columns, top + lines);
   }
 
-  /** What was drawn on since the last call; undefined: nothing was. */
-  takeDirty(): Rectangle | undefined {
-    if (this.#left >= this.#right) return undefined;
-    const dirty = { left: this.#left, top: this.#top, right: this.#right, bottom: this.#bottom };
-    this.#left = this.width;
-    this.#top = this.height;
-    this.#right = 0;
-    this.#bottom = 0;
-    return dirty;
+  /** Copies a part into a picture of the same size. */
+  copy({ left, top, right, bottom }: Rectangle, target: Uint32Array): void {
+    for (let y = top; y < bottom; y++) {
+      const line = y * this.width;
+      target.set(this.pixels.subarray(line + left, line + right), line + left);
+    }
+  }
+
+  /** What was drawn on since the last call, at most: whole tiles, which do not overlap. */
+  takeDirty(): Rectangle[] {
+    return this.#dirty.take();
   }
 }

@@ -1,6 +1,7 @@
 /** The mouse pointer: its shapes as the server sends them ([MS-RDPBCGR] 2.2.9.1.1.4), its cache, its place. */
 import type { Cursor } from './cursor.ts';
 import { ScreenError } from './cursor.ts';
+import type { Rectangle } from './dirty.ts';
 import { bytesPerPixel, OPAQUE, readRaw, rgba, toRgba } from './pixels.ts';
 
 const WHITE = 0xffffff;
@@ -95,6 +96,15 @@ export class Pointer {
     this.cache.set(index, shape);
     this.shape = shape;
     this.visible = true;
+  }
+
+  /** What it covers of a picture of this size; undefined: nothing. */
+  area(width: number, height: number): Rectangle | undefined {
+    const left = Math.max(0, this.x - this.shape.hotSpotX);
+    const top = Math.max(0, this.y - this.shape.hotSpotY);
+    const right = Math.min(width, this.x - this.shape.hotSpotX + this.shape.width);
+    const bottom = Math.min(height, this.y - this.shape.hotSpotY + this.shape.height);
+    return this.visible && left < right && top < bottom ? { left, top, right, bottom } : undefined;
   }
 
   /** Draws the pointer onto a picture of `width` pixels a line, RGBA, opaque. */

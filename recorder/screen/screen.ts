@@ -4,8 +4,9 @@
  */
 import { BitmapDecoder } from './bitmap.ts';
 import { Cursor, ScreenError } from './cursor.ts';
+import type { Rectangle } from './dirty.ts';
 import { UpdateAssembler, UpdateCode } from './fast-path.ts';
-import { Framebuffer, type Rectangle } from './framebuffer.ts';
+import { Framebuffer } from './framebuffer.ts';
 import { skipOrders } from './orders.ts';
 import { initialPalette, rgba } from './pixels.ts';
 import { Pointer, readShape } from './pointer.ts';
@@ -75,8 +76,8 @@ export class Screen {
     return this.#bitsPerPixel;
   }
 
-  /** What was drawn on since the last call; undefined: nothing was. The pointer is not part of it. */
-  takeDirty(): Rectangle | undefined {
+  /** What was drawn on since the last call, at most: whole tiles, which do not overlap. The pointer is not part of it. */
+  takeDirty(): Rectangle[] {
     return this.#framebuffer.takeDirty();
   }
 
@@ -127,10 +128,17 @@ export class Screen {
    * Copies the picture into `target` and draws the pointer over it.
    *
    * @param target as many pixels as the framebuffer has
+   * @param parts what is copied, the {@link pointerArea} among it; all by default
    */
-  compose(target: Uint32Array): void {
-    target.set(this.#framebuffer.pixels);
+  compose(target: Uint32Array, parts?: readonly Rectangle[]): void {
+    if (parts === undefined) target.set(this.#framebuffer.pixels);
+    for (const part of parts ?? []) this.#framebuffer.copy(part, target);
     this.#pointer.drawOn(target, this.#framebuffer.width);
+  }
+
+  /** Where the pointer covers the desktop; undefined: nowhere. */
+  get pointerArea(): Rectangle | undefined {
+    return this.#pointer.area(this.#framebuffer.width, this.#framebuffer.height);
   }
 
   /** All that the next updates build on, as bytes: a key frame. */

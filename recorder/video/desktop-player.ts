@@ -3,7 +3,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type { RecordingReader } from '../container/reader.ts';
 import { EventKind, type RecordingEvent } from '../format/event.ts';
 import { jsonPayload } from '../replay/channel.ts';
-import { type Framebuffer, type PointerShape, Screen, ScreenError } from '../screen/index.ts';
+import { type Framebuffer, type PointerShape, type Rectangle, Screen, ScreenError } from '../screen/index.ts';
 import { type Film, type FilmSurvey, framesOf, type Picture, type Player } from './film.ts';
 
 /** PTRFLAGS_HWHEEL and PTRFLAGS_WHEEL ([MS-RDPBCGR] 2.2.8.1.1.3.1.1.3): clients send no place with these. */
@@ -12,13 +12,12 @@ const WHEELS = 0x0400 | 0x0200;
 /** Pixels of the largest desktop that is followed, 32 Mi, at three bytes each, and room for its pointers. */
 const MAX_SNAPSHOT_BYTES = 128 * 1024 * 1024;
 
-/** What the picture is made of, to tell whether it changed. */
+/** The picture that was taken last. */
 interface Shown {
   readonly framebuffer: Framebuffer;
-  readonly visible: boolean;
+  /** Of the pointer that is drawn on it. */
   readonly shape: PointerShape;
-  readonly x: number;
-  readonly y: number;
+  readonly area: Rectangle | undefined;
 }
 
 /** Follows a recording's events on a screen. */
@@ -69,26 +68,21 @@ export class DesktopPlayer implements Player {
   /** With the pointer. */
   takePicture(): Picture | undefined {
     const screen = this.#screen;
-    if (screen === undefined || !this.#takeChange()) return undefined;
-    const { width, height } = screen.framebuffer;
-    if (this.#pixels.length !== width * height) this.#pixels = new Uint32Array(width * height);
-    screen.compose(this.#pixels);
-    const all = { left: 0, top: 0, right: width, bottom: height };
-    return { width, height, pixels: this.#pixels, changed: [all] };
-  }
-
-  /** Whether the picture, its pointer included, is another than at the last call. */
-  #takeChange(): boolean {
-    const screen = this.#screen;
-    if (screen === undefined) return false;
-    const { framebuffer, pointer } = screen;
-    const { visible, shape, x, y } = pointer;
-    const drawn = screen.takeDirty() !== undefined;
+    if (screen === undefined) return undefined;
+    const { framebuffer, pointerArea: area, pointer } = screen;
+    const { width, height } = framebuffer;
     const last = this.#shown;
-    this.#shown = { framebuffer, visible, shape, x, y };
-    if (drawn || last === undefined || last.framebuffer !== framebuffer || last.visible !== visible)
-      return true;
-    return visible && (last.shape !== shape || last.x !== x || last.y !== y);
+    const changed = screen.takeDirty();
+    const pointed = area === undefined ? [] : [area];
+    // Of another framebuffer all is dirty.
+    if (last?.framebuffer === framebuffer && last.area !== undefined) pointed.push(last.area);
+    const moved = last !== undefined && (last.shape !== pointer.shape || !isSame(last.area, area));
+    if (changed.length === 0 && !(moved && pointed.length > 0)) return undefined;
+    changed.push(...pointed);
+    if (this.#pixels.length !== width * height) this.#pixels = new Uint32Array(width * height);
+    screen.compose(this.#pixels, changed);
+    this.#shown = { framebuffer, shape: pointer.shape, area };
+    return { width, height, pixels: this.#pixels, changed };
   }
 
   #activate(payload: Uint8Array): void {
@@ -110,6 +104,15 @@ export class DesktopPlayer implements Player {
     if ((view.getUint16(0, true) & WHEELS) !== 0) return;
     this.#screen?.pointer.moveTo(view.getUint16(2, true), view.getUint16(4, true));
   }
+}
+
+function isSame(one: Rectangle | undefined, other: Rectangle | undefined): boolean {
+  return (
+    one?.left === other?.left &&
+    one?.top === other?.top &&
+    one?.right === other?.right &&
+    one?.bottom === other?.bottom
+  );
 }
 
 /** The film of a desktop's recording. */

@@ -41,7 +41,7 @@ const VIDEO_TRACK = 1;
 /** Track number 1 as a variable-size integer, no offset to the cluster's time, and the flag of a keyframe. */
 const BLOCK_HEAD = Buffer.from([0x81, 0, 0, 0x80]);
 
-/** What comes before the pictures: `width` × `height` pixels, RGBA; most frames stand `frameTime` µs. */
+/** What comes before the pictures: `width` × `height` pixels, I420; most frames stand `frameTime` µs. */
 export function matroskaHeader(width: number, height: number, frameTime: number): Buffer {
   const head = element(
     Id.ebml,
@@ -63,7 +63,7 @@ export function matroskaHeader(width: number, height: number, frameTime: number)
     Id.video,
     number(Id.pixelWidth, width),
     number(Id.pixelHeight, height),
-    text(Id.uncompressedFourCc, 'RGBA'),
+    text(Id.uncompressedFourCc, 'I420'),
   );
   const track = element(
     Id.trackEntry,

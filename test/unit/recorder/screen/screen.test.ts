@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Screen, ScreenError, ShareData } from '../../../../recorder/screen/index.ts';
+import { type Rectangle, Screen, ScreenError, ShareData } from '../../../../recorder/screen/index.ts';
 import { u16, u32 } from './encoders.ts';
 import { bitmapUpdate, fastPathUpdate, paletteUpdate, surfaceBits } from './updates.ts';
 
@@ -15,6 +15,7 @@ const bytes = (...parts: readonly number[][]) => Uint8Array.from(parts.flat());
 const colours = (screen: Screen) =>
   [...screen.framebuffer.pixels].map((pixel) => (pixel & 0xffffff).toString(16).padStart(6, '0'));
 const counts = (screen: Screen) => [...screen.problems].map(([kind, { count }]) => [kind, count]);
+const sides = ({ left, top, right, bottom }: Rectangle) => [left, top, right, bottom];
 const BLACK = '000000';
 
 test('uncompressed bitmaps: lines from the bottom up, padded to four bytes, blue first', () => {
@@ -48,13 +49,17 @@ test('a bitmap is cut to its destination, and that to the desktop', () => {
   const tile = { left: 1, top: 2, right: 3, bottom: 3, width: 4, height: 2, bits: 8, data: rle };
   screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate({ ...tile, flags: COMPRESSED | NO_HEADER }))));
   assert.deepEqual(colours(screen), [...Array(7).fill(BLACK), 'aaaaaa', 'aaaaaa']);
-  assert.deepEqual(screen.takeDirty(), { left: 0, top: 0, right: 3, bottom: 3 }, 'a new screen is all dirty');
+  assert.deepEqual(
+    screen.takeDirty(),
+    [{ left: 0, top: 0, right: 3, bottom: 3 }],
+    'a new screen is all dirty',
+  );
   const small = { left: 0, top: 0, right: 0, bottom: 0, width: 4, height: 2, bits: 8, data: rle };
   screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate({ ...small, flags: COMPRESSED | NO_HEADER }))));
-  assert.deepEqual(screen.takeDirty(), { left: 0, top: 0, right: 1, bottom: 1 });
+  assert.deepEqual(screen.takeDirty(), [{ left: 0, top: 0, right: 3, bottom: 3 }], 'tiles are whole');
   const away = { ...small, left: 3, right: 5, flags: COMPRESSED | NO_HEADER };
   screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate(away))));
-  assert.equal(screen.takeDirty(), undefined);
+  assert.deepEqual(screen.takeDirty(), []);
   assert.deepEqual(counts(screen), []);
 });
 
@@ -180,21 +185,39 @@ test('a bitmap that no desktop of this size needs is refused for its size', () =
   }
 });
 
-test('the dirty rectangle spans all that was drawn', () => {
-  const screen = new Screen(9, 9);
-  screen.takeDirty();
-  const tile = (left: number, top: number) => ({
-    left,
-    top,
-    width: 1,
-    height: 1,
-    bits: 32,
-    data: [1, 2, 3, 0],
-  });
-  for (const place of [tile(6, 5), tile(2, 7), tile(3, 4)])
-    screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate(place))));
-  assert.deepEqual(screen.takeDirty(), { left: 2, top: 4, right: 7, bottom: 8 });
-  assert.equal(screen.takeDirty(), undefined);
+test('dirty are the tiles of 64 × 64 that were drawn on', () => {
+  const screen = new Screen(300, 130);
+  assert.deepEqual(screen.takeDirty().map(sides), [
+    [0, 0, 300, 64],
+    [0, 64, 300, 128],
+    [0, 128, 300, 130],
+  ]);
+  const dot = { width: 1, height: 1, bits: 32, data: [1, 2, 3, 0] };
+  const wide = { left: 63, top: 63, width: 2, height: 2, bits: 32, data: Array(16).fill(5) };
+  const dots = [
+    { ...dot, left: 299, top: 129 },
+    { ...dot, left: 192, top: 0 },
+  ];
+  screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate(wide, ...dots))));
+  assert.deepEqual(screen.takeDirty().map(sides), [
+    [0, 0, 128, 64],
+    [192, 0, 256, 64],
+    [0, 64, 128, 128],
+    [256, 128, 300, 130],
+  ]);
+  assert.deepEqual(screen.takeDirty(), []);
+});
+
+test('a part of the picture is composed, the rest of the target stays', () => {
+  const screen = new Screen(4, 2);
+  const data = [1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9, 0, 10, 11, 12, 0];
+  const row = { left: 0, top: 0, width: 4, height: 1, bits: 32, data };
+  screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate(row))));
+  screen.pointer.hide();
+  const target = new Uint32Array(8).fill(7);
+  screen.compose(target, [{ left: 1, top: 0, right: 3, bottom: 2 }]);
+  const black = 0xff000000;
+  assert.deepEqual([...target], [7, 0xff040506, 0xff070809, 7, 7, black, black, 7]);
 });
 
 test('what is not the server’s fault is not counted but thrown', () => {
@@ -237,7 +260,7 @@ test('a resize begins black and dirty; a size that no desktop has is counted', (
   );
   screen.resize(2, 1, 16);
   assert.deepEqual(colours(screen), [BLACK, BLACK]);
-  assert.deepEqual(screen.takeDirty(), { left: 0, top: 0, right: 2, bottom: 1 });
+  assert.deepEqual(screen.takeDirty(), [{ left: 0, top: 0, right: 2, bottom: 1 }]);
   for (const [width, height] of [
     [0, 5],
     [40_000, 1],

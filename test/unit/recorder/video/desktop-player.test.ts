@@ -37,7 +37,7 @@ async function framesOf(reader: RecordingReader): Promise<Seen[]> {
   return seen;
 }
 
-test('frames stand at multiples of 40 ms and hold all that came up to them', async () => {
+test('frames stand at multiples of 40 ms, 80 ms apart, and hold all that came up to them', async () => {
   const frames = await framesOf(
     await recorded([
       desktop(5, 64, 48),
@@ -46,15 +46,54 @@ test('frames stand at multiples of 40 ms and hold all that came up to them', asy
       fill(79, [0, 0, 8, 8], GREEN),
       fill(80, [8, 0, 8, 8], BLUE),
       fill(81, [8, 0, 8, 8], RED),
+      fill(119, [0, 0, 8, 8], BLUE),
+      fill(161, [0, 0, 8, 8], RED),
+      fill(301, [0, 0, 8, 8], GREEN),
     ]),
   );
   assert.deepEqual(
     frames.map((frame) => [frame.at, frame.pixel(0, 0), frame.pixel(8, 0)]),
     [
       [40, 0, 0],
-      [80, 0x00ff00, 0x0000ff],
-      [120, 0x00ff00, 0xff0000],
+      [120, 0x0000ff, 0xff0000],
+      [200, 0xff0000, 0xff0000],
+      [320, 0x00ff00, 0xff0000],
     ],
+  );
+});
+
+test('of each frame it is told where it differs from the one before', async () => {
+  const reader = await recorded([
+    desktop(0, 300, 200),
+    mouse(0, 0x0800, 150, 100),
+    fill(1000, [290, 190, 8, 8], RED),
+    mouse(2000, 0x0800, 20, 30),
+    fill(2000, [70, 0, 8, 8], GREEN),
+    hidePointer(3000),
+    fill(4000, [0, 0, 100, 100], RED),
+    desktop(5000, 200, 300),
+    mouse(6000, 0x0800, 10, 250),
+  ]);
+  let before: { readonly width: number; readonly pixels: Uint32Array } | undefined;
+  const areas: number[] = [];
+  for await (const { width, height, pixels, changed } of desktopFilm(reader).frames()) {
+    const inside = new Uint8Array(width * height);
+    for (const { left, top, right, bottom } of changed) {
+      assert.ok(left >= 0 && top >= 0 && right <= width && bottom <= height && left < right && top < bottom);
+      for (let y = top; y < bottom; y += 1) inside.fill(1, y * width + left, y * width + right);
+    }
+    const last = before?.width === width ? before.pixels : undefined;
+    if (last !== undefined)
+      assert.ok(
+        pixels.every((pixel, i) => inside[i] === 1 || pixel === last[i]),
+        'it changed elsewhere',
+      );
+    areas.push(inside.reduce((sum, each) => sum + each, 0) / (width * height));
+    before = { width, pixels: pixels.slice() };
+  }
+  assert.deepEqual(
+    areas.map((area) => (area === 1 ? 'all' : area > 0.1 ? 'much' : 'little')),
+    ['all', 'little', 'little', 'little', 'much', 'all'],
   );
 });
 

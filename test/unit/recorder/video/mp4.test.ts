@@ -10,12 +10,15 @@ import {
   type RecordingReader,
   VideoError,
 } from '../../../../recorder/index.ts';
+import { Canvas } from '../../../../recorder/video/canvas.ts';
+import { desktopFilm } from '../../../../recorder/video/desktop-player.ts';
 import { findFfmpeg } from '../../../../recorder/video/ffmpeg.ts';
 import { testWith } from '../../../support/packages.ts';
 import { runOk } from '../../../support/process.ts';
 import { temporaryFolder } from '../../../support/temp.ts';
 import { collect } from '../bed.ts';
-import { desktop, fill, hidePointer, recorded } from './bed.ts';
+import { captures, readCapture } from '../screen/captures.ts';
+import { desktop, fill, hidePointer, recorded, type Step } from './bed.ts';
 
 const RED = [255, 0, 0] as const;
 const GREEN = [0, 255, 0] as const;
@@ -98,6 +101,60 @@ testWith(
   },
 );
 
+/** Planes of a video's frames as they are decoded, I420. */
+async function decoded(file: string): Promise<Buffer> {
+  const args = [
+    '-v',
+    'error',
+    '-i',
+    file,
+    '-fps_mode',
+    'passthrough',
+    '-f',
+    'rawvideo',
+    '-pix_fmt',
+    'yuv420p',
+  ];
+  return (await runOk('ffmpeg', [...args, 'pipe:1'])).stdout;
+}
+
+for (const name of ['xrdp-planar-32', 'shadow-interleaved-16'] as const) {
+  testWith(['ffmpeg'], `every frame of ${name} as a video is the picture that was painted`, async () => {
+    const capture = captures.find((each) => each.name === name) ?? assert.fail(name);
+    const { width, height, bitsPerPixel } = capture;
+    const reader = await recorded([
+      [0, EventKind.desktop, { width, height, bitsPerPixel }],
+      ...readCapture(name).map(({ type, body }, i): Step => {
+        if (type === 0) return [100 * i, EventKind.fastPathOutput, body];
+        return [100 * i, EventKind.slowPathOutput, Buffer.concat([Buffer.of(type, 0, 0, 0), body])];
+      }),
+    ]);
+    const frames = await decoded(await videoOf(reader));
+    const canvas = new Canvas(await desktopFilm(reader).survey());
+    let at = 0;
+    for await (const frame of desktopFilm(reader).frames()) {
+      canvas.draw({ ...frame, changed: [{ left: 0, top: 0, right: width, bottom: height }] });
+      const found = frames.subarray(at, at + canvas.bytes.length);
+      at += canvas.bytes.length;
+      let squares = 0;
+      let far = 0;
+      canvas.bytes.forEach((value, i) => {
+        const off = Math.abs(value - (found[i] ?? 1000));
+        squares += off * off;
+        if (off > 40) far += 1;
+      });
+      // Text is read well from 40 dB on.
+      const decibel = 10 * Math.log10(255 ** 2 / (squares / canvas.bytes.length));
+      assert.ok(decibel > 40, `the frame at ${frame.at / 1000} ms: ${decibel.toFixed(1)} dB`);
+      assert.ok(
+        far < canvas.bytes.length / 1000,
+        `the frame at ${frame.at / 1000} ms: ${far} values are far off`,
+      );
+    }
+    assert.ok(at > canvas.bytes.length, 'there are frames');
+  });
+}
+
 testWith(['ffmpeg'], 'three days without a change cost next to nothing', async () => {
   const file = await videoOf(
     await recorded([
@@ -143,7 +200,7 @@ testWith(['ffmpeg'], 'progress goes to the end, and a video that nobody reads on
   const reader = await recorded([
     desktop(0, 640, 480),
     ...Array.from({ length: 100 }, (_, index) =>
-      fill(40 * index, [0, 0, 64, 64], [(index * 37) % 256, (index * 91) % 256, 0]),
+      fill(80 * index, [0, 0, 64, 64], [(index * 37) % 256, (index * 91) % 256, 0]),
     ),
   ]);
   const seen: number[] = [];
