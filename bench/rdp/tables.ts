@@ -1,0 +1,126 @@
+/** The figures as tables for people. */
+import { figure, type Table } from '../figures/table.ts';
+import type { RdpFigures } from '../rdp.ts';
+import { type Goal, goalTable } from '../ssh/goals.ts';
+import type { Bed } from './bed.ts';
+import { relayTable } from './relay.ts';
+import type { Painted, Rendered } from './rendering.ts';
+import type { Idle, Latency, SetUps, Typing } from './sessions.ts';
+
+const NAMES = { direct: 'direct', gateway: 'Sallyport, recorded' };
+
+const mib = (bytes: number): string => `${figure(bytes / 2 ** 20)} MiB`;
+
+export function tablesOf(figures: RdpFigures, goals: readonly Goal[], bed: Bed): Table[] {
+  const tables: Table[] = [];
+  if (figures.relay !== undefined) tables.push(relayTable(bed, figures.relay));
+  if (figures.latency !== undefined) tables.push(latencyTable(figures.latency));
+  if (figures.setUps !== undefined) tables.push(setUpTable(figures.setUps));
+  if (figures.typing !== undefined) tables.push(typingTable(figures.typing));
+  if (figures.idle !== undefined) tables.push(idleTable(figures.idle));
+  if (figures.video !== undefined) tables.push(videoTable(figures.video));
+  if (figures.codecs !== undefined) tables.push(codecTable(figures.codecs));
+  tables.push(goalTable(goals));
+  return tables;
+}
+
+function latencyTable(rows: readonly Latency[]): Table {
+  return {
+    title: 'Key to update',
+    note: `${rows[0]?.keys ?? 0} keys a path, one every 20 ms, each answered by the target with a small update; both paths at the same time from one client.`,
+    columns: ['path', 'p50 ms', 'p99 ms', 'added p50', 'added p99'],
+    rows: rows.map((row) => [
+      NAMES[row.path],
+      figure(row.p50Ms),
+      figure(row.p99Ms),
+      figure(row.addedP50Ms),
+      figure(row.addedP99Ms),
+    ]),
+  };
+}
+
+function setUpTable(rows: readonly SetUps[]): Table {
+  return {
+    title: 'Connection set-up',
+    note: 'TCP, TLS, log-on, joins, licensing, capabilities, to the active desktop; 4 at once; NLA at the target. Through the gateway that is both legs, policy, vault, recording and audit. CPU: of the gateway.',
+    columns: ['path', 'per s', 'ratio', 'p50 ms', 'p99 ms', 'CPU ms each', 'per s and core', 'failed'],
+    rows: rows.map((row) => [
+      NAMES[row.path],
+      figure(row.perSecond),
+      figure(row.ratioToDirect),
+      figure(row.p50Ms),
+      figure(row.p99Ms),
+      figure(row.cpuMsPerSetUp),
+      figure(row.perSecondAndCore),
+      `${row.failures} of ${row.count}`,
+    ]),
+  };
+}
+
+function typingTable({
+  sessions,
+  seconds,
+  cpuMsPerSecond,
+  bytesPerMinute,
+  recordedBytesPerMinute,
+}: Typing): Table {
+  return {
+    title: 'Desktops with ten lines of text a second',
+    note: `${sessions} recorded sessions for ${seconds} s; synthetic lines of up to 80 characters, each an update of 640 by 16 pixels, planar at 32 bits per pixel. All figures are per session.`,
+    columns: ['', 'CPU ms a second', 'KB a minute', 'KB recorded a minute', 'ratio'],
+    rows: [
+      [
+        'Sallyport, recorded',
+        figure(cpuMsPerSecond),
+        figure(bytesPerMinute / 1000),
+        figure(recordedBytesPerMinute / 1000),
+        figure(recordedBytesPerMinute / bytesPerMinute),
+      ],
+    ],
+  };
+}
+
+function idleTable(idle: Idle): Table {
+  const { before, after, earlier, sessions } = idle;
+  return {
+    title: 'Idle sessions',
+    note: `${sessions} recorded desktops beside ${earlier} that were open before; opened in ${figure(idle.openedInSeconds)} s, ${idle.failures} failed; CPU of the gateway while all of them rest: ${figure(idle.idleCpuMsPerSecond)} ms a second. Garbage was collected before each look.`,
+    columns: ['memory of the gateway', 'before', 'after', 'KB per session'],
+    rows: [
+      ['resident', mib(before.rssBytes), mib(after.rssBytes), figure(idle.rssBytesPerSession / 1000)],
+      ['proportional', mib(before.pssBytes), mib(after.pssBytes), figure(idle.pssBytesPerSession / 1000)],
+    ],
+  };
+}
+
+function videoTable(video: Rendered): Table {
+  return {
+    title: 'Rendering',
+    note: `${video.recordingSeconds} s of synthetic desktop work at 1280 by 800 (typing, a log that scrolls, a window that is moved, reading), ${mib(video.drawnBytes)} of updates, exported as MP4. CPU: with ffmpeg's.`,
+    columns: ['', 'seconds', 'CPU s', 'times real time per core', 'MP4'],
+    rows: [
+      [
+        'export to MP4',
+        figure(video.seconds),
+        figure(video.cpuSeconds),
+        figure(video.perCore),
+        mib(video.videoBytes),
+      ],
+    ],
+  };
+}
+
+function codecTable(rows: readonly Painted[]): Table {
+  return {
+    title: 'Codecs',
+    note: 'Painted by the recorder in one thread. Session: what xrdp sent, over and over; text: a page full of text. Size: to that of the pixels in 32 bits.',
+    columns: ['codec', 'bits per pixel', 'content', 'size', 'megapixels/s'],
+    rows: rows.map((row) => [
+      row.codec,
+      String(row.bitsPerPixel),
+      row.content,
+      row.size.toFixed(3),
+      figure(row.megapixelsPerSecond),
+    ]),
+  };
+}
