@@ -1,0 +1,155 @@
+/** What operators do to a desktop that runs, as real clients show it: it is covered, told of, and comes back. */
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before } from 'node:test';
+import { Evidence } from '../support/evidence.ts';
+import { type RdpClient, rdesktop, type Shadow, startShadow, xfreerdp } from '../support/freerdp.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { obstacle, testWith } from '../support/packages.ts';
+import { until } from '../support/process.ts';
+import { temporaryFolder } from '../support/temp.ts';
+import { type Display, type Picture, screenshot, startDisplay, typeText } from '../support/x11.ts';
+import { startXrdp, type Xrdp } from '../support/xrdp.ts';
+
+const NEEDS = [
+  'xrdp',
+  'xorgxrdp',
+  'freerdp2-x11',
+  'freerdp2-shadow-x11',
+  'rdesktop',
+  'xvfb',
+  'xauth',
+  'xdotool',
+  'xterm',
+] as const;
+const PASSWORD = 'Correct-horse-7';
+const TARGET_PASSWORD = 'Target-only-9';
+/** Rows that a message takes at most. */
+const BANNER_ROWS = 60;
+const WIDTH = 640;
+const HEIGHT = 480;
+let xrdp: Xrdp;
+let shadow: Shadow;
+let gateway: Gateway;
+let evidence: Evidence;
+let display: Display;
+let client: RdpClient | undefined;
+
+before(async () => {
+  if (obstacle(NEEDS) !== undefined) return;
+  [xrdp, shadow, display] = await Promise.all([
+    startXrdp(),
+    startShadow({ user: 'operator', password: TARGET_PASSWORD }),
+    startDisplay(WIDTH, HEIGHT),
+  ]);
+  const { fingerprint, account } = xrdp;
+  gateway = await startGateway({
+    document: {
+      users: [{ name: 'alice', password: PASSWORD, role: 'requester' }],
+      systems: [
+        { name: 'win01', protocol: 'rdp', host: xrdp.host, port: xrdp.port, certificate: fingerprint },
+        {
+          name: 'nla01',
+          protocol: 'rdp',
+          host: '127.0.0.1',
+          port: shadow.port,
+          certificate: shadow.fingerprint,
+        },
+      ],
+      accounts: [
+        { name: account.name, system: 'win01', password: account.password },
+        { name: 'operator', system: 'nla01', password: TARGET_PASSWORD },
+      ],
+      policies: [{ name: 'desktops', users: ['alice'], accounts: ['*'], allow: ['desktop'], record: true }],
+    },
+  });
+  evidence = await Evidence.of(gateway);
+});
+afterEach(async () => {
+  await client?.stop();
+  client = undefined;
+  await xrdp?.endSessions();
+});
+after(async () => {
+  await evidence?.close();
+  await gateway?.stop();
+  await Promise.all([xrdp?.stop(), shadow?.stop(), display?.stop()]);
+});
+
+/** What shows once it stands still and is as wanted. */
+async function shows(what: string, wanted: (picture: Picture) => boolean): Promise<Picture> {
+  let last: Picture | undefined;
+  let same = 0;
+  return await until(
+    what,
+    async () => {
+      const picture = await screenshot(display);
+      same = last !== undefined && picture.rgb.equals(last.rgb) ? same + 1 : 0;
+      last = picture;
+      return same >= 3 && wanted(picture) ? picture : undefined;
+    },
+    40_000,
+  );
+}
+
+/** Pixels of rows `from` to `to` that differ between two pictures. */
+function changed(one: Picture, other: Picture, from = 0, to = HEIGHT): number {
+  let count = 0;
+  for (let at = from * WIDTH * 3; at < to * WIDTH * 3; at += 3)
+    if (one.rgb.compare(other.rgb, at, at + 3, at, at + 3) !== 0) count += 1;
+  return count;
+}
+
+async function order(verb: 'lock' | 'unlock', id: string): Promise<void> {
+  const result = await gateway.sallyport(['sessions', verb, id]);
+  assert.equal(result.code, 0, result.stderr);
+}
+
+for (const [target, program, start, bpp] of [
+  ['xrdp', 'xfreerdp', xfreerdp, 32],
+
+  ['xrdp', 'rdesktop', rdesktop, 8],
+  ['freerdp-shadow', 'xfreerdp', xfreerdp, 32],
+] as const)
+  testWith(
+    NEEDS,
+    `${program} at ${bpp} bits, of ${target}: a lock covers all, an unlock is told of`,
+    async () => {
+      const onXrdp = target === 'xrdp';
+      const user = `alice+${onXrdp ? `${xrdp.account.name}+win01` : 'operator+nla01'}`;
+      const extra = onXrdp ? [] : ['/network:lan'];
+      client = start({ port: gateway.rdpPort, user, password: PASSWORD, display, bpp, extra });
+      const window = await client.window();
+      if (onXrdp) await xrdp.ready();
+      const folder = onXrdp ? xrdp.account.home : temporaryFolder('messages');
+      const file = (name: string): string => join(folder, `${name}-${program}-${bpp}`);
+      const say = (line: string): Promise<void> => typeText(display, window, `${line}\n`);
+
+      await say(`clear; ls /usr; touch ${file('listed')}`);
+      await until('the list', () => (existsSync(file('listed')) ? true : undefined));
+      const listed = await shows('the list', () => true);
+      // It draws all the time.
+      await say(
+        `until [ -e ${file('enough')} ]; do date +%N; sleep .1; done; clear; ls /usr; touch ${file('relisted')}`,
+      );
+      const { id } = await evidence.session('alice', 'active');
+      await order('lock', id);
+      const locked = await shows('a lock that stands still', (picture) => changed(picture, listed) > 200_000);
+      await say(`touch ${file('locked')}`);
+      writeFileSync(file('enough'), '');
+      await until('the list again', () => (existsSync(file('relisted')) ? true : undefined));
+      assert.equal(changed(await screenshot(display), locked), 0, 'something showed through');
+
+      await order('unlock', id);
+      await shows(
+        'the desktop and the message',
+        (picture) =>
+          changed(picture, listed, BANNER_ROWS) === 0 && changed(picture, listed, 0, BANNER_ROWS) > 500,
+      );
+      await shows('the desktop alone', (picture) => changed(picture, listed) === 0);
+      await say(`touch ${file('unlocked')}`);
+      await until('what is typed now', () => (existsSync(file('unlocked')) ? true : undefined));
+      assert.ok(!existsSync(file('locked')), 'what was typed while it was locked');
+    },
+  );
