@@ -1,7 +1,6 @@
 /** What the relay asks of single PDUs before it lets them pass. */
 import type { Side } from './channels/policy.ts';
 import { PduError } from './pdu/cursor.ts';
-import { readFastPathUpdate } from './pdu/fast-path.ts';
 import type { InputEvent } from './pdu/input.ts';
 import { DomainPdu, domainPduOf } from './pdu/mcs.ts';
 import { readSendData, type SendDataHeader } from './pdu/mcs-data.ts';
@@ -29,19 +28,6 @@ export function leaves(from: Side, pdu: Uint8Array): boolean {
   return (
     choice === DomainPdu.disconnectProviderUltimatum || (from === 'client' && choice === DETACH_USER_REQUEST)
   );
-}
-
-/**
- * Looks through the fast-path updates from `offset` on.
- * @throws PduError when one is compressed. The recorder does not decompress: a client that did would show what no recording has
- */
-export function checkUpdates(pdu: Uint8Array, offset: number): void {
-  for (let at = offset; at < pdu.length; ) {
-    const update = readFastPathUpdate(pdu, at, pdu.length);
-    if ((update.compressionFlags & CompressedFlag.compressed) !== 0)
-      throw new PduError('compressionFlags', at, 'say compressed, which was not negotiated');
-    at = update.end;
-  }
 }
 
 /** @throws PduError when a data PDU is compressed */

@@ -6,7 +6,7 @@
 import { type AcceptedClient, IO_CHANNEL, type StaticChannel } from './accept.ts';
 import { ChannelRelay } from './channel-relay.ts';
 import type { ChannelEvent, RdpChannelPolicy, Side } from './channels/policy.ts';
-import { checkUncompressed, checkUpdates, isRelease, leaves, readDataOf } from './checks.ts';
+import { checkUncompressed, isRelease, leaves, readDataOf } from './checks.ts';
 import type { DialedTarget } from './dial.ts';
 import { type OverlaidDesktop, Overlay } from './overlay.ts';
 import {
@@ -55,6 +55,7 @@ import { withData } from './pdu/x224.ts';
 import { confirmForTarget, dataTypeAllowed, demandForClient } from './profile.ts';
 import type { DesktopRecord } from './record.ts';
 import { Pause, type PduStream } from './stream.ts';
+import { UpdateCheck } from './update-check.ts';
 
 export interface RelayOptions {
   readonly front: PduStream;
@@ -90,6 +91,7 @@ export class DesktopRelay {
   readonly #front: PduStream;
   readonly #back: PduStream;
   readonly #channels: ChannelRelay;
+  readonly #updates = new UpdateCheck();
   readonly #overlay: Overlay;
   /** Where the overlay can be shown: what the target's last Demand Active says. */
   #desktop: OverlaidDesktop | undefined;
@@ -257,8 +259,9 @@ export class DesktopRelay {
     if (this.#redirected) return;
     if (((pdu[0] ?? 0) & FAST_PATH_ACTION) === 0) {
       const updates = readFastPathOutput(pdu);
-      checkUpdates(pdu, updates);
+      // Recorded first: what ends a session is evidence too.
       this.#options.record.fastPath(pdu.subarray(updates));
+      this.#updates.fastPath(pdu, updates);
       const shown = this.#overlay.fastPath(pdu, updates);
       if (shown !== undefined) this.#front.send(shown);
       return;
@@ -323,6 +326,7 @@ export class DesktopRelay {
   #activate(pdu: Uint8Array, control: ShareControl): void {
     const demand = decodeDemandActive(new Reader(pdu, control.dataOffset, control.end));
     this.#shareId = demand.shareId;
+    this.#updates.reset();
     const bitmap = demand.capabilitySets.find(({ type }) => type === CapabilityType.bitmap)?.body;
     if (bitmap === undefined || bitmap.length < BITMAP_CAPABILITY_BYTES)
       throw new PduError('capabilitySets', control.dataOffset, 'have no bitmap set, so no desktop size');
@@ -351,6 +355,7 @@ export class DesktopRelay {
     switch (data.type) {
       case DataType.update:
         this.#options.record.slowPath(pdu.subarray(data.dataOffset - TYPE_BYTES, control.end));
+        this.#updates.slowPath(pdu, data.dataOffset, control.end);
         return this.#overlay.slowPath(pdu.subarray(data.dataOffset, control.end));
       case DataType.pointer:
         this.#options.record.slowPath(pdu.subarray(data.dataOffset - TYPE_BYTES, control.end));

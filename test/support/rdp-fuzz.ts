@@ -318,7 +318,7 @@ export async function fuzz(
   const stages = new Map<string, number>();
   const endings = new Map<string, number>();
   const started = performance.now();
-  let [count, longest, usedBefore] = [0, 0, 0];
+  let [count, longest, slowest, usedBefore] = [0, 0, 0, 0];
   const more = (): boolean => (seconds > 0 ? performance.now() - started < seconds * 1000 : count < seeds);
   for (; more(); count += 1) {
     if (count === WARM_UP) usedBefore = usedMemory();
@@ -328,14 +328,15 @@ export async function fuzz(
     const { stage, ending } = await inTime(one(input)).catch((error: unknown) => {
       throw new Error(`seed ${seed}: ${String(error)}; what was sent is in ${keep(input)}`, { cause: error });
     });
-    longest = Math.max(longest, performance.now() - begun);
+    const took = performance.now() - begun;
+    if (took > longest) [longest, slowest] = [took, seed];
     stages.set(stage, (stages.get(stage) ?? 0) + 1);
     endings.set(ending, (endings.get(ending) ?? 0) + 1);
   }
   const growth = count > WARM_UP ? usedMemory() - usedBefore : 0;
   t.diagnostic(
     `${count} inputs from seed ${first} in ${Math.round((performance.now() - started) / 1000)} s, ` +
-      `longest ${Math.round(longest)} ms, memory ${(growth / 1024 ** 2).toFixed(1)} MiB more; ` +
+      `longest ${Math.round(longest)} ms (seed ${slowest}), memory ${(growth / 1024 ** 2).toFixed(1)} MiB more; ` +
       `${words(stages)}; ${words(endings)}`,
   );
   assert.ok(growth < GROWTH_BYTES, `${growth} bytes more in use after ${count} inputs`);

@@ -529,7 +529,7 @@ test('a compressed picture ends the session before the client sees it', async ()
   const session = await activated();
   session.back.peer.write(COMPRESSED_UPDATE);
   assert.deepEqual(await session.toClient(), []);
-  assert.deepEqual(session.drawn.fast, []);
+  assert.equal(session.drawn.fast.length, 1, 'what ended it is in the recording');
   assert.match(session.log.join(), /^target broke: compressionFlags/);
   for (const side of ['client', 'target'] as const) {
     const other = await activated();
@@ -640,7 +640,8 @@ test('an end by the gateway tells the reason to a client that reads it, and says
 });
 
 test('captured sessions cross whole, with their picture and input in the recording', async () => {
-  for (const name of ['xrdp-16', 'rdesktop-xrdp-16', 'shadow-tls-16']) {
+  // What rdesktop was sent directly has drawing orders, which through the gateway are not negotiated.
+  for (const name of ['xrdp-16', 'xrdp-24', 'shadow-tls-16']) {
     const { messages, demand } = sessionOf(name);
     const session = relayed();
     const sent = { client: 0, server: 0 };
