@@ -298,8 +298,8 @@ export interface FuzzCase {
   sent: readonly Uint8Array[];
 }
 
-/** Longest time that one input may take; an ordinary one takes milliseconds. */
-const HANG_MS = 30_000;
+/** Longest time that one input may take; an ordinary one takes milliseconds, but a long run may have to stand back. */
+const HANG_MS = 120_000;
 /** How much more may be in use at the end of a run than after its first inputs. */
 const GROWTH_BYTES = 32 * 1024 ** 2;
 const WARM_UP = 30;
