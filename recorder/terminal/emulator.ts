@@ -3,10 +3,13 @@ import xterm, { type IBufferCell, type Terminal } from '@xterm/headless';
 import { ParameterBound } from './parameter-bound.ts';
 import { joining, widthOf } from './width.ts';
 
-/** Smallest that the emulator can have; largest that fits any screen and a video (5120 × 4096 pixels). */
+/** Smallest that the emulator can have; largest that fits any screen and a video (4096 × 3072 pixels). */
 const MIN_COLUMNS = 2;
-const MAX_COLUMNS = 640;
-const MAX_ROWS = 256;
+const MAX_COLUMNS = 512;
+const MAX_ROWS = 192;
+
+/** Of what scrolled off: as much as comes back into view when a window becomes higher again. */
+const KEPT_ROWS = MAX_ROWS;
 
 /** A cell with no character of its own yet. */
 const SPACE = 0x20;
@@ -24,6 +27,8 @@ export interface Cursor {
 
 export class Emulator {
   readonly #terminal: Terminal;
+  /** Decoded here, so that the emulator reads the very characters that were bounded. */
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   readonly #bound = new ParameterBound();
   #cursorShown = true;
   #cursorShape: CursorShape = 'block';
@@ -34,12 +39,13 @@ export class Emulator {
     const terminal = new xterm.Terminal({
       cols: size.columns,
       rows: size.rows,
-      scrollback: 0,
+      scrollback: KEPT_ROWS,
       logLevel: 'off',
       // What the emulator calls proposed: reading its cells, widths and handlers.
       allowProposedApi: true,
     });
     this.#terminal = terminal;
+    this.#bound.resize(size.columns, size.rows);
     terminal.unicode.register({ version: 'today', wcwidth: widthOf, charProperties: joining });
     terminal.unicode.activeVersion = 'today';
     const { parser } = terminal;
@@ -72,14 +78,16 @@ export class Emulator {
   resize(columns: number, rows: number): void {
     const size = sizeWithin(columns, rows);
     this.#terminal.resize(size.columns, size.rows);
+    this.#bound.resize(size.columns, size.rows);
   }
 
   /** Takes all of `bytes` before it returns. */
   write(bytes: Uint8Array): void {
+    const text = this.#decoder.decode(bytes, { stream: true });
     let taken = false;
     // Directly after input the emulator obeys at once; else it would when it is idle.
     this.#terminal.input('');
-    this.#terminal.write(this.#bound.filter(bytes), () => {
+    this.#terminal.write(this.#bound.filter(text), () => {
       taken = true;
     });
     if (!taken) throw new Error('the terminal emulator did not take its bytes at once');
@@ -88,10 +96,10 @@ export class Emulator {
   /** Calls `see` for each character of a row, from the left; the cell is valid during the call. */
   readRow(row: number, see: (column: number, codePoint: number, cell: IBufferCell) => void): void {
     const { active } = this.#terminal.buffer;
-    const line = active.getLine(active.viewportY + row);
+    const line = active.getLine(active.baseY + row);
     if (line === undefined) return;
     const cell = active.getNullCell();
-    for (let column = 0; column < line.length; ) {
+    for (let column = 0; column < this.columns; ) {
       line.getCell(column, cell);
       see(column, characterOf(cell), cell);
       column += Math.max(1, cell.getWidth());
