@@ -33,13 +33,16 @@ export interface Bed {
   stop(): Promise<void>;
 }
 
-/** Starts a gateway on the target: alice's sessions are recorded, those of bob are not. */
-export async function startBenchGateway(target: TargetFacts): Promise<Gateway> {
+/**
+ * Starts a gateway on the target: alice's sessions are recorded, those of bob are not.
+ * @param nla whether people log on with NLA, as most clients do, or with a password over TLS
+ */
+export async function startBenchGateway(target: TargetFacts, nla = true): Promise<Gateway> {
   const policy = { allow: ['desktop'], accounts: ['*@target'], keystrokes: true };
   return await startGateway({
-    config: { workers: { sessions: GATEWAY_WORKERS } },
+    config: { workers: { sessions: GATEWAY_WORKERS }, rdp: { nla: nla ? 'always' : 'never' } },
     document: {
-      users: ['alice', 'bob'].map((name) => ({ name, password: PASSWORD, role: 'requester' })),
+      users: ['alice', 'bob'].map((name) => ({ name, password: PASSWORD, nla, role: 'requester' })),
       systems: [
         {
           name: 'target',
@@ -97,7 +100,7 @@ export async function startBed(mib: number): Promise<Bed> {
 }
 
 async function targetFacts(daemon: Daemon): Promise<TargetFacts> {
-  const line = await until('the target', () => /^(\{.*\})\n/m.exec(daemon.output())?.[1]);
+  const line = await until('the target', () => /^(\{.*\})\n/m.exec(daemon.output())?.[1], 60_000);
   return JSON.parse(line) as TargetFacts;
 }
 

@@ -13,8 +13,11 @@ const CONCURRENCY = 4;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** `password`: the gateway too, for people whose clients do no NLA. */
+export type SetUpPath = 'direct' | 'gateway' | 'password';
+
 export interface SetUps {
-  readonly path: 'direct' | 'gateway';
+  readonly path: SetUpPath;
   /** By the clock, client and servers on the same cores. */
   readonly perSecond: number;
   readonly ratioToDirect: number;
@@ -31,19 +34,21 @@ export interface SetUps {
 
 /** `count` log-ons per round and path. */
 export async function measureSetUps(bed: Bed, count: number, options: BenchOptions): Promise<SetUps[]> {
-  const runs = (['direct', 'gateway'] as const).map((path) => ({
+  const byPassword = await startBenchGateway(bed.target, false);
+  const runs = (['direct', 'gateway', 'password'] as const).map((path) => ({
     path,
+    gateway: path === 'direct' ? undefined : path === 'gateway' ? bed.gateway : byPassword,
     batches: [] as ManyOutcome[],
     cpu: [] as number[],
   }));
   for (let round = 0; round < options.rounds; round += 1) {
-    for (const { path, batches, cpu } of rotated(runs, round)) {
+    for (const { path, gateway, batches, cpu } of rotated(runs, round)) {
       const endpoint =
-        path === 'direct'
+        gateway === undefined
           ? directEndpoint(bed.target, 'idle')
-          : gatewayEndpoint(bed.gateway, 'alice', 'idle');
+          : gatewayEndpoint(gateway, 'alice', 'idle');
       const load = await startLoad({ kind: 'set-ups', endpoint, count, concurrency: CONCURRENCY });
-      const used = await cpuOf(path === 'gateway' ? bed.gateway.pid : undefined, async () => {
+      const used = await cpuOf(gateway?.pid, async () => {
         batches.push(await load.outcome());
         await load.stop();
         // Sessions end on the gateway a moment after their clients have left.
@@ -55,6 +60,7 @@ export async function measureSetUps(bed: Bed, count: number, options: BenchOptio
     }
     options.progress(`set-ups: round ${round + 1} of ${options.rounds}`);
   }
+  await byPassword.stop();
   const rows = runs.map(({ path, batches, cpu }) => {
     const each = cpu.length === 0 ? undefined : median(cpu);
     const millis = batches.flatMap((batch) => batch.millis);
