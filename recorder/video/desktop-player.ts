@@ -5,6 +5,7 @@ import { EventKind, type RecordingEvent } from '../format/event.ts';
 import { jsonPayload } from '../replay/channel.ts';
 import { type Framebuffer, type PointerShape, type Rectangle, Screen, ScreenError } from '../screen/index.ts';
 import { type Film, type FilmSurvey, framesOf, type Picture, type Player } from './film.ts';
+import type { TerminalOptions } from './terminal-player.ts';
 
 /** PTRFLAGS_HWHEEL and PTRFLAGS_WHEEL ([MS-RDPBCGR] 2.2.8.1.1.3.1.1.3): clients send no place with these. */
 const WHEELS = 0x0400 | 0x0200;
@@ -25,6 +26,13 @@ export class DesktopPlayer implements Player {
   #screen: Screen | undefined;
   #shown: Shown | undefined;
   #pixels = new Uint32Array(0);
+  readonly #onCut: TerminalOptions['onCut'];
+  /** Kinds of problems that were told of. */
+  #told = 0;
+
+  constructor(onCut?: TerminalOptions['onCut']) {
+    this.#onCut = onCut;
+  }
 
   /** Undefined until the first desktop. Its problems say what could not be followed. */
   get screen(): Screen | undefined {
@@ -32,8 +40,12 @@ export class DesktopPlayer implements Player {
   }
 
   apply(event: RecordingEvent): void {
-    const { payload } = event;
-    switch (event.kind) {
+    this.#follow(event);
+    if (this.#screen !== undefined && this.#screen.problems.size !== this.#told) this.#tell(event.at);
+  }
+
+  #follow({ kind, payload }: RecordingEvent): void {
+    switch (kind) {
       case EventKind.desktop:
         return this.#activate(payload);
       case EventKind.fastPathOutput:
@@ -85,6 +97,17 @@ export class DesktopPlayer implements Player {
     return { width, height, pixels: this.#pixels, changed };
   }
 
+  /** A kind of problem came up that was none before; at `at`, µs. */
+  #tell(at: number): void {
+    const problems = [...(this.#screen?.problems ?? [])];
+    for (const [kind, { first }] of problems.slice(this.#told))
+      this.#onCut?.(
+        `${(at / 1_000_000).toFixed(3)} s after the start the target sent what cannot be shown (${kind}): ` +
+          `${first}; the picture may be wrong from there on`,
+      );
+    this.#told = problems.length;
+  }
+
   #activate(payload: Uint8Array): void {
     const { width, height, bitsPerPixel } = jsonPayload(payload);
     if (typeof width !== 'number' || typeof height !== 'number' || typeof bitsPerPixel !== 'number') return;
@@ -116,10 +139,10 @@ function isSame(one: Rectangle | undefined, other: Rectangle | undefined): boole
 }
 
 /** The film of a desktop's recording. */
-export function desktopFilm(reader: RecordingReader): Film {
+export function desktopFilm(reader: RecordingReader, { onCut }: TerminalOptions = {}): Film {
   return {
     survey: () => surveyDesktop(reader),
-    frames: () => framesOf(reader.events(), new DesktopPlayer()),
+    frames: () => framesOf(reader.events(), new DesktopPlayer(onCut)),
   };
 }
 

@@ -6,14 +6,14 @@ import type { TerminalOptions } from './terminal-player.ts';
 
 /** Rejects with {@link VideoError} where nothing of the recording was a screen. */
 export async function filmOf(reader: RecordingReader, options: TerminalOptions): Promise<Film> {
-  if (reader.header().protocol === 'rdp') return desktopFilm(reader);
+  if (reader.header().protocol === 'rdp') return desktopFilm(reader, options);
   const { terminalFilm } = await terminals();
   return await terminalFilm(reader, options);
 }
 
 /** Rejects with {@link VideoError} where nothing of the recording was a screen. */
 export async function playerOf(reader: RecordingReader, options: TerminalOptions): Promise<Player> {
-  if (reader.header().protocol === 'rdp') return new DesktopPlayer();
+  if (reader.header().protocol === 'rdp') return new DesktopPlayer(options.onCut);
   const { chooseTerminal, TerminalPlayer } = await terminals();
   return new TerminalPlayer(await chooseTerminal(reader, options), options.onCut);
 }

@@ -7,7 +7,7 @@ import { VideoError } from './error.ts';
 import { type Film, framesOf, type Picture, type Player } from './film.ts';
 
 export interface TerminalOptions extends ReplayOptions {
-  /** Told once when the terminal had a size that no picture has, and what it is shown as. */
+  /** Told once of each kind of thing that is not shown as it was: sizes that no picture has, what cannot be decoded. */
   readonly onCut?: (text: string) => void;
 }
 

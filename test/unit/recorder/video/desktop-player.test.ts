@@ -221,3 +221,37 @@ for (const capture of captures) {
     assert.equal(last, capture.sha256);
   });
 }
+
+test('what cannot be shown is told of with its time, once of each kind, and the rest is shown', async () => {
+  const raw = (at: number, updates: string): Step => [
+    at,
+    EventKind.fastPathOutput,
+    Buffer.from(updates, 'hex'),
+  ];
+  const told: string[] = [];
+  const { frames } = desktopFilm(
+    await recorded([
+      desktop(5, 64, 48),
+      fill(10, [0, 0, 8, 8], RED),
+      // A bitmap update that is cut, twice; then one of a code that is none.
+      raw(1500, '01040001000100'),
+      raw(1700, '01040001000100'),
+      raw(2500, '0d0000'),
+      fill(3000, [0, 0, 8, 8], GREEN),
+    ]),
+    { onCut: (text) => told.push(text) },
+  );
+  let last = 0;
+  for await (const { pixels } of frames()) last = pixels[0] ?? 0;
+  assert.equal(last & 0xffffff, 0x00ff00);
+  assert.deepEqual(
+    told.map((text) => text.split(' the target sent what cannot be shown ')),
+    [
+      ['1.500 s after the start', `(bitmap): ${told[0]?.split('(bitmap): ')[1]}`],
+      [
+        '2.500 s after the start',
+        '(update): updateCode at offset 0 is 13, which is none; the picture may be wrong from there on',
+      ],
+    ],
+  );
+});
