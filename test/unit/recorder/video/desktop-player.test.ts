@@ -232,6 +232,7 @@ test('what cannot be shown is told of with its time, once of each kind, and the 
   const { frames } = desktopFilm(
     await recorded([
       desktop(5, 64, 48),
+      hidePointer(5),
       fill(10, [0, 0, 8, 8], RED),
       // A bitmap update that is cut, twice; then one of a code that is none.
       raw(1500, '01040001000100'),
