@@ -9,9 +9,10 @@ export interface FaultyTarget {
   stop(): Promise<void>;
 }
 
-/** Accepts connections and hands each to `onConnection`. */
+/** Accepts connections, on a free port of 127.0.0.1 by default, and hands each to `onConnection`. */
 export async function startTcpTarget(
   onConnection: (socket: Socket) => void = () => {},
+  at: { readonly host?: string; readonly port?: number } = {},
 ): Promise<FaultyTarget> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -20,7 +21,7 @@ export async function startTcpTarget(
     socket.on('close', () => sockets.delete(socket));
     onConnection(socket);
   });
-  const port = await listen(server);
+  const port = await listen(server, at);
   return {
     port,
     async stop() {
@@ -99,9 +100,12 @@ export async function startImpostor(): Promise<Impostor> {
   };
 }
 
-function listen(server: Server): Promise<number> {
+function listen(
+  server: Server,
+  { host = '127.0.0.1', port = 0 }: { readonly host?: string; readonly port?: number },
+): Promise<number> {
   return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(port, host, () => {
       const address = server.address();
       resolve(typeof address === 'object' && address !== null ? address.port : 0);
     });

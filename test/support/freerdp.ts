@@ -135,8 +135,8 @@ export function rdesktop(options: ClientOptions): RdpClient {
     ...['-a', String(options.bpp ?? 16), '-T', 'rdesktop', ...(options.extra ?? [])],
     `127.0.0.1:${options.port}`,
   ];
-  // It asks on its input whether an unknown certificate is to be trusted.
-  const daemon = startDaemon('/bin/sh', ['-c', 'echo yes | exec rdesktop "$@"', 'rdesktop', ...args], {
+  // It asks on its input whether an unknown certificate is to be trusted, at each server that it is sent on to.
+  const daemon = startDaemon('/bin/sh', ['-c', 'yes yes | exec rdesktop "$@"', 'rdesktop', ...args], {
     env: clientEnv(display),
   });
   return client(daemon, display, '^rdesktop$');

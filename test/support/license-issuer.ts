@@ -10,7 +10,8 @@ import { readSendData } from '../../gateway/rdp/pdu/mcs-data.ts';
 import { encodeSecurityHeader, SecurityFlag } from '../../gateway/rdp/pdu/security.ts';
 import type { PduStream } from '../../gateway/rdp/stream.ts';
 
-const CHALLENGE = Buffer.from('a challenge of the platform');
+/** What Windows sends, and rdesktop wants: ten bytes. */
+const CHALLENGE = Buffer.from('TEST\0', 'utf16le');
 
 /** What a client showed for its licence. */
 export interface Issued {

@@ -127,7 +127,10 @@ async function serve(
   if (license !== undefined) visit.issued = await issueLicense(stream, license);
   if (desktop) {
     const desk = new Desk(stream, client, '');
+    stream.onClose = () => desk.closed();
     await desk.ask({ kind: 'message', title: 'Broker', text: 'Press Return.', retry: false });
+    // It draws no more.
+    desk.closed();
   }
   const redirection = redirections[Math.min(number, redirections.length - 1)];
   if (redirection === undefined) return;
