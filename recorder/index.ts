@@ -11,6 +11,8 @@ export {
   type ArchiveErrorCode,
   type ArchiveReader,
 } from './archive/port.ts';
+export type { RecordingSource } from './background/job.ts';
+export { BackgroundPool, type RenderOptions } from './background/pool.ts';
 export {
   type ArchiveIdentity,
   generateIdentity,

@@ -230,6 +230,8 @@ export type WorkerNotice =
   | { readonly type: 'dropped'; readonly spoke: boolean }
   /** A connection was turned away at the door. */
   | { readonly type: 'turned-away'; readonly reason: string }
+  /** A desktop's recording is sealed: its index can be made. `key`: of this recording alone. */
+  | { readonly type: 'sealed'; readonly sessionId: string; readonly key: Uint8Array }
   /** An error of ours that cost at most one session; with its stack, for the log. */
   | { readonly type: 'fault'; readonly text: string }
   | { readonly type: 'drained' };

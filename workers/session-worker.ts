@@ -90,6 +90,7 @@ class SessionWorker {
       node: settings.node,
       signingKey: createPrivateKey(settings.signingKey),
       window: settings.archive.window,
+      onSealed: (sessionId, key) => client.notify({ type: 'sealed', sessionId, key }),
     });
     return {
       control: client.control,

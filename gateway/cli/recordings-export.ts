@@ -4,19 +4,20 @@ import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { Command } from 'commander';
 import {
+  BackgroundPool,
   exportCast,
   exportJsonLines,
-  exportMp4,
-  exportPng,
   exportText,
   type RecordingHeader,
-  type RecordingReader,
+  type RecordingSource,
+  type RenderOptions,
 } from '../../recorder/index.ts';
 import { bytesText, durationText, printJson, UsageError } from './output.ts';
 import {
   type CommonOptions,
   channelOption,
   numberOption,
+  type Opened,
   openOne,
   withIdentity,
   writeAll,
@@ -34,25 +35,25 @@ interface Part {
   /** µs since the start. */
   readonly at?: number;
 }
-type Export = (reader: RecordingReader, part: Part) => AsyncIterable<Uint8Array | string>;
+type Export = (opened: Opened, part: Part) => AsyncIterable<Uint8Array | string>;
 
-const VIDEO: Export = (reader, part) =>
-  withProgress((onProgress) => exportMp4(reader, { ...part, onCut: warn, onProgress }));
-const PICTURE: Export = (reader, part) => exportPng(reader, { ...part, onCut: warn });
+const VIDEO: Export = ({ source }, part) =>
+  withProgress((onProgress) => rendered(source, 'mp4', { ...part, onCut: warn, onProgress }));
+const PICTURE: Export = ({ source }, part) => rendered(source, 'png', { ...part, onCut: warn });
 
 /** What a recording can become, by its protocol. */
 const FORMATS: Readonly<Record<RecordingHeader['protocol'], Readonly<Record<string, Export>>>> = {
   ssh: {
-    cast: exportCast,
-    txt: exportText,
-    jsonl: exportJsonLines,
+    cast: ({ reader }, part) => exportCast(reader, part),
+    txt: ({ reader }, part) => exportText(reader, part),
+    jsonl: ({ reader }, part) => exportJsonLines(reader, part),
     mp4: VIDEO,
     png: PICTURE,
   },
   rdp: {
     mp4: VIDEO,
     png: PICTURE,
-    jsonl: exportJsonLines,
+    jsonl: ({ reader }, part) => exportJsonLines(reader, part),
   },
 };
 const KNOWN = [...new Set(Object.values(FORMATS).flatMap((formats) => Object.keys(formats)))];
@@ -89,7 +90,7 @@ export function addExport(recordings: Command): void {
             `which becomes ${Object.keys(FORMATS[protocol]).join(', ')}, not ${format}`,
         );
       await opened.audit('recording.exported', { format });
-      const bytes = await writeTo(output, toFormat(opened.reader, part));
+      const bytes = await writeTo(output, toFormat(opened, part));
       if (options.json === true) printJson({ id: opened.session.id, format, bytes });
       else if (output !== undefined)
         process.stdout.write(`${output}: ${bytesText(bytes)} of session ${opened.session.id}\n`);
@@ -106,6 +107,16 @@ function timeOption(name: string, text: string): number {
     throw new UsageError(`${name}: ${text} is no time, give it as 83.5, 1:23 or 00:01:23`);
   const seconds = text.split(':').reduce((sum, part) => sum * 60 + numberOption(name, part), 0);
   return Math.round(seconds * 1_000_000);
+}
+
+/** On a thread of its own, so that the bar moves while pictures are painted. */
+async function* rendered(
+  source: RecordingSource,
+  format: 'mp4' | 'png',
+  options: RenderOptions,
+): AsyncGenerator<Uint8Array, void, void> {
+  await using pool = new BackgroundPool();
+  yield* pool.render(source, format, options);
 }
 
 function warn(text: string): void {

@@ -10,6 +10,7 @@ import {
   openArchive,
   openRecording,
   type RecordingReader,
+  type RecordingSource,
 } from '../../recorder/index.ts';
 import { auditRow } from '../audit/events.ts';
 import type { Config } from '../config/config.ts';
@@ -35,6 +36,8 @@ export function withIdentity(command: Command): Command {
 export interface Opened extends AsyncDisposable {
   readonly session: SessionRow;
   readonly reader: RecordingReader;
+  /** For the background pool. */
+  readonly source: RecordingSource;
   /** The commands that were typed, oldest first; `at` is ms since the epoch. */
   commands(): Promise<readonly { readonly at: number; readonly text: string }[]>;
   audit(code: 'recording.played' | 'recording.exported', detail: Record<string, string>): Promise<void>;
@@ -48,10 +51,12 @@ export async function openOne(id: string, options: CommonOptions, decrypt: boole
     const session = await findSession(store, id);
     if (!session.recorded) throw new UsageError(`session ${session.id} was not recorded: its policy says so`);
     const identities = await identitiesOf(config, options.identity, decrypt);
-    const reader = await openRecording(openArchive(config.archive.url), session.id, identities);
+    const archiveUrl = config.archive.url;
+    const reader = await openRecording(openArchive(archiveUrl), session.id, identities);
     return {
       session,
       reader,
+      source: { archiveUrl, sessionId: session.id, opener: identities },
       async commands() {
         const rows = await store.keystrokes(session.id, 'command');
         return rows.map(({ at, text }) => ({ at, text })).sort((a, b) => a.at - b.at);

@@ -1,5 +1,6 @@
 /** One running node: joins store, vault, control plane and session workers, and ends them in order. */
 import type { Logger } from 'pino';
+import { BackgroundPool } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
 import type { Ports, WorkerNotice } from '../../workers/messages.ts';
 import type { WorkerSettings } from '../../workers/settings.ts';
@@ -15,6 +16,7 @@ export class Node {
   readonly #log: Logger;
   readonly #control: ControlPlane;
   readonly #supervisor: Supervisor;
+  readonly #background = new BackgroundPool();
   readonly #desks = new Map<number, WorkerDesk>();
   readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
 
@@ -78,6 +80,7 @@ export class Node {
     const { config, store } = this.#parts;
     await this.#supervisor.drain(deadline);
     await this.#supervisor.stop();
+    await this.#background[Symbol.asyncDispose]();
     await this.#control.stop();
     await store.insertAudit(
       auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
@@ -106,6 +109,9 @@ export class Node {
       case 'keystrokes':
         desk.keystrokes(notice.lines);
         return;
+      case 'sealed':
+        void this.#index(notice.sessionId, notice.key);
+        return;
       case 'turned-away':
         this.#counts.turnedAway += 1;
         return;
@@ -113,6 +119,16 @@ export class Node {
         // A probe of a load balancer connects and leaves: counted, not logged as a failure.
         if (notice.spoke) this.#counts.dropped += 1;
         else this.#counts.probes += 1;
+    }
+  }
+
+  /** Key frames for who looks for a moment of a desktop later. Never rejects: a recording is whole without. */
+  async #index(sessionId: string, key: Uint8Array): Promise<void> {
+    try {
+      const archiveUrl = this.#parts.config.archive.url;
+      await this.#background.index({ archiveUrl, sessionId, opener: { key } });
+    } catch (error) {
+      this.#log.warn({ session: sessionId, err: error }, 'a recording has no index');
     }
   }
 }

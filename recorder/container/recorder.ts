@@ -30,6 +30,11 @@ export interface RecorderOptions {
   readonly signingKey: KeyObject;
   readonly window: DurabilityWindow;
   readonly clock?: Clock;
+  /**
+   * Told of each recording of a desktop that is sealed, with its own key, so that its index can be made
+   * by who has no identity: a node keeps none. To be forgotten when that is done.
+   */
+  readonly onSealed?: (sessionId: string, key: Uint8Array) => void;
 }
 
 export const DEFAULT_WINDOW: DurabilityWindow = { bytes: 4 * 1024 * 1024, ms: 1000, graceSeconds: 30 };
@@ -47,6 +52,7 @@ export class Recorder {
   readonly #pool = new ChunkPool();
   readonly #scribe = new Scribe(this.#pool);
   readonly #awake = new Set<LiveRecording>();
+  readonly #onSealed: RecorderOptions['onSealed'];
   #stopTicking: (() => void) | undefined;
 
   /** Throws when there is no recipient or the signing key is no private Ed25519 key. */
@@ -62,6 +68,7 @@ export class Recorder {
     this.#signer = { key: options.signingKey, keyId: keyIdOf(options.signingKey) };
     this.#window = options.window;
     this.#clock = options.clock ?? systemClock;
+    this.#onSealed = options.onSealed;
     this.#keys = new KeyRing(options.recipients, () => this.#clock.now());
   }
 
@@ -97,6 +104,7 @@ export class Recorder {
       pool: this.#pool,
       scribe: this.#scribe,
       wake: this.#wake,
+      onSealed: protocol === 'rdp' ? () => this.#onSealed?.(sessionId, key) : undefined,
       headerBytes: frame.length,
     });
   }

@@ -72,6 +72,8 @@ export interface RecordingParts {
   readonly scribe: Scribe;
   /** Asks for {@link LiveRecording.tick} until it returns false. */
   wake(recording: LiveRecording): void;
+  /** Called when it is sealed. */
+  readonly onSealed: (() => void) | undefined;
   /** Length of the header frame, already durable. */
   readonly headerBytes: number;
 }
@@ -352,6 +354,7 @@ export class LiveRecording implements Recording {
     this.#acknowledged = { segments, bytes, head: chain.head, sealed: true };
     await this.#close();
     this.#sealed?.resolve(this.#acknowledged);
+    this.#parts.onSealed?.();
   }
 
   #fail(error: ArchiveError): void {

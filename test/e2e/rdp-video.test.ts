@@ -1,6 +1,6 @@
 /** Recordings of real desktops as videos and pictures: they show what the person's own client showed. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before } from 'node:test';
 import { type Bed, DIRECT, PASSWORD, ssh, startBed } from '../support/bed.ts';
@@ -140,6 +140,9 @@ for (const [bpp, tolerance] of [
     async () => {
       const { id, shown, seconds } = await desktopSession(bpp);
       assert.ok(colours(shown) > 150, `the client showed ${colours(shown)} colours`);
+      await until('its index to be made in the background', () =>
+        globSync(`archive/**/${id}.index`, { cwd: bed.gateway.dataDir }).length === 1 ? true : undefined,
+      );
 
       const picture = await lastPicture(await exported(id, 'png'), WIDTH, HEIGHT);
       const same = sameShare(shown, picture, tolerance);

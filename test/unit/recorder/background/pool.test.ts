@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import {
+  ArchiveError,
+  BackgroundPool,
+  ContainerError,
+  EventKind,
+  exportMp4,
+  exportPng,
+  generateIdentity,
+  openArchive,
+  openRecording,
+  Recorder,
+  type RecordingReader,
+  type RecordingSource,
+  VideoError,
+} from '../../../../recorder/index.ts';
+import { testWith } from '../../../support/packages.ts';
+import { temporaryFolder } from '../../../support/temp.ts';
+import { collect, initOf, Signals, STARTED_AT, WINDOW } from '../bed.ts';
+import { archived, desktop, fill, mouse } from '../video/bed.ts';
+
+const folder = temporaryFolder('background');
+const archiveUrl = `file:${folder}`;
+const pool = new BackgroundPool();
+let source: RecordingSource;
+let reader: RecordingReader;
+
+before(async () => {
+  const { archive, identity } = await archived([
+    desktop(0, 320, 200),
+    ...Array.from({ length: 60 }, (_, i) => fill(500 * i, [4 * i, i, 64, 64], [i * 4, 255 - i, 99])),
+    mouse(30_000, 0x0800, 10, 12),
+  ]);
+  const created = await openArchive(archiveUrl).create('s1', STARTED_AT, archive.bytes('s1'));
+  await created.close();
+  source = { archiveUrl, sessionId: 's1', opener: [identity] };
+  reader = await openRecording(openArchive(archiveUrl), 's1', [identity]);
+});
+after(async () => {
+  await reader.close();
+  await pool[Symbol.asyncDispose]();
+});
+
+async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  return Buffer.concat(await collect(chunks));
+}
+
+testWith(['ffmpeg'], 'a video made in the background is the one made here, with its progress', async () => {
+  const seen: number[] = [];
+  const onProgress = (at: number, duration: number): unknown => seen.push(at / duration);
+  const video = await bytesOf(
+    pool.render(source, 'mp4', { onProgress: (...args) => void onProgress(...args) }),
+  );
+  assert.ok(video.equals(await bytesOf(exportMp4(reader))));
+  assert.ok(seen.length > 50);
+  assert.equal(seen.at(-1), 1);
+});
+
+test('a picture of a moment made in the background is the one made here', async () => {
+  for (const at of [0, 12_345_678, 30_000_000])
+    assert.ok(
+      (await bytesOf(pool.render(source, 'png', { at }))).equals(await bytesOf(exportPng(reader, { at }))),
+    );
+  assert.ok((await bytesOf(pool.render(source, 'png'))).equals(await bytesOf(exportPng(reader))));
+});
+
+testWith(['ffmpeg'], 'who reads no further sets the thread free', async () => {
+  for (let i = 0; i < 3; i += 1) {
+    for await (const chunk of pool.render(source, 'mp4')) {
+      assert.ok(chunk.length > 0);
+      break;
+    }
+  }
+  assert.ok((await bytesOf(pool.render(source, 'png'))).length > 0);
+});
+
+test('several jobs wait for the one thread, and none takes what is of another', async () => {
+  const moments = [3_000_000, 6_000_000, 9_000_000, 12_000_000];
+  const made = await Promise.all(moments.map((at) => bytesOf(pool.render(source, 'png', { at }))));
+  for (const [i, at] of moments.entries())
+    assert.ok(made[i]?.equals(await bytesOf(exportPng(reader, { at }))), `${at}`);
+});
+
+test('what fails there fails here, as what it is', async () => {
+  const missing = bytesOf(pool.render({ ...source, sessionId: 's2' }, 'png'));
+  await assert.rejects(missing, (error) => {
+    return error instanceof ArchiveError && error.code === 'recording-missing';
+  });
+  await assert.rejects(bytesOf(pool.render(source, 'png', { at: 1e9 })), (error) => {
+    return error instanceof VideoError && /the recording ends 30\.000 s after its start/.test(error.message);
+  });
+  await assert.rejects(bytesOf(pool.render({ ...source, opener: [] }, 'png')), (error) => {
+    return error instanceof ContainerError && error.code === 'no-identity';
+  });
+  await assert.rejects(bytesOf(pool.render({ ...source, archiveUrl: 'none' }, 'mp4')), ArchiveError);
+  await assert.rejects(pool.index({ ...source, opener: { key: Buffer.alloc(32) } }), {
+    name: 'ContainerError',
+    code: 'bad-body',
+  });
+});
+
+test('the recorder gives the key of a desktop that is sealed, which makes its index without an identity', async () => {
+  const identity = await generateIdentity();
+  const { promise: sealed, resolve } = Promise.withResolvers<readonly [string, Uint8Array]>();
+  const recorder = new Recorder({
+    archive: openArchive(archiveUrl),
+    recipients: [identity.recipient],
+    node: 'node1',
+    signingKey: generateKeyPairSync('ed25519').privateKey,
+    window: WINDOW,
+    onSealed: (...told) => resolve(told),
+  });
+  const shell = await recorder.open(initOf('s3'), new Signals());
+  await shell.seal('done');
+  const live = await recorder.open({ ...initOf('s4'), protocol: 'rdp' }, new Signals());
+  live.note(EventKind.desktop, 0, { width: 64, height: 48, bitsPerPixel: 32 });
+  await live.seal('done');
+  const [sessionId, key] = await sealed;
+  assert.equal(sessionId, 's4');
+  assert.ok(!existsSync(join(folder, '2026/11/21/s4.index')));
+  await pool.index({ archiveUrl, sessionId, opener: { key } });
+  assert.ok(existsSync(join(folder, '2026/11/21/s4.index')));
+});
+
+test('a pool that is closed gives up what waits', async () => {
+  const other = new BackgroundPool();
+  const jobs = Array.from({ length: 5 }, () => bytesOf(other.render(source, 'png')));
+  const settled = Promise.allSettled(jobs);
+  await jobs[0];
+  await other[Symbol.asyncDispose]();
+  const states = (await settled).map(({ status }) => status);
+  assert.equal(states[0], 'fulfilled');
+  assert.ok(states.includes('rejected'), states.join());
+});
