@@ -79,7 +79,7 @@ function explainedNla(error: CredSspError, where: string, username: string): Tar
         error,
       );
     case 'outdated':
-      return new TargetError('target-certificate', `${where} is not trusted yet: ${error.message}`, error);
+      return new TargetError('target-unreachable', `${where} is not trusted yet: ${error.message}`, error);
     case 'protocol':
     case 'not-supported':
     case 'no-authority':

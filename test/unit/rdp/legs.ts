@@ -9,7 +9,12 @@ import { createSecureContext } from 'node:tls';
 import { openCertificate, type TlsCertificate } from '../../../gateway/bootstrap/keys.ts';
 import { type AcceptedClient, IO_CHANNEL, type StaticChannel } from '../../../gateway/rdp/accept.ts';
 import type { ChannelEvent, RdpChannelPolicy, Side } from '../../../gateway/rdp/channels/policy.ts';
-import { type DialedTarget, dialDesktop } from '../../../gateway/rdp/dial.ts';
+import {
+  type DialedTarget,
+  type DialOptions,
+  dialDesktop,
+  type RedirectedDial,
+} from '../../../gateway/rdp/dial.ts';
 import { Reader, Writer } from '../../../gateway/rdp/pdu/cursor.ts';
 import { decodeConferenceCreateRequest } from '../../../gateway/rdp/pdu/gcc.ts';
 import { type ClientGccBlocks, decodeClientBlocks } from '../../../gateway/rdp/pdu/gcc-client.ts';
@@ -263,13 +268,19 @@ export interface Dialling {
   readonly channels?: readonly StaticChannel[];
   readonly username?: string;
   readonly password?: string;
+  readonly redirection?: RedirectedDial;
   pin?(shown: string): Promise<void>;
 }
 
 /** Dials 127.0.0.1 as the gateway dials a target, for a real client. */
 export function dialling(port: number, options: Dialling = {}): Promise<DialedTarget> {
+  return dialDesktop(dialOptions(port, options));
+}
+
+/** What the gateway dials 127.0.0.1 with. */
+export function dialOptions(port: number, options: Dialling = {}): DialOptions {
   const { identity, blocks = realBlocks(), channels = [CLIPBOARD], timeoutMs = 20_000 } = options;
-  return dialDesktop({
+  return {
     authorization: {
       sessionId: 's',
       user: 'alice',
@@ -295,7 +306,8 @@ export function dialling(port: number, options: Dialling = {}): Promise<DialedTa
     channels,
     timeoutMs,
     pin: options.pin ?? (async () => {}),
-  });
+    ...(options.redirection === undefined ? {} : { redirection: options.redirection }),
+  };
 }
 
 /** What a front would know of a client that asks for all that the gateway does not pass on. */
