@@ -57,6 +57,7 @@ import {
 } from './pdu/share.ts';
 import { type Action, KEY_NAMES, type View } from './screen/event.ts';
 import { LogonScreen } from './screen/logon-screen.ts';
+import { screenSize } from './screen-size.ts';
 import { Pause, type PduStream, StreamClosedError } from './stream.ts';
 
 /** Of the gateway's own share; unlike those that servers take, so that a late answer to it is known for one. */
@@ -73,8 +74,6 @@ const BUTTONS = [0x1000, 0x2000, 0x4000] as const;
 const CAPS_LOCK = 4;
 /** One notch of a wheel. */
 const NOTCH = 120;
-/** Longest side of a desktop here: of RDP's largest. A client may claim 65535, and painting that takes minutes. */
-const MAX_SIDE = 8192;
 
 export class Desk {
   readonly #stream: PduStream;
@@ -103,7 +102,7 @@ export class Desk {
     this.#stream = stream;
     this.#client = client;
     const { keyboardLayout } = client.blocks.core;
-    this.#screen = new LogonScreen({ ...sizeFor(client), keyboardLayout, banner });
+    this.#screen = new LogonScreen({ ...screenSize(client.blocks), keyboardLayout, banner });
     this.#keyboard = new Keyboard(keyboardLayout);
     stream.onMalformed = (error) => this.#failed(error);
     // Who does not read is not listened to: each answer would wait in memory.
@@ -343,13 +342,7 @@ export class Desk {
   }
 }
 
-/** The size that the client asked for in its core data (2.2.1.3.2), or as much of it as can be. */
-function sizeFor({ blocks }: AcceptedClient): { readonly width: number; readonly height: number } {
-  const { desktopWidth, desktopHeight } = blocks.core;
-  return { width: Math.min(desktopWidth, MAX_SIDE), height: Math.min(desktopHeight, MAX_SIDE) };
-}
-
-/** The depth, likewise. */
+/** The depth that the client asked for in its core data (2.2.1.3.2); 8 where that was 4. */
 function depthOf({ blocks }: AcceptedClient): BitsPerPixel {
   const { core } = blocks;
   if (((core.earlyCapabilityFlags ?? 0) & EarlyCapability.want32BppSession) !== 0) return 32;
@@ -358,7 +351,7 @@ function depthOf({ blocks }: AcceptedClient): BitsPerPixel {
 }
 
 function capabilities(client: AcceptedClient): CapabilitySet[] {
-  const { width: desktopWidth, height: desktopHeight } = sizeFor(client);
+  const { width: desktopWidth, height: desktopHeight } = screenSize(client.blocks);
   return [
     makeCapability(shareCapability, { nodeID: SERVER_CHANNEL_ID, pad2octets: 0 }),
     makeCapability(generalCapability, {

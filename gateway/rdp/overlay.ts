@@ -4,11 +4,12 @@
  * over (message) or held back (lock), and in the end it is asked to draw that part anew. The recording
  * shows the desktop all the time, with the words as notices.
  */
+import type { OverlaidDesktop } from './overlay-desktop.ts';
 import { drawsOn, isPicture, nearestIn, paletteOf } from './overlay-updates.ts';
 import { Painter } from './painter.ts';
 import { Writer } from './pdu/cursor.ts';
 import { encodeFastPath, Fragmentation, readFastPathUpdate, UpdateCode } from './pdu/fast-path.ts';
-import { type BitsPerPixel, bitmapUpdates, type PixelForm, type Update } from './pdu/output.ts';
+import { bitmapUpdates, type Update } from './pdu/output.ts';
 import { banner } from './screen/banner.ts';
 import type { DirtyRectangle, Rectangle } from './screen/canvas.ts';
 import { LogonScreen } from './screen/logon-screen.ts';
@@ -17,17 +18,6 @@ import { LogonScreen } from './screen/logon-screen.ts';
 export const MESSAGE_MS = 8_000;
 /** How long the target draws over what is shown, or the client waits that lost it, before it is painted again. */
 export const REPAINT_MS = 100;
-/** Longest side of what is painted: of RDP's largest desktop. A target may claim 65535. */
-const MAX_SIDE = 8192;
-
-/** A desktop that the client has activated, of a target that draws anew what it is asked to. */
-export interface OverlaidDesktop {
-  readonly width: number;
-  readonly height: number;
-  readonly bitsPerPixel: BitsPerPixel;
-  /** As in {@link PixelForm}. */
-  readonly skipAlpha: boolean;
-}
 
 export interface OverlayOptions {
   /** `keyboardLayout` of the client's core data. */
@@ -101,7 +91,7 @@ export class Overlay {
     this.#clear();
     this.#message = text;
     if (this.#desktop === undefined) return;
-    this.#banner = banner(bounded(this.#desktop), text);
+    this.#banner = banner(this.#desktop, text);
     this.#messageTimer = setTimeout(() => this.#clear(), MESSAGE_MS);
     this.#repaint();
   }
@@ -207,7 +197,7 @@ export class Overlay {
     const pictures: DirtyRectangle[] = [];
     if (due.lock && this.#locked !== undefined) {
       const { keyboardLayout } = this.#options;
-      const screen = new LogonScreen({ ...bounded(desktop), keyboardLayout, banner: '' });
+      const screen = new LogonScreen({ ...desktop, keyboardLayout, banner: '' });
       screen.show({ kind: 'locked', text: this.#locked });
       pictures.push(...screen.takeDirty());
     }
@@ -217,8 +207,4 @@ export class Overlay {
     for (const picture of pictures)
       yield* bitmapUpdates(picture, bitsPerPixel, picture.x, picture.y, { skipAlpha, ...colour });
   }
-}
-
-function bounded({ width, height }: OverlaidDesktop): { readonly width: number; readonly height: number } {
-  return { width: Math.min(width, MAX_SIDE), height: Math.min(height, MAX_SIDE) };
 }

@@ -8,7 +8,8 @@ import { ChannelRelay } from './channel-relay.ts';
 import type { ChannelEvent, RdpChannelPolicy, Side } from './channels/policy.ts';
 import { checkUncompressed, isRelease, leaves, readDataOf } from './checks.ts';
 import type { DialedTarget } from './dial.ts';
-import { type OverlaidDesktop, Overlay } from './overlay.ts';
+import { Overlay } from './overlay.ts';
+import { type OverlaidDesktop, overlaidDesktop, skipsAlpha } from './overlay-desktop.ts';
 import {
   decodeConfirmActive,
   decodeDemandActive,
@@ -16,8 +17,8 @@ import {
   encodeDeactivateAll,
   encodeDemandActive,
 } from './pdu/activation.ts';
-import { CapabilityType, findCapability } from './pdu/capabilities.ts';
-import { bitmapCapability, DrawingFlag, generalCapability } from './pdu/capability-base.ts';
+import { findCapability } from './pdu/capabilities.ts';
+import { bitmapCapability } from './pdu/capability-base.ts';
 import { PduError, Reader, Writer } from './pdu/cursor.ts';
 import { encodeErrorInfo } from './pdu/error-info.ts';
 import { readFastPathOutput } from './pdu/fast-path.ts';
@@ -31,7 +32,7 @@ import {
 } from './pdu/input.ts';
 import { DisconnectReason, domainPduOf, encodeDisconnectProviderUltimatum } from './pdu/mcs.ts';
 import { encodeSendDataIndication, encodeSendDataRequest, patchSendData } from './pdu/mcs-data.ts';
-import { BITS_PER_PIXEL, encodeSlowPathOutput } from './pdu/output.ts';
+import { encodeSlowPathOutput } from './pdu/output.ts';
 import {
   isStandardRedirection,
   RedirectionFlag,
@@ -80,11 +81,6 @@ export interface RelayOptions {
 const FAST_PATH_ACTION = 0x03;
 /** From pduType2 to the end of a share data header (2.2.8.1.1.1.2). */
 const TYPE_BYTES = 4;
-/** TS_BITMAP_CAPABILITYSET (2.2.7.1.2), behind its header. */
-const PREFERRED_BITS = 0;
-const DESKTOP_WIDTH = 8;
-const DESKTOP_HEIGHT = 10;
-const BITMAP_CAPABILITY_BYTES = 12;
 
 export class DesktopRelay {
   readonly #options: RelayOptions;
@@ -327,20 +323,13 @@ export class DesktopRelay {
     const demand = decodeDemandActive(new Reader(pdu, control.dataOffset, control.end));
     this.#shareId = demand.shareId;
     this.#updates.reset();
-    const bitmap = demand.capabilitySets.find(({ type }) => type === CapabilityType.bitmap)?.body;
-    if (bitmap === undefined || bitmap.length < BITMAP_CAPABILITY_BYTES)
+    const bitmap = findCapability(demand.capabilitySets, bitmapCapability);
+    if (bitmap === undefined)
       throw new PduError('capabilitySets', control.dataOffset, 'have no bitmap set, so no desktop size');
-    const view = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.length);
-    const width = view.getUint16(DESKTOP_WIDTH, true);
-    const height = view.getUint16(DESKTOP_HEIGHT, true);
-    const depth = view.getUint16(PREFERRED_BITS, true);
-    this.#options.record.desktop(width, height, depth);
+    const { desktopWidth, desktopHeight, preferredBitsPerPixel } = bitmap;
+    this.#options.record.desktop(desktopWidth, desktopHeight, preferredBitsPerPixel);
     this.#overlay.deactivated();
-    const bitsPerPixel = BITS_PER_PIXEL.find((bits) => bits === depth);
-    const refreshes =
-      (findCapability(demand.capabilitySets, generalCapability)?.refreshRectSupport ?? 0) !== 0;
-    this.#desktop =
-      bitsPerPixel !== undefined && refreshes ? { width, height, bitsPerPixel, skipAlpha: false } : undefined;
+    this.#desktop = overlaidDesktop(demand, this.#options.client.blocks);
     this.#toClient((writer) =>
       encodeShareControl(writer, ShareType.demandActive, SERVER_CHANNEL_ID, (body) =>
         encodeDemandActive(body, demandForClient(demand)),
@@ -446,9 +435,7 @@ export class DesktopRelay {
       const confirm = decodeConfirmActive(new Reader(pdu, control.dataOffset, control.end));
       if (this.#shareId === 0 || confirm.shareId !== this.#shareId) return;
       this.#confirmed = true;
-      const drawing = findCapability(confirm.capabilitySets, bitmapCapability)?.drawingFlags ?? 0;
-      const skipAlpha = (drawing & DrawingFlag.allowSkipAlpha) !== 0;
-      if (this.#desktop !== undefined) this.#desktop = { ...this.#desktop, skipAlpha };
+      this.#desktop = this.#desktop && { ...this.#desktop, skipAlpha: skipsAlpha(confirm) };
       this.#toTarget((writer) =>
         encodeShareControl(writer, ShareType.confirmActive, userId, (body) =>
           encodeConfirmActive(body, confirmForTarget(confirm)),
