@@ -15,6 +15,7 @@ import { accountName } from './dial-identity.ts';
 import { PduError } from './pdu/cursor.ts';
 import { readSendData } from './pdu/mcs-data.ts';
 import { RedirectionFlag, readRedirection, type ServerRedirectionWithPassword } from './pdu/redirection.ts';
+import { StreamClosedError } from './stream.ts';
 
 /** From a broker to the host of a session there is one; more are a mistake, or a loop. */
 const MAX_REDIRECTIONS = 5;
@@ -82,6 +83,12 @@ export class DesktopRoute {
         throw new TargetError(
           'target-unreachable',
           `${where} took the log-on but showed no desktop within ${timeoutMs / 1000} s`,
+          error,
+        );
+      if (error instanceof StreamClosedError)
+        throw new TargetError(
+          'target-unreachable',
+          `${where} closed the connection before it showed a desktop`,
           error,
         );
       throw explained(error, where, this.#options.credential.username);
