@@ -5,23 +5,12 @@
  */
 import { Keyboard } from '../../recorder/index.ts';
 import { type AcceptedClient, IO_CHANNEL, sendOnIoChannel } from './accept.ts';
+import { depthOf, deskCapabilities } from './desk-capabilities.ts';
+import { skipsAlpha } from './overlay-desktop.ts';
 import { Painter } from './painter.ts';
 import { decodeConfirmActive, encodeDeactivateAll, encodeDemandActive } from './pdu/activation.ts';
-import { type CapabilitySet, findCapability, makeCapability } from './pdu/capabilities.ts';
-import {
-  bitmapCapability,
-  DrawingFlag,
-  fontCapability,
-  GeneralFlag,
-  generalCapability,
-  InputFlag,
-  inputCapability,
-  OrderFlag,
-  orderCapability,
-  pointerCapability,
-  shareCapability,
-  virtualChannelCapability,
-} from './pdu/capability-base.ts';
+import { findCapability } from './pdu/capabilities.ts';
+import { bitmapCapability, GeneralFlag, generalCapability } from './pdu/capability-base.ts';
 import { PduError, Reader, Writer } from './pdu/cursor.ts';
 import {
   ControlAction,
@@ -31,7 +20,6 @@ import {
   encodeSynchronize,
   FONT_MAP,
 } from './pdu/finalization.ts';
-import { colourDepthOf, EarlyCapability } from './pdu/gcc-client.ts';
 import { decodeFastPathInput, decodeSlowPathInput, type InputEvent } from './pdu/input.ts';
 import { readSendData } from './pdu/mcs-data.ts';
 import {
@@ -118,7 +106,7 @@ export class Desk {
           shareId: SHARE_ID,
           sourceDescriptor: DESCRIPTOR,
           pad: 0,
-          capabilitySets: capabilities(client),
+          capabilitySets: deskCapabilities(client.blocks),
           sessionId: 0,
         }),
       ),
@@ -238,13 +226,14 @@ export class Desk {
   }
 
   #confirmed(body: Reader): void {
-    const { capabilitySets } = decodeConfirmActive(body);
+    const confirm = decodeConfirmActive(body);
+    const { capabilitySets } = confirm;
     const general = findCapability(capabilitySets, generalCapability);
     const bitmap = findCapability(capabilitySets, bitmapCapability);
     this.#fastPath = ((general?.extraFlags ?? 0) & GeneralFlag.fastPathOutput) !== 0;
     const wanted = BITS_PER_PIXEL.find((bits) => bits === bitmap?.preferredBitsPerPixel);
-    this.#bitsPerPixel = wanted ?? depthOf(this.#client);
-    this.#form = { skipAlpha: ((bitmap?.drawingFlags ?? 0) & DrawingFlag.allowSkipAlpha) !== 0 };
+    this.#bitsPerPixel = wanted ?? depthOf(this.#client.blocks);
+    this.#form = { skipAlpha: skipsAlpha(confirm) };
     this.#send(DataType.synchronize, (writer) =>
       encodeSynchronize(writer, { targetUser: this.#client.userId }),
     );
@@ -340,83 +329,4 @@ export class Desk {
       encodeShareData(writer, { type, source: SERVER_CHANNEL_ID, shareId: SHARE_ID }, body),
     );
   }
-}
-
-/** The depth that the client asked for in its core data (2.2.1.3.2); 8 where that was 4. */
-function depthOf({ blocks }: AcceptedClient): BitsPerPixel {
-  const { core } = blocks;
-  if (((core.earlyCapabilityFlags ?? 0) & EarlyCapability.want32BppSession) !== 0) return 32;
-  const depth = colourDepthOf(core);
-  return BITS_PER_PIXEL.find((bits) => bits === depth) ?? 8;
-}
-
-function capabilities(client: AcceptedClient): CapabilitySet[] {
-  const { width: desktopWidth, height: desktopHeight } = screenSize(client.blocks);
-  return [
-    makeCapability(shareCapability, { nodeID: SERVER_CHANNEL_ID, pad2octets: 0 }),
-    makeCapability(generalCapability, {
-      osMajorType: 1,
-      osMinorType: 3,
-      protocolVersion: 0x0200,
-      pad2octetsA: 0,
-      generalCompressionTypes: 0,
-      extraFlags: GeneralFlag.fastPathOutput | GeneralFlag.longCredentials,
-      updateCapabilityFlag: 0,
-      remoteUnshareFlag: 0,
-      generalCompressionLevel: 0,
-      refreshRectSupport: 1,
-      suppressOutputSupport: 1,
-    }),
-    makeCapability(virtualChannelCapability, { flags: 0, VCChunkSize: 1600 }),
-    makeCapability(fontCapability, { fontSupportFlags: 1, pad2octets: 0 }),
-    makeCapability(bitmapCapability, {
-      preferredBitsPerPixel: depthOf(client),
-      receive1BitPerPixel: 1,
-      receive4BitsPerPixel: 1,
-      receive8BitsPerPixel: 1,
-      desktopWidth,
-      desktopHeight,
-      pad2octets: 0,
-      desktopResizeFlag: 1,
-      bitmapCompressionFlag: 1,
-      highColorFlags: 0,
-      drawingFlags: DrawingFlag.allowSkipAlpha,
-      multipleRectangleSupport: 1,
-      pad2octetsB: 0,
-    }),
-    makeCapability(orderCapability, {
-      terminalDescriptor: new Uint8Array(16),
-      pad4octetsA: 0,
-      desktopSaveXGranularity: 1,
-      desktopSaveYGranularity: 20,
-      pad2octetsA: 0,
-      maximumOrderLevel: 1,
-      numberFonts: 0,
-      orderFlags: OrderFlag.negotiateOrderSupport | OrderFlag.zeroBoundsDeltasSupport,
-      orderSupport: new Uint8Array(32),
-      textFlags: 0,
-      orderSupportExFlags: 0,
-      pad4octetsB: 0,
-      desktopSaveSize: 0,
-      pad2octetsC: 0,
-      pad2octetsD: 0,
-      textANSICodePage: 0,
-      pad2octetsE: 0,
-    }),
-    makeCapability(pointerCapability, {
-      colorPointerFlag: 1,
-      colorPointerCacheSize: 25,
-      pointerCacheSize: 25,
-    }),
-    makeCapability(inputCapability, {
-      inputFlags:
-        InputFlag.scancodes | InputFlag.extendedMouse | InputFlag.unicode | InputFlag.fastPathInput2,
-      pad2octetsA: 0,
-      keyboardLayout: 0,
-      keyboardType: 0,
-      keyboardSubType: 0,
-      keyboardFunctionKey: 0,
-      imeFileName: new Uint8Array(64),
-    }),
-  ];
 }
