@@ -4,8 +4,12 @@ import { Reader, Writer } from '../../../../gateway/rdp/pdu/cursor.ts';
 import {
   decodeEnhancedRedirection,
   decodeRedirection,
+  encodeEnhancedRedirection,
+  encodeRedirection,
   RedirectionFlag,
+  readRedirection,
 } from '../../../../gateway/rdp/pdu/redirection.ts';
+import { encodeShareControl, ShareType } from '../../../../gateway/rdp/pdu/share.ts';
 
 /** A packet with these fields (bytes, or text with its terminator) behind its flags. */
 function packet(flags: number, fields: readonly (Uint8Array | string)[]): Writer {
@@ -80,6 +84,28 @@ test('every field is read, in the order of the wire', () => {
   // The enhanced envelope: padding before, a byte behind.
   const enveloped = Uint8Array.of(0, 0, ...writer.done(), 0);
   assert.deepEqual(decodeEnhancedRedirection(new Reader(enveloped)), expected);
+  const [again, enhanced] = [new Writer(), new Writer()];
+  encodeRedirection(again, expected);
+  encodeEnhancedRedirection(enhanced, expected);
+  assert.deepEqual(again.done(), writer.done());
+  assert.deepEqual(enhanced.done(), enveloped);
+});
+
+test('both envelopes are known, and nothing else is taken for one', () => {
+  const redirection = { sessionId: 5, flags: F.loadBalanceInfo, loadBalanceInfo: TOKEN };
+  const [standard, enhanced] = [new Writer(), new Writer()];
+  encodeRedirection(standard.u8(0xff), redirection);
+  encodeShareControl(enhanced.u8(0xff), ShareType.serverRedirection, 1002, (body) =>
+    encodeEnhancedRedirection(body, redirection),
+  );
+  for (const writer of [standard, enhanced]) assert.deepEqual(readRedirection(writer.done(), 1), redirection);
+  // A share PDU of 1024 bytes begins with the same two bytes.
+  const data = new Writer();
+  encodeShareControl(data, ShareType.data, 1002, (body) => body.zeros(1018));
+  assert.deepEqual([...data.done().subarray(0, 2)], [0x00, 0x04]);
+  assert.equal(readRedirection(data.done(), 0), undefined);
+  const cut = standard.done().subarray(0, -1);
+  assert.throws(() => readRedirection(cut, 1), /totalLength/);
 });
 
 test('only what the flags announce is read', () => {
