@@ -101,6 +101,9 @@ test('only what changed is painted, row by row', () => {
   assert.deepEqual(bed.show(''), []);
   assert.deepEqual(bed.show('\x1b[2;3Hab'), ['16 16 32 32']);
   assert.deepEqual(bed.show('\x1b[2;3Hab'), []);
+  assert.deepEqual(bed.show('\x1b[2;3H\x1b[44mab'), ['16 16 32 32'], 'the background alone');
+  assert.deepEqual(bed.show('\x1b[2;3H\x1b[34;44mab'), ['16 16 32 32'], 'the foreground alone');
+  assert.deepEqual(bed.show('\x1b[2;3H\x1b[0mab'), ['16 16 32 32']);
   assert.deepEqual(bed.show('\x1b[1;16Hz\x1b[2;3HaB\x1b[2;6H日'), ['120 0 128 16', '24 16 56 32']);
 });
 
@@ -109,6 +112,10 @@ test('a wide character takes two cells, and gives both back', () => {
   bed.show('\x1b[?25l日本');
   assert.equal(bed.cell(0).size, 2);
   assert.equal(bed.cell(3).size, 2);
+  // A blank under the right half of one that comes and goes.
+  bed.show('\x1b[3;1H  \x1b[3;1H日');
+  bed.show('\x1b[3;1H  ');
+  assert.deepEqual(bed.cell(1, 2), new Map([[BACKGROUND, 128]]));
   bed.show('\x1b[1;1H  \x1b[1;4Hx');
   assert.deepEqual(bed.cell(0), new Map([[BACKGROUND, 128]]));
   assert.deepEqual(bed.cell(1), new Map([[BACKGROUND, 128]]));
