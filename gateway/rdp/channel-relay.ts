@@ -72,6 +72,12 @@ export class ChannelRelay {
     for (const { name, chunk } of this.#held.splice(0)) this.#judge('client', name, chunk);
   }
 
+  /** The target is left for another one: the client hears that what it has begun is over. */
+  leave(): void {
+    for (const name of this.#numbers.client.keys())
+      for (const chunk of this.#police.leave(name)) this.#send('client', name, chunk);
+  }
+
   /** Dropped, the rest of a message or an answer would be missed once the session is unlocked. */
   #hold(name: string, chunk: Uint8Array): void {
     this.#heldBytes += chunk.length;

@@ -308,6 +308,7 @@ export class DesktopRelay {
     if (redirection === undefined || (redirection.flags & RedirectionFlag.noRedirect) !== 0) return;
     this.#redirected = true;
     this.#overlay.close();
+    this.#channels.leave();
     if (this.#shareId !== 0)
       this.#toClient((writer) =>
         encodeShareControl(writer, ShareType.deactivateAll, SERVER_CHANNEL_ID, (body) =>

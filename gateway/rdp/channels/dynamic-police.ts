@@ -13,6 +13,7 @@ import {
   decodeDynamicHeader,
   encodeCreateResponse,
   encodeDynamicCapabilities,
+  encodeDynamicClose,
 } from './drdynvc.ts';
 import type { MessagePolice, Outcome, RdpChannelPolicy, Side } from './policy.ts';
 import { dynamicChannelRefusal, otherSide } from './policy.ts';
@@ -72,6 +73,14 @@ export class DynamicPolice implements MessagePolice {
       default:
         return refuse(outcome, `drdynvc command ${header.command}`, 'it is unknown');
     }
+  }
+
+  leave(): Uint8Array[] {
+    return Array.from(this.#channels.keys(), (channel) => {
+      const writer = new Writer(5);
+      encodeDynamicClose(writer, channel);
+      return writer.done();
+    });
   }
 
   #judgeRequest(reader: Reader, header: DynamicHeader, outcome: Outcome): Verdict {

@@ -87,6 +87,12 @@ export class ChannelPolice {
     return this.#take('target', name, chunk);
   }
 
+  /** The target is left for another one: chunks on the channel `name` that end for the client what it has begun. */
+  leave(name: string): Uint8Array[] {
+    const channel = this.#channels.get(name.toLowerCase());
+    return (channel?.police?.leave?.() ?? []).flatMap((message) => chunks(message, channel?.flags));
+  }
+
   #take(from: Side, name: string, chunk: Uint8Array): Policed {
     const out: Record<Side, Uint8Array[]> = { client: [], target: [] };
     const events: ChannelEvent[] = [];

@@ -85,6 +85,8 @@ export interface Outcome {
 export interface MessagePolice {
   /** See Judge of virtual-channel.ts. @throws PduError when the message breaks the protocol */
   judge(from: Side, head: Uint8Array, length: number, outcome: Outcome): Verdict;
+  /** The target is left for another one: messages that end for the client what it has begun. */
+  leave?(): Uint8Array[];
 }
 
 export function otherSide(side: Side): Side {

@@ -177,3 +177,20 @@ test('bounds: length of a PDU, number of channels', () => {
     'dynamic channel echo: too many are open',
   ]);
 });
+
+test('a target that is left has its channels closed for the client, those that are open', () => {
+  const wire = new Wire('drdynvc', POLICY);
+  assert.deepEqual(wire.police.leave('drdynvc'), []);
+  for (const channel of [3, 0x1234, 5]) {
+    wire.passes('target', create(channel, DISPLAY));
+    wire.passes('client', created(channel));
+  }
+  wire.passes('target', create(6, 'Echo'));
+  wire.passes('client', created(6, -1));
+  wire.passes('target', close(5));
+  assert.deepEqual(wire.police.leave('DRDYNVC').map(hex), [
+    `0200000003000000${hex(close(3))}`,
+    `0300000003000000${hex(close(0x1234))}`,
+  ]);
+  assert.deepEqual(wire.police.leave('cliprdr'), []);
+});
