@@ -9,6 +9,7 @@ import {
   IO_CHANNEL,
   RefusedClientError,
 } from '../../../gateway/rdp/accept.ts';
+import { dialDesktop } from '../../../gateway/rdp/dial.ts';
 import { PduError, Reader, Writer } from '../../../gateway/rdp/pdu/cursor.ts';
 import { encodePreconnection } from '../../../gateway/rdp/pdu/preconnection.ts';
 import { withTpkt } from '../../../gateway/rdp/pdu/tpkt.ts';
@@ -22,7 +23,18 @@ import {
 import { type PduStream, StreamClosedError } from '../../../gateway/rdp/stream.ts';
 import { acceptTls, TlsHandshakeError } from '../../../gateway/rdp/tls.ts';
 import { TargetError } from '../../../gateway/session/dial.ts';
-import { dialling, leg, realBlocks, settled, startTarget, TLS, TLS_FINGERPRINT } from './legs.ts';
+import { startBlackhole } from '../../support/faulty-targets.ts';
+import { freePort } from '../../support/process.ts';
+import {
+  dialling,
+  dialOptions,
+  leg,
+  realBlocks,
+  settled,
+  startTarget,
+  TLS,
+  TLS_FINGERPRINT,
+} from './legs.ts';
 import { connections } from './pdu/connections.ts';
 
 test('what a client says of itself arrives at the target, less what is not passed on, with the leased credential', async (t) => {
@@ -158,6 +170,56 @@ for (const [what, code, words, start] of [
       return true;
     });
   });
+
+test('every failure of the negotiation is told in words', async (t) => {
+  for (const [failureCode, words] of [
+    [FailureCode.sslNotAllowedByServer, /allows only Standard RDP Security, .*: enable TLS there/],
+    [FailureCode.sslCertNotOnServer, /has no certificate for TLS: give it one/],
+    [FailureCode.sslWithUserAuthRequiredByServer, /wants a certificate of the client/],
+    [FailureCode.hybridRequiredByServer, /wants network level authentication/],
+    [FailureCode.inconsistentFlags, /refused the connection \(negotiation failure 4\)/],
+  ] as const) {
+    const target = await answering(t, { negotiation: { kind: 'failed', failureCode } });
+    await assert.rejects(dialling(target), (error) => {
+      assert.ok(error instanceof TargetError && error.code === 'target-unreachable', String(error));
+      assert.match(error.message, words);
+      return true;
+    });
+  }
+});
+
+test('a target that is not there is told of, and why', async (t) => {
+  const closed = await freePort();
+  const hole = await startBlackhole();
+  t.after(() => hole.stop());
+  for (const [host, port, words] of [
+    ['127.0.0.1', closed, /^cannot reach win01 \(127\.0\.0\.1:\d+\): connection refused$/],
+    ['127.0.0.1', hole.port, /^cannot reach win01 .*: no answer within 0\.4 s$/],
+    ['no-such-host.invalid', 3389, /^cannot reach win01 .*: its name cannot be resolved$/],
+    ['255.255.255.255', 3389, /^cannot reach win01 .*: no route to host$/],
+  ] as const) {
+    const options = dialOptions(port, { timeoutMs: port === hole.port ? 400 : 20_000 });
+    const { authorization } = options;
+    const system = { ...authorization.system, host };
+    await assert.rejects(
+      dialDesktop({ ...options, authorization: { ...authorization, system } }),
+      (error) => {
+        assert.ok(error instanceof TargetError && error.code === 'target-unreachable', String(error));
+        assert.match(error.message, words);
+        return true;
+      },
+    );
+  }
+});
+
+test('a certificate that no authority has issued is refused where one must have, before anything is sent', async (t) => {
+  const target = await startTarget(t, (stream) => acceptClient(stream, { tls: TLS }));
+  await assert.rejects(dialling(target, { identity: 'ca' }), (error) => {
+    assert.ok(error instanceof TargetError && error.code === 'target-certificate', String(error));
+    assert.match(error.message, /no trusted authority has issued it .*Nothing was sent to it/);
+    return true;
+  });
+});
 
 function request(requestedProtocols: number): Uint8Array {
   return withTpkt((writer) =>
