@@ -79,6 +79,8 @@ export interface RelayOptions {
 }
 
 const FAST_PATH_ACTION = 0x03;
+/** A peer is refused a handful of things; one that is hostile could fill the audit log with them. */
+const REFUSALS_TOLD = 100;
 /** From pduType2 to the end of a share data header (2.2.8.1.1.1.2). */
 const TYPE_BYTES = 4;
 
@@ -98,6 +100,8 @@ export class DesktopRelay {
   #locked = false;
   /** Types of data PDUs that were dropped, told of once. */
   readonly #dropped = new Set<string>();
+  /** Told of so far. */
+  #refusals = 0;
   /** The target sent the session on: the client may only leave. */
   #redirected = false;
   /** A leg left or broke the protocol: nothing is relayed any more. */
@@ -349,6 +353,7 @@ export class DesktopRelay {
         return this.#overlay.slowPath(pdu.subarray(data.dataOffset, control.end));
       case DataType.pointer:
         this.#options.record.slowPath(pdu.subarray(data.dataOffset - TYPE_BYTES, control.end));
+        this.#updates.slowPointer(pdu, data.dataOffset, control.end);
         return true;
       case DataType.fontMap:
         // The last PDU of an activation; what is painted goes out behind it.
@@ -497,7 +502,11 @@ export class DesktopRelay {
 
   #tell(event: ChannelEvent): void {
     this.#options.record.channel(event);
-    if (event.kind === 'refused') this.#options.onRefusal(event.what, event.reason);
+    if (event.kind !== 'refused') return;
+    this.#refusals += 1;
+    if (this.#refusals < REFUSALS_TOLD) this.#options.onRefusal(event.what, event.reason);
+    else if (this.#refusals === REFUSALS_TOLD)
+      this.#options.onRefusal('and more', `${REFUSALS_TOLD} were refused: the recording tells of the rest`);
   }
 
   /** A leg leaves; the other hears it in the one form that all understand. */

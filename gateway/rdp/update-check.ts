@@ -16,6 +16,16 @@ const SlowUpdate = { orders: 0, bitmap: 1, palette: 2, synchronize: 3 } as const
 /** TS_BITMAP_DATA up to its data, which bitmapLength, the last two bytes, is of. */
 const RECTANGLE_BYTES = 18;
 
+/** messageType of slow-path pointer PDUs (2.2.9.1.1.4), and the fast path's code for the same. */
+const SYSTEM_POINTER = 1;
+const POINTER_CODES: ReadonlyMap<number, number> = new Map([
+  [3, UpdateCode.pointerPosition],
+  [6, UpdateCode.pointerColor],
+  [7, UpdateCode.pointerCached],
+  [8, UpdateCode.pointerNew],
+]);
+const MAX_COLOURS = 256;
+
 /** controlFlags of an order ([MS-RDPEGDI] 2.2.2.2.1). */
 const Order = { standard: 0x01, secondary: 0x02 } as const;
 /** orderType of alternate secondary orders that draw nothing: of windows, of composition, frame markers. */
@@ -53,6 +63,8 @@ export class UpdateCheck {
       // Of an update in fragments the rest is judged when it is shown: exports say what they could not follow.
       if (fragmentation === Fragmentation.single) {
         if (code === UpdateCode.bitmap) checkBitmaps(pdu, dataOffset, end);
+        if (code === UpdateCode.palette) checkPalette(pdu, dataOffset, end);
+        if (code >= UpdateCode.pointerPosition) checkPointer(pdu, code, dataOffset, end);
         if (code === UpdateCode.orders)
           checkOrders(pdu, dataOffset + 2, end, u16(pdu, dataOffset, end, 'numberOrders'));
       }
@@ -73,11 +85,25 @@ export class UpdateCheck {
         // Behind the type two bytes of padding, behind the number two more.
         return checkOrders(bytes, offset + 8, end, u16(bytes, offset + 4, end, 'numberOrders'));
       case SlowUpdate.palette:
+        return checkPalette(bytes, offset, end);
       case SlowUpdate.synchronize:
         return;
       default:
         throw new PduError('updateType', offset, `is ${type}, which is none`);
     }
+  }
+
+  /**
+   * A slow-path pointer PDU in `bytes` from its messageType at `offset` to `end`.
+   * @throws PduError
+   */
+  slowPointer(bytes: Uint8Array, offset: number, end: number): void {
+    const type = u16(bytes, offset, end, 'messageType');
+    // Behind the type two bytes of padding; then as on the fast path.
+    if (type === SYSTEM_POINTER) return checkRoom(offset + 8, end, 'systemPointerType');
+    const code = POINTER_CODES.get(type);
+    if (code === undefined) throw new PduError('messageType', offset, `is ${type}, which is none`);
+    checkPointer(bytes, code, offset + 4, end);
   }
 
   #fragment(code: number, fragmentation: number, at: number, bytes: number): void {
@@ -113,6 +139,36 @@ function checkBitmaps(bytes: Uint8Array, offset: number, end: number): void {
   }
 }
 
+/** TS_UPDATE_PALETTE_DATA (2.2.9.1.1.3.1.1.1): type, padding, number of colours in four bytes, three for each. */
+function checkPalette(bytes: Uint8Array, offset: number, end: number): void {
+  const colours = u32(bytes, offset + 4, end, 'numberColors');
+  if (colours > MAX_COLOURS)
+    throw new PduError('numberColors', offset + 4, `is ${colours}, over ${MAX_COLOURS}`);
+  checkRoom(offset + 8 + 3 * colours, end, 'paletteEntries');
+}
+
+/** Position, shape or number of a cached shape (2.2.9.1.1.4.2 to 2.2.9.1.1.4.6, 2.2.9.1.2.1.11). */
+function checkPointer(bytes: Uint8Array, code: number, offset: number, end: number): void {
+  switch (code) {
+    case UpdateCode.pointerCached:
+      return checkRoom(offset + 2, end, 'cacheIndex');
+    case UpdateCode.pointerPosition:
+      return checkRoom(offset + 4, end, 'position');
+    case UpdateCode.pointerLarge: {
+      // Behind xorBpp, cacheIndex, hot spot and size; here the lengths have four bytes.
+      const masks =
+        u32(bytes, offset + 12, end, 'lengthAndMask') + u32(bytes, offset + 16, end, 'lengthXorMask');
+      return checkRoom(offset + 20 + masks, end, 'masks');
+    }
+    default: {
+      const shape = offset + (code === UpdateCode.pointerNew ? 2 : 0);
+      const masks =
+        u16(bytes, shape + 10, end, 'lengthAndMask') + u16(bytes, shape + 12, end, 'lengthXorMask');
+      return checkRoom(shape + 14 + masks, end, 'masks');
+    }
+  }
+}
+
 /** Orders that draw nothing: caches that only drawing orders use, windows, frame markers. */
 function checkOrders(bytes: Uint8Array, offset: number, end: number, count: number): void {
   let at = offset;
@@ -142,6 +198,14 @@ function alternate(bytes: Uint8Array, at: number, end: number): number {
     default:
       throw new PduError('orderType', at, `is ${type}, which was not negotiated`);
   }
+}
+
+function checkRoom(needed: number, end: number, field: string): void {
+  if (needed > end) throw new PduError(field, end, `ends ${needed - end} bytes behind its update`);
+}
+
+function u32(bytes: Uint8Array, offset: number, end: number, field: string): number {
+  return u16(bytes, offset, end, field) + u16(bytes, offset + 2, end, field) * 0x1_0000;
 }
 
 function u16(bytes: Uint8Array, offset: number, end: number, field: string): number {

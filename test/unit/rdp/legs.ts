@@ -98,13 +98,14 @@ export interface Relayed {
   readonly relay: DesktopRelay;
   readonly log: string[];
   readonly input: InputEvent[];
+  readonly told: readonly ChannelEvent[];
   readonly drawn: { readonly fast: Uint8Array[]; readonly slow: [number, Uint8Array][] };
 }
 
 /** Keeps what the relay shows to the recorder. */
 class Spy extends DesktopRecord {
   readonly input_: InputEvent[] = [];
-  readonly events: ChannelEvent[] = [];
+  readonly told: ChannelEvent[] = [];
   readonly fast: Uint8Array[] = [];
   readonly slow: [number, Uint8Array][] = [];
 
@@ -119,6 +120,9 @@ class Spy extends DesktopRecord {
   }
   override input(event: InputEvent): void {
     this.input_.push(event);
+  }
+  override channel(event: ChannelEvent): void {
+    this.told.push(event);
   }
   override fastPath(updates: Uint8Array): void {
     this.fast.push(new Uint8Array(updates));
@@ -175,7 +179,7 @@ export function relayed({
     onFault: (error) => log.push(`fault: ${String(error)}`),
   });
   relay.start();
-  return { front, back, relay, log, input: record.input_, drawn: record };
+  return { front, back, relay, log, input: record.input_, told: record.told, drawn: record };
 }
 
 /** As the peers of the two legs send them. */

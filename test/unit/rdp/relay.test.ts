@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IO_CHANNEL } from '../../../gateway/rdp/accept.ts';
+import { chunks } from '../../../gateway/rdp/channels/virtual-channel.ts';
 import {
   decodeConfirmActive,
   decodeDemandActive,
@@ -369,11 +370,12 @@ test('a session that is locked from the first is covered once it is activated, a
   encodeFastPath(fast, 0, (body) => encodeFastPathUpdate(body, UpdateCode.bitmap, BITMAP));
   session.back.peer.write(fast.done());
   session.back.peer.write(fromTarget(TARGET_IO, shareData(DataType.update, 1002, BITMAP)));
-  const pointer = fromTarget(TARGET_IO, shareData(DataType.pointer, 1002), SERVER_CHANNEL_ID);
-  session.back.peer.write(pointer);
+  // To 5, 5.
+  const moves = shareData(DataType.pointer, 1002, Uint8Array.of(3, 0, 0, 0, 5, 0, 5, 0));
+  session.back.peer.write(fromTarget(TARGET_IO, moves, SERVER_CHANNEL_ID));
   await settled();
   const after = session.front.received().slice(2 + painted.length);
-  assert.deepEqual(after, [fromTarget(IO_CHANNEL, shareData(DataType.pointer, 1002), SERVER_CHANNEL_ID)]);
+  assert.deepEqual(after, [fromTarget(IO_CHANNEL, moves, SERVER_CHANNEL_ID)]);
   assert.deepEqual([session.drawn.fast.length, session.drawn.slow.length], [1, 2]);
 
   const sent = session.back.received().length;
@@ -637,6 +639,17 @@ test('an end by the gateway tells the reason to a client that reads it, and says
     assert.deepEqual([arrived.at(-1), ...(await session.toTarget())], [ULTIMATUM, ULTIMATUM]);
     assert.equal(decodeDisconnectProviderUltimatum(dataReader(ULTIMATUM)), DisconnectReason.userRequested);
   }
+});
+
+test('of what is refused over and over the audit log hears a hundred times, the recording always', async () => {
+  const session = await activated();
+  // Of a clipboard message that there is not.
+  const unknown = chunks(Uint8Array.of(99, 0, 0, 0, 0, 0, 0, 0))[0] ?? assert.fail();
+  for (let n = 0; n < 300; n += 1) session.back.peer.write(fromTarget(TARGET_CLIPBOARD, unknown));
+  await settled();
+  assert.equal(session.log.length, 100);
+  assert.equal(session.log.at(-1), 'refused and more');
+  assert.equal(session.told.filter(({ kind }) => kind === 'refused').length, 300);
 });
 
 test('captured sessions cross whole, with their picture and input in the recording', async () => {

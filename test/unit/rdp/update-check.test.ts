@@ -83,6 +83,40 @@ test('orders that draw were not negotiated; those that draw nothing pass', () =>
   assert.throws(() => new UpdateCheck().slowPath(slow, 0, slow.length), /drawing order/);
 });
 
+test('palettes and pointers must be there to their end, on both paths', () => {
+  const palette = Buffer.concat([Buffer.from('0200000002000000', 'hex'), Buffer.alloc(6)]);
+  const position = Buffer.from('05000600', 'hex');
+  // Cache index, hot spot, size, the lengths of the masks: 1 × 1 pixel.
+  const shape = Buffer.from('000000000000010001000200040000000000ffff', 'hex');
+  const large = Buffer.from('20000000000000000100010002000000040000000000000000ff', 'hex');
+  const newPointer = Buffer.concat([Buffer.from([0x20, 0]), shape]);
+  const { pointerPosition, pointerCached, pointerColor, pointerNew, pointerLarge } = UpdateCode;
+  const cases: readonly (readonly [number, Buffer, number | undefined])[] = [
+    [UpdateCode.palette, palette, undefined],
+    [pointerPosition, position, 3],
+    [pointerColor, shape, 6],
+    [pointerCached, Buffer.from([1, 0]), 7],
+    [pointerNew, newPointer, 8],
+    [pointerLarge, large, undefined],
+  ];
+  for (const [code, data, messageType] of cases) {
+    check(update(code, data));
+    for (let length = 0; length < data.length; length += 1)
+      refuses(/needs 2 bytes|behind its update/, update(code, data.subarray(0, length)));
+    if (messageType === undefined) continue;
+    const slow = Buffer.concat([Buffer.from([messageType, 0, 0, 0]), data]);
+    new UpdateCheck().slowPointer(slow, 0, slow.length);
+    assert.throws(() => new UpdateCheck().slowPointer(slow, 0, slow.length - 1), PduError);
+  }
+  refuses(/numberColors .* over 256/, update(UpdateCode.palette, Buffer.from('0200000001010000', 'hex')));
+  new UpdateCheck().slowPath(palette, 0, palette.length);
+  assert.throws(() => new UpdateCheck().slowPath(palette, 0, palette.length - 1), PduError);
+  const system = Buffer.from('01000000007f0000', 'hex');
+  new UpdateCheck().slowPointer(system, 0, system.length);
+  assert.throws(() => new UpdateCheck().slowPointer(system, 0, 6), PduError);
+  assert.throws(() => new UpdateCheck().slowPointer(Buffer.alloc(8, 9), 0, 8), /messageType .* is 2313/);
+});
+
 test('fragments come one after the other', () => {
   const part = Buffer.alloc(100);
   const of = (...kinds: readonly (readonly [number, number])[]): Uint8Array[] =>
@@ -131,8 +165,9 @@ test('what real servers send passes', () => {
       const control = readShareControl(bytes, data.dataOffset, end);
       if (control.type !== ShareType.data) continue;
       const share = readShareData(bytes, control);
-      if (share.type !== DataType.update) continue;
-      checker.slowPath(bytes, share.dataOffset, control.end);
+      if (share.type === DataType.update) checker.slowPath(bytes, share.dataOffset, control.end);
+      else if (share.type === DataType.pointer) checker.slowPointer(bytes, share.dataOffset, control.end);
+      else continue;
       updates += 1;
     }
   }
