@@ -40,9 +40,8 @@ export function encodeInterleaved(pixels: Uint32Array, width: number, pixelBytes
     for (; open < end; open += 1) writePixel(writer, pixels[open] ?? 0, pixelBytes);
   };
   for (let at = 0; at < pixels.length; ) {
-    // Not in the first row. A run is as long as can be, so none follows another, which would mean
-    // something else (3.1.9).
-    const above = at < width ? 0 : runAbove(pixels, at, width);
+    // A run is as long as can be, so that none follows another, which would mean something else (3.1.9).
+    const above = runAbove(pixels, at, width);
     const same = runOf(pixels, at);
     const length = Math.max(above, same);
     if (length < WORTH) {
@@ -62,6 +61,7 @@ export function encodeInterleaved(pixels: Uint32Array, width: number, pixelBytes
   return writer.done();
 }
 
+/** 0 in the first row, which has none above. */
 function runAbove(pixels: Uint32Array, at: number, width: number): number {
   let end = at;
   while (end < pixels.length && pixels[end] === pixels[end - width]) end += 1;

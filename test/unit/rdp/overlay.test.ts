@@ -30,7 +30,8 @@ const SHOWN_DESKTOP = 0xff00_aa00;
 
 /** An overlay with a client that shows what it is sent, and a target that notes what it is asked for. */
 class Client {
-  congested = false;
+  /** It reads no more after so many updates of the overlay. */
+  congestedAfter = Number.POSITIVE_INFINITY;
   readonly asked: Rectangle[] = [];
   /** Updates that the overlay sent. */
   sent = 0;
@@ -43,7 +44,7 @@ class Client {
       this.#screen.slowPath(DataType.update, update.data);
     },
     refresh: (part) => this.asked.push(part),
-    congested: () => this.congested,
+    congested: () => this.sent >= this.congestedAfter,
   });
 
   constructor(t: TestContext, bitsPerPixel: BitsPerPixel = 16) {
@@ -323,11 +324,11 @@ test('what is said before there is a desktop waits for it, and an unlock before 
 
 test('a client that does not read is not painted for; it is when it reads', async (t) => {
   const client = running(t);
-  client.congested = true;
+  client.congestedAfter = 0;
   client.overlay.lock('Locked.');
   await settled();
   assert.equal(client.sent, 0);
-  client.congested = false;
+  client.congestedAfter = Number.POSITIVE_INFINITY;
   client.overlay.drained();
   await settled();
   assert.equal(
@@ -340,6 +341,19 @@ test('a client that does not read is not painted for; it is when it reads', asyn
   t.mock.timers.tick(REPAINT_MS);
   await settled();
   assert.equal(client.sent, 2 * sent);
+});
+
+test('of a lock that is taken away before the client has read it nothing more is painted', async (t) => {
+  const client = running(t);
+  client.congestedAfter = 3;
+  client.overlay.lock('Locked.');
+  await settled();
+  assert.equal(client.sent, 3);
+  client.congestedAfter = Number.POSITIVE_INFINITY;
+  client.overlay.unlock();
+  client.overlay.drained();
+  await settled();
+  assert.deepEqual([client.sent, client.asked], [3, [WHOLE]]);
 });
 
 test('with a palette of the target the colours nearest to the own ones are taken', async (t) => {
@@ -363,6 +377,7 @@ test('with a palette of the target the colours nearest to the own ones are taken
   const [black = 0, white = 0, blue = 0] = shares();
   assert.equal(black + white + blue, WIDTH * HEIGHT);
   assert.ok(white > 100_000 && blue > 10_000, `${shares()}`);
+  const sent = client.sent;
   // Another palette, with the same colours in other places.
   client.target(
     colours([
@@ -374,6 +389,7 @@ test('with a palette of the target the colours nearest to the own ones are taken
   t.mock.timers.tick(REPAINT_MS);
   await settled();
   assert.deepEqual(shares(), [black, white, blue]);
+  assert.equal(client.sent, 2 * sent);
 });
 
 test('nothing is shown any more once it is closed', async (t) => {
