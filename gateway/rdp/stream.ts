@@ -15,6 +15,11 @@ export const Pause = { recorder: 1, congestion: 2, starting: 4 } as const;
 const MALFORMED = 0x100;
 /** Unsent bytes at which the other leg is paused. */
 const CONGESTED_BYTES = 1024 ** 2;
+/**
+ * Unsent bytes at which the connection is ended: congestion has long paused what would be passed on,
+ * so this is a peer that has the gateway answer it, and does not read the answers.
+ */
+const UNSENT_MAX_BYTES = 16 * 1024 ** 2;
 /** RFC 1006 counts in 16 bits. */
 const MAX_PDU_BYTES = 0xffff;
 /** Read and not asked for yet; the longest PDU of a handshake is 64 KiB. */
@@ -116,6 +121,12 @@ export class PduStream {
     last.chunk.set(pdu, last.length);
     last.length += pdu.length;
     this.#queuedBytes += pdu.length;
+    if (this.#queuedBytes > UNSENT_MAX_BYTES) {
+      this.#socket.destroy(
+        new Error(`more than ${UNSENT_MAX_BYTES} bytes wait for a peer that does not read`),
+      );
+      return;
+    }
     if (!this.#congested && this.#queuedBytes > CONGESTED_BYTES) {
       this.#congested = true;
       this.onCongestion(true);

@@ -150,3 +150,18 @@ test('what is no PDU stops the stream at its place', async () => {
   await settled();
   assert.deepEqual(came, [9]);
 });
+
+test('a peer that is answered and answered and does not read is let go, with all that waits for it', async () => {
+  const { stream, peer } = leg();
+  peer.pause();
+  let error: Error | undefined;
+  stream.onClose = (why) => {
+    error = why;
+  };
+  // Nothing is passed on any more at a mebibyte; only answers of the gateway's own come to this.
+  const one = pdu(32_000, 7);
+  for (let n = 0; n < 600; n += 1) stream.send(one);
+  await settled();
+  assert.ok(stream.closed);
+  assert.match(String(error), /wait for a peer that does not read/);
+});
