@@ -13,6 +13,7 @@ import { type Moment, Moments, timesOf } from '../support/moments.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { lumaDistance, percent } from '../support/picture.ts';
 import { until } from '../support/process.ts';
+import { readRecording } from '../support/recording.ts';
 import { showScene } from '../support/scene.ts';
 import { temporaryFolder } from '../support/temp.ts';
 import { type Display, type Picture, startDisplay } from '../support/x11.ts';
@@ -102,19 +103,16 @@ async function record(): Promise<void> {
   await until('the session ends, sealed', async () =>
     (await evidence.sessions()).find((row) => row.id === id && row.sealed),
   );
-  const lines = readFileSync(await exported(id, 'jsonl'), 'utf8');
-  seconds = (JSON.parse(lines.trimEnd().split('\n').at(-1) ?? '') as { at: number }).at / 1_000_000;
-  const times = timesOf(lines, moments.taken);
+  const reader = await readRecording(gateway, id);
+  seconds = (reader.manifest()?.duration ?? 0) / 1_000_000;
+  const times = await timesOf(reader, moments.taken);
+  await reader.close();
   stills = moments.taken.map((moment, index) => ({ ...moment, at: times[index] ?? 0 }));
-  video = readFileSync(await exported(id, 'mp4'));
-}
-
-async function exported(id: string, format: string): Promise<string> {
-  const file = join(temporaryFolder('export'), `recording.${format}`);
-  const args = ['recordings', 'export', id, '--format', format, '--output', file];
+  const file = join(temporaryFolder('export'), 'recording.mp4');
+  const args = ['recordings', 'export', id, '--format', 'mp4', '--output', file];
   const { code, stderr } = await gateway.sallyport(args, { timeoutMs: 120_000 });
   assert.equal(code, 0, stderr);
-  return file;
+  video = readFileSync(file);
 }
 
 interface Site {

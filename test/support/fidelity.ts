@@ -3,22 +3,24 @@
  * window on real desktops, pictures exported of the very moments at which the client was looked at.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, afterEach, before, type TestContext } from 'node:test';
+import { exportPng } from '../../recorder/index.ts';
 import { Evidence } from './evidence.ts';
 import { type RdpClient, xfreerdp } from './freerdp.ts';
 import { type Gateway, startGateway } from './gateway.ts';
-import { type Moment, Moments, timesOf } from './moments.ts';
+import { type Glimpse, type Mark, type Moment, Moments, sharesOf, timesOf } from './moments.ts';
 import { obstacle, type Package, testWith } from './packages.ts';
 import { percent, sameShare } from './picture.ts';
 import { until } from './process.ts';
+import { readRecording } from './recording.ts';
 import { type Scene, showScene } from './scene.ts';
-import { temporaryFolder } from './temp.ts';
 import { colours, type Display, type Picture, readPicture, startDisplay, type XServer } from './x11.ts';
 
 const NEEDS = [
   ...(['freerdp2-x11', 'ffmpeg', 'xvfb', 'xauth', 'x11-utils', 'xdotool', 'xterm', 'imagemagick'] as const),
 ] as const;
+/** How often the client is looked at while everything moves. */
+const GLIMPSES = 5;
 const PASSWORD = 'Correct-horse-7';
 
 export interface Target {
@@ -41,8 +43,14 @@ export interface FidelityOptions {
   start(): Promise<Target>;
 }
 
+/** What was seen while everything moved, and a mark before. */
+interface Moved {
+  readonly since: Mark;
+  readonly glimpses: readonly Glimpse[];
+}
+
 /** Lets everything happen that a desktop shows, and looks at the client in between. */
-async function watch(moments: Moments, { scrolling, moving, closeMoving }: Scene): Promise<void> {
+async function watch(moments: Moments, { scrolling, moving, closeMoving }: Scene): Promise<Moved> {
   await moments.take('text and a photo');
   scrolling.resume();
   await moments.change();
@@ -51,16 +59,19 @@ async function watch(moments: Moments, { scrolling, moving, closeMoving }: Scene
   moving.resume();
   await moments.change();
   moving.pause();
-  await moments.take('a window while it moves');
+  const { pointer: since } = await moments.take('a window while it moves');
   scrolling.resume();
   moving.resume();
   await moments.change();
+  const glimpses: Glimpse[] = [];
+  while (glimpses.length < GLIMPSES) glimpses.push(await moments.glimpse());
   scrolling.pause();
   moving.pause();
   await moments.take('both together');
   await closeMoving();
   await moments.change();
   await moments.take('what was behind the window');
+  return { since, glimpses };
 }
 
 /** A picture of 16 bits in this client's colours: its rule for 6 bits of green on 8 is its own, up to 4 of 255 off. */
@@ -110,11 +121,11 @@ export function fidelityTests({ server, needs, depths, start }: FidelityOptions)
     await Promise.all([target?.stop(), display?.stop()]);
   });
 
-  const exported = async (id: string, format: string, ...more: string[]): Promise<string> => {
-    const args = ['recordings', 'export', id, '--format', format, ...more];
-    const result = await gateway.sallyport(args, { timeoutMs: 120_000 });
+  const exported = async (id: string, at: number): Promise<Buffer> => {
+    const moment = ['--format', 'png', '--at', (at / 1_000_000).toFixed(6)];
+    const result = await gateway.sallyport(['recordings', 'export', id, ...moment], { timeoutMs: 120_000 });
     assert.equal(result.code, 0, result.stderr);
-    return result.text;
+    return result.stdout;
   };
 
   for (const [bpp, sent] of depths) {
@@ -127,21 +138,22 @@ export function fidelityTests({ server, needs, depths, start }: FidelityOptions)
       const desktop = await target.desktop();
       scene = await showScene(desktop);
       const moments = new Moments({ display, window, desktop });
-      await watch(moments, scene);
+      const { since, glimpses } = await watch(moments, scene);
       const { id } = await evidence.session('alice', 'active');
       await client.stop();
       await until('the session ends, sealed', async () =>
         (await evidence.sessions()).find((row) => row.id === id && row.sealed),
       );
 
-      const times = timesOf(await exported(id, 'jsonl'), moments.taken);
-      const file = join(temporaryFolder('pictures'), 'moment.png');
+      const inClient = sent === 16 ? greenOfFreerdp : (picture: Picture): Picture => picture;
+      const reader = await readRecording(gateway, id);
+      const times = await timesOf(reader, moments.taken);
       let last: Moment | undefined;
       for (const [index, moment] of moments.taken.entries()) {
-        const at = ((times[index] ?? 0) / 1_000_000).toFixed(6);
-        await exported(id, 'png', '--at', at, '--output', file);
-        const exact = await readPicture(file);
-        const picture = sent === 16 ? greenOfFreerdp(exact) : exact;
+        // A picture comes in one piece.
+        const png = (await exportPng(reader, { at: times[index] ?? 0 }).next()).value;
+        assert.ok(png);
+        const picture = inClient(await readPicture(png));
         const same = sameShare(moment.shown, picture, 0, moment.pointer);
         context.diagnostic(`${moment.name}: ${percent(same)} of the pixels equal`);
         assert.ok(colours(moment.shown) > 150, `the client showed ${colours(moment.shown)} colours`);
@@ -149,7 +161,15 @@ export function fidelityTests({ server, needs, depths, start }: FidelityOptions)
         // The measure tells moments apart: the picture is not the one before.
         if (last !== undefined) assert.ok(sameShare(last.shown, picture, 0, last.pointer) < 0.999);
         last = moment;
+        if (index === 0)
+          assert.ok((await exported(id, times[index] ?? 0)).equals(png), 'the command gives it too');
       }
+
+      const shares = await sharesOf(reader, since, glimpses, inClient);
+      await reader.close();
+      context.diagnostic(`while everything moves: ${shares.map(percent).join(', ')} of the pixels equal`);
+      assert.equal(shares.length, GLIMPSES);
+      assert.ok(Math.min(...shares) >= 0.999, `while everything moves: ${shares.map(percent).join(', ')}`);
     };
     testWith(packages, name, body, { timeout: 180_000 });
   }

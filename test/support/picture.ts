@@ -32,6 +32,18 @@ function near(a: Uint8Array, b: Uint8Array, at: number, tolerance: number): bool
   return Math.abs((a[at] as number) - (b[at] as number)) <= tolerance;
 }
 
+/** Share of the pixels of `mixed` that are those of one of two pictures, all of one size. */
+export function mixedShare(mixed: Picture, one: Picture, other: Picture): number {
+  let same = 0;
+  for (let at = 0; at < mixed.rgb.length; at += 3)
+    if (isSame(mixed.rgb, one.rgb, at) || isSame(mixed.rgb, other.rgb, at)) same += 1;
+  return (3 * same) / mixed.rgb.length;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array, at: number): boolean {
+  return a[at] === b[at] && a[at + 1] === b[at + 1] && a[at + 2] === b[at + 2];
+}
+
 /** A share for people: `99.95 %`, never rounded up to what it does not reach. */
 export function percent(share: number): string {
   return `${(Math.floor(share * 100_000) / 1000).toFixed(3)} %`;

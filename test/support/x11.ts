@@ -129,9 +129,9 @@ export async function screenshot(display: XServer, window = 'root'): Promise<Pic
   return parsePixmap((await runOk('import', args, { env: display.env })).stdout);
 }
 
-/** A picture in a file of any format. */
-export async function readPicture(file: string): Promise<Picture> {
-  return parsePixmap((await runOk('convert', [file, '-depth', '8', 'ppm:-'])).stdout);
+/** The picture that the bytes of a PNG file are. */
+export async function readPicture(input: Uint8Array): Promise<Picture> {
+  return parsePixmap((await runOk('convert', ['png:-', '-depth', '8', 'ppm:-'], { input })).stdout);
 }
 
 function parsePixmap(bytes: Buffer): Picture {
