@@ -35,7 +35,7 @@ import { encodeSendDataIndication, encodeSendDataRequest, patchSendData } from '
 import { encodeSlowPathOutput } from './pdu/output.ts';
 import {
   isStandardRedirection,
-  RedirectionFlag,
+  leadsNowhere,
   readRedirection,
   type ServerRedirectionWithPassword,
 } from './pdu/redirection.ts';
@@ -309,7 +309,7 @@ export class DesktopRelay {
   /** Redirections are never relayed: they would take the client past the gateway. */
   #sentOn(pdu: Uint8Array, offset: number, end: number): void {
     const redirection = readRedirection(pdu, offset, end);
-    if (redirection === undefined || (redirection.flags & RedirectionFlag.noRedirect) !== 0) return;
+    if (redirection === undefined || leadsNowhere(redirection)) return;
     this.#redirected = true;
     this.#overlay.close();
     this.#channels.leave();

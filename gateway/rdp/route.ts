@@ -1,7 +1,8 @@
 /**
  * The way to a target's desktop, which may lead over a connection broker: a target that sends its client
- * on ([MS-RDPBCGR] 1.3.8, 2.2.13) is followed by the gateway, wherever the control plane lets the session
- * go. The client's leg and the recording know nothing of it.
+ * on ([MS-RDPBCGR] 2.2.13) is followed by the gateway, wherever the control plane lets the session
+ * go. The client's leg and the recording stay open. A broker may vouch for the certificate of the
+ * next server (LB_TARGET_CERTIFICATE); what counts is what the next system is known by.
  */
 import type {
   CheckedOutCredential,
@@ -14,7 +15,12 @@ import { checkFarewell, explained } from './dial-failure.ts';
 import { accountName } from './dial-identity.ts';
 import { PduError } from './pdu/cursor.ts';
 import { readSendData } from './pdu/mcs-data.ts';
-import { RedirectionFlag, readRedirection, type ServerRedirectionWithPassword } from './pdu/redirection.ts';
+import {
+  leadsNowhere,
+  RedirectionFlag,
+  readRedirection,
+  type ServerRedirectionWithPassword,
+} from './pdu/redirection.ts';
 import { StreamClosedError } from './stream.ts';
 
 /** From a broker to the host of a session there is one; more are a mistake, or a loop. */
@@ -152,11 +158,6 @@ export class DesktopRoute {
       ...(redirection === undefined ? {} : { redirection }),
     });
   }
-}
-
-/** Whether it only informs (LB_NOREDIRECT): the session stays where it is. */
-export function leadsNowhere({ flags }: ServerRedirectionWithPassword): boolean {
-  return (flags & RedirectionFlag.noRedirect) !== 0;
 }
 
 /** Where to look for the next server, best first; none with a routing token, which goes to the same address. */

@@ -139,6 +139,11 @@ export function isStandardRedirection(bytes: Uint8Array, offset: number, end: nu
   return flags === SEC_REDIRECTION_PKT && length > LARGEST_PDU_TYPE && length <= end - offset;
 }
 
+/** Whether it only informs (LB_NOREDIRECT): the client stays where it is. */
+export function leadsNowhere({ flags }: ServerRedirectionWithPassword): boolean {
+  return (flags & RedirectionFlag.noRedirect) !== 0;
+}
+
 /** Writes pad, packet and the byte that may follow: what stands behind a share control header. */
 export function encodeEnhancedRedirection(writer: Writer, packet: ServerRedirectionWithPassword): void {
   writer.u16le(0);
