@@ -238,7 +238,7 @@ function shareTypeOf(pdu: Uint8Array): number | undefined {
 /** Of nobody: made for these tests. */
 const KEY_PAIR = await makeCertificate();
 /** PEM. */
-export const CERTIFICATE = KEY_PAIR.certificate;
+export const { certificate: CERTIFICATE, key: PRIVATE_KEY } = KEY_PAIR;
 export const TLS = createSecureContext({ key: KEY_PAIR.key, cert: KEY_PAIR.certificate });
 export const TLS_FINGERPRINT = `sha256:${hash('sha256', new X509Certificate(KEY_PAIR.certificate).raw)}`;
 
