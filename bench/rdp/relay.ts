@@ -121,7 +121,7 @@ const NAMES: Readonly<Record<Path, string>> = {
 export function relayTable(bed: Bed, rows: readonly Relayed[]): Table {
   return {
     title: 'Relay throughput',
-    note: `${figure(bed.floodBytes / 2 ** 20)} MiB of fast-path bitmap updates of up to 16 KiB from a synthetic RDP server, TLS 1.3 with AES-256-GCM on every leg; log-on not counted. Dense: random bytes, as pixels look that are compressed; compressible: raw pixels of text. HAProxy passes the same PDUs on between TLS and TLS, in one thread. CPU: of the process between client and target, all its threads; per core: bytes a CPU second, to HAProxy's.`,
+    note: `${figure(bed.floodBytes / 2 ** 20)} MiB of fast-path bitmap updates of up to 16 KiB from a synthetic RDP server, TLS 1.3 with AES-256-GCM on every leg; log-on not counted. Dense: random bytes, as pixels look that are compressed; compressible: raw pixels of text. HAProxy passes the same PDUs on between TLS and TLS, in one thread. CPU: of the process between client and target, all its threads; per core: bytes a CPU second, to HAProxy's; recording: its bytes, to the target's.`,
     columns: ['content and path', 'MB/s', 'ratio', 'CPU s/GB', 'one thread', 'per core', 'recording'],
     rows: rows.map((row) => [
       `${row.content}, ${NAMES[row.path]}`,

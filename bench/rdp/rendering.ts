@@ -21,29 +21,21 @@ export interface Rendered {
   readonly perCore: number;
 }
 
-/** Each round in a process of its own; the median of what they reached per core. */
+/** In a process of its own, so that its CPU time and ffmpeg's are all there is; the round with the median per core. */
 export async function measureRendering(options: BenchOptions): Promise<Rendered> {
+  const child = fork(join(import.meta.dirname, 'render-process.ts'), [String(options.rounds)]);
+  const withdraw = atExit(() => child.kill('SIGKILL'));
   const rounds: Rendered[] = [];
-  for (let round = 0; round < options.rounds; round += 1) {
-    rounds.push(await renderOnce());
-    options.progress(`video: round ${round + 1} of ${options.rounds}`);
-  }
+  child.on('message', (message) => {
+    rounds.push(message as Rendered);
+    options.progress(`video: round ${rounds.length} of ${options.rounds}`);
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+  withdraw();
   const middle = median(rounds.map(({ perCore }) => perCore));
   const found = rounds.find(({ perCore }) => perCore === middle);
-  if (found === undefined) throw new Error('an even number of rounds has no median round');
+  if (code !== 0 || found === undefined) throw new Error(`rendering ended with ${code}`);
   return found;
-}
-
-async function renderOnce(): Promise<Rendered> {
-  const child = fork(join(import.meta.dirname, 'render-process.ts'));
-  const withdraw = atExit(() => child.kill('SIGKILL'));
-  return await new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve(message as Rendered));
-    child.once('exit', (code) => {
-      withdraw();
-      reject(new Error(`rendering ended with ${code}`));
-    });
-  });
 }
 
 export interface Painted {
