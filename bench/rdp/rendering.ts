@@ -32,9 +32,10 @@ export async function measureRendering(options: BenchOptions): Promise<Rendered>
   });
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
   withdraw();
+  if (code !== 0) throw new Error(`rendering ended with ${code}`);
   const middle = median(rounds.map(({ perCore }) => perCore));
   const found = rounds.find(({ perCore }) => perCore === middle);
-  if (code !== 0 || found === undefined) throw new Error(`rendering ended with ${code}`);
+  if (found === undefined) throw new Error('an even number of rounds has no round in the middle');
   return found;
 }
 
