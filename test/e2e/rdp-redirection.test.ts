@@ -251,6 +251,27 @@ for (const [name, start] of CLIENTS)
     },
   );
 
+testWith(NEEDS, 'a session that is locked stays locked where it is sent on to', async () => {
+  const moment = Promise.withResolvers<void>();
+  await brokerThat(toHost(), { desktop: moment.promise });
+  client = xfreerdp(opening());
+  const window = await client.window();
+  const { id } = await evidence.session('alice', 'active');
+  const locked = await gateway.sallyport(['sessions', 'lock', id]);
+  assert.equal(locked.code, 0, locked.text);
+  await evidence.session('alice', 'locked');
+  moment.resolve();
+  await evidence.event('session.redirected', (row) => row.sessionId === id);
+  await xrdp.ready();
+  const file = join(xrdp.account.home, 'while-locked');
+  await typeText(display, window, `echo locked > ${file}\n`);
+  const unlocked = await gateway.sallyport(['sessions', 'unlock', id]);
+  assert.equal(unlocked.code, 0, unlocked.text);
+  await evidence.session('alice', 'active');
+  await typeThrough(window, 'once-unlocked');
+  assert.ok(!existsSync(file), 'what was typed while it was locked');
+});
+
 testWith(NEEDS, 'the next host must show its own certificate', async () => {
   const { visits } = await brokerThat(TOKEN, { behind: xrdp.port });
   client = xfreerdp(opening());

@@ -31,8 +31,8 @@ export interface BrokerOptions {
   readonly redirections: readonly ServerRedirectionWithPassword[];
   /** In the envelope of standard security. */
   readonly standard?: boolean;
-  /** Shows a desktop first, and sends people on when they press a key on it. */
-  readonly desktop?: boolean;
+  /** Shows a desktop first, and sends people on when they press a key on it, or when this resolves. */
+  readonly desktop?: true | Promise<unknown>;
   /** Issues a licence first. */
   readonly license?: IssuerOptions;
   /** Port on 127.0.0.1 of the server for those who come with a routing token. */
@@ -125,10 +125,11 @@ async function serve(
   const client = await acceptClient(stream, { tls });
   visit.client = client;
   if (license !== undefined) visit.issued = await issueLicense(stream, license);
-  if (desktop) {
+  if (desktop !== undefined) {
     const desk = new Desk(stream, client, '');
     stream.onClose = () => desk.closed();
-    await desk.ask({ kind: 'message', title: 'Broker', text: 'Press Return.', retry: false });
+    const pressed = desk.ask({ kind: 'message', title: 'Broker', text: 'Press Return.', retry: false });
+    await (desktop === true ? pressed : Promise.race([desktop, pressed]));
     // It draws no more.
     desk.closed();
   }
