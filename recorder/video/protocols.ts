@@ -15,7 +15,7 @@ export async function filmOf(reader: RecordingReader, options: TerminalOptions):
 export async function playerOf(reader: RecordingReader, options: TerminalOptions): Promise<Player> {
   if (reader.header().protocol === 'rdp') return new DesktopPlayer(options.onCut);
   const { chooseTerminal, TerminalPlayer } = await terminals();
-  return new TerminalPlayer(await chooseTerminal(reader, options), options.onCut);
+  return new TerminalPlayer(await chooseTerminal(reader, options), options);
 }
 
 /** Loaded by who needs it: threads that only record would each carry the emulator and its fonts. */

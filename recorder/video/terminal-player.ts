@@ -7,27 +7,38 @@ import { VideoError } from './error.ts';
 import { type Film, framesOf, type Picture, type Player } from './film.ts';
 
 export interface TerminalOptions extends ReplayOptions {
-  /** Told once of each kind of thing that is not shown as it was: sizes that no picture has, what cannot be decoded. */
+  /**
+   * Told once of each kind of thing that is not shown as it was: sizes that no picture has, what cannot be
+   * decoded, terminals of other channels.
+   */
   readonly onCut?: (text: string) => void;
 }
+
+/** Of more terminals than this in one session nobody is told each. */
+const MAX_OTHERS = 20;
 
 /** Follows one channel's terminal. */
 export class TerminalPlayer implements Player {
   readonly #channel: number;
-  #onCut: TerminalOptions['onCut'];
+  readonly #options: TerminalOptions;
   #terminal: Emulator | undefined;
   #painter: Painter | undefined;
+  #cut = false;
+  /** Other channels that had a terminal. */
+  readonly #others = new Set<number>();
   /** Whether something came since the last picture. */
   #touched = false;
 
-  constructor(channel: number, onCut?: TerminalOptions['onCut']) {
+  /** Where the options name no channel, it tells of other terminals than that of `channel`. */
+  constructor(channel: number, options: TerminalOptions = {}) {
     this.#channel = channel;
-    this.#onCut = onCut;
+    this.#options = options;
   }
 
   apply(event: RecordingEvent): void {
     const size = sizeIn(event, this.#channel, this.#terminal !== undefined);
     if (size !== undefined) return this.#resize(size);
+    if (event.kind === EventKind.terminal) return this.#passOver(event.channel);
     if (this.#terminal === undefined) return;
     const bytes = shownBytes(event, this.#channel);
     if (bytes === undefined) return;
@@ -52,15 +63,24 @@ export class TerminalPlayer implements Player {
 
   #resize(size: TerminalSize): void {
     const { columns, rows } = sizeWithin(size.columns, size.rows);
-    if (columns !== size.columns || rows !== size.rows) {
-      this.#onCut?.(
+    if (!this.#cut && (columns !== size.columns || rows !== size.rows)) {
+      this.#cut = true;
+      this.#options.onCut?.(
         `the terminal had ${size.columns} × ${size.rows} characters, it is shown as one of ${columns} × ${rows}`,
       );
-      this.#onCut = undefined;
     }
     if (this.#terminal === undefined) this.#terminal = new Emulator(columns, rows);
     else this.#terminal.resize(columns, rows);
     this.#touched = true;
+  }
+
+  #passOver(channel: number): void {
+    const told = this.#options.channel !== undefined || this.#others.has(channel);
+    if (channel === this.#channel || told || this.#others.size === MAX_OTHERS) return;
+    this.#others.add(channel);
+    this.#options.onCut?.(
+      `the terminal of channel ${this.#channel} is shown; channel ${channel} had one too`,
+    );
   }
 }
 
@@ -92,10 +112,9 @@ export async function terminalFilm(reader: RecordingReader, options: TerminalOpt
   }
   if (channel === undefined || sizes.size === 0) throw noTerminal(channel);
   const shown = channel;
-  const { onCut } = options;
   return {
     survey: async () => ({ sizes: [...sizes.values()], duration }),
-    frames: () => framesOf(reader.events(), new TerminalPlayer(shown, onCut)),
+    frames: () => framesOf(reader.events(), new TerminalPlayer(shown, options)),
   };
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { glyphOf } from '../../recorder/terminal/glyphs.ts';
 import { widthOf } from '../../recorder/terminal/width.ts';
-import { type Bed, DIRECT, ssh, startBed } from '../support/bed.ts';
+import { type Bed, DIRECT, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { type RunResult, run, runOk, until } from '../support/process.ts';
 
@@ -211,6 +211,27 @@ gatewayTest(
     assert.ok(off < 0.01, `${(100 * off).toFixed(2)} % of the video's last picture are off`);
   },
 );
+
+gatewayTest('of two shells on one connection each can be shown', async () => {
+  const control = ['-S', join(bed.folder, 'control.socket')];
+  const first = sshTerminal(bed.door, ['-M', ...control, 'target'], { columns: 40, rows: 5 });
+  await first.expect('$ ');
+  const second = sshTerminal(bed.door, [...control, 'target'], { columns: 50, rows: 5 });
+  await second.expect('$ ');
+  for (const shell of [second, first]) {
+    shell.type('exit\r');
+    await shell.ended;
+  }
+  const id = await newest();
+  const file = join(bed.folder, 'two.png');
+  const told = await recordings('export', id, '--format', 'png', '--output', file);
+  assert.deepEqual(
+    [told.code, told.stderr],
+    [0, 'the terminal of channel 0 is shown; channel 1 had one too\n'],
+  );
+  await lastPicture(file, 40 * CELL_WIDTH, 5 * CELL_HEIGHT);
+  await lastPicture(await exported(id, 'png', '--channel', '1'), 50 * CELL_WIDTH, 5 * CELL_HEIGHT);
+});
 
 gatewayTest('a command without a terminal has no picture, and is told what it has', async () => {
   assert.equal((await ssh(bed.door, ['target', 'echo in'])).text, 'in\n');

@@ -103,6 +103,12 @@ test('the first channel with a terminal is shown, or the one asked for', async (
   assert.deepEqual(await pictureOf(reader), png(painted('one', 20, 2)));
   assert.deepEqual(await pictureOf(reader, undefined, 2), png(painted('two', 31, 2)));
   assert.deepEqual(await frames(await terminalFilm(reader, { channel: 2 })), ['40 248x32']);
+
+  const said: string[] = [];
+  const onCut = (text: string) => said.push(text);
+  await frames(await terminalFilm(reader, { onCut }));
+  await frames(await terminalFilm(reader, { channel: 1, onCut }));
+  assert.deepEqual(said, ['the terminal of channel 1 is shown; channel 2 had one too']);
 });
 
 test('without a terminal the words say what suits', async () => {
