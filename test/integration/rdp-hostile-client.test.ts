@@ -4,33 +4,32 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { acceptClient, sendOnIoChannel } from '../../gateway/rdp/accept.ts';
 import { Reader } from '../../gateway/rdp/pdu/cursor.ts';
 import { encodeSendDataRequest } from '../../gateway/rdp/pdu/mcs-data.ts';
 import { withTpkt } from '../../gateway/rdp/pdu/tpkt.ts';
 import { decodeConnectionConfirm, FailureCode, withData } from '../../gateway/rdp/pdu/x224.ts';
-import { PduStream } from '../../gateway/rdp/stream.ts';
 import { Evidence } from '../support/evidence.ts';
-import { type FaultyTarget, startTcpTarget } from '../support/faulty-targets.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { until } from '../support/process.ts';
-import { dialling, realActivation, sessionOf, TLS, TLS_FINGERPRINT } from '../unit/rdp/legs.ts';
+import {
+  type DesktopClient,
+  type DesktopTarget,
+  openDesktop,
+  paints,
+  startDesktop,
+} from '../support/rdp-actors.ts';
+import { dialling, sessionOf, TLS_FINGERPRINT } from '../unit/rdp/legs.ts';
 
 const GRACE_SECONDS = 3;
 const PASSWORD = 'Correct-horse-7';
-const DEMAND = realActivation('xrdp-16').demand;
 let gateway: Gateway;
 let evidence: Evidence;
-let target: FaultyTarget;
+let target: DesktopTarget;
+/** Opened before all this, and used after it. */
+let other: DesktopClient;
 
 before(async () => {
-  const desktop = (socket: Socket): void => {
-    const stream = new PduStream(socket);
-    acceptClient(stream, { tls: TLS })
-      .then(() => sendOnIoChannel(stream, (writer) => writer.bytes(DEMAND)))
-      .catch(() => {});
-  };
-  target = await startTcpTarget(desktop);
+  target = await startDesktop();
   const system = { name: 'good', protocol: 'rdp', host: '127.0.0.1', port: target.port };
   gateway = await startGateway({
     config: { ssh: { loginGraceSeconds: GRACE_SECONDS } },
@@ -42,20 +41,21 @@ before(async () => {
     },
   });
   evidence = await Evidence.of(gateway);
+  other = await openDesktop(gateway.rdpPort, 'alice+admin+good', { password: PASSWORD });
+  await other.activated();
 });
 after(async () => {
   await evidence?.close();
   await gateway?.stop();
-  await target?.stop();
+  target?.stop();
 });
 afterEach(stillServes);
 
-/** A desktop opens as if nothing had happened, and its Demand Active arrives. */
+/** A desktop opens as if nothing had happened. */
 async function stillServes(): Promise<void> {
-  const { stream } = await dialling(gateway.rdpPort, { username: 'alice+admin+good', password: PASSWORD });
-  const pdu = await stream.next();
-  assert.ok(pdu.length > 100);
-  stream.destroy();
+  const client = await openDesktop(gateway.rdpPort, 'alice+admin+good', { password: PASSWORD });
+  await client.activated();
+  client.stream.destroy();
 }
 
 interface Caller {
@@ -177,6 +177,16 @@ test('a user name of a mebibyte, and one of all that a PDU holds, are refused wi
   await Promise.race([once(tls, 'close'), caller.ended]);
   const ended = performance.now() - started;
   assert.ok(ended < GRACE_SECONDS * 900, `${ended} ms`);
+});
+
+test('a desktop that was open all the time works on', async () => {
+  const [session = assert.fail()] = target.sessions;
+  const [typed, shown] = [session.received.length, other.received.length];
+  other.press();
+  await until('the key arrives', () => (session.received.length > typed ? true : undefined));
+  session.stream.send(paints(0xffffff));
+  await until('the picture arrives', () => (other.received.length > shown ? true : undefined));
+  other.stream.destroy();
 });
 
 test('nothing of all this cost a worker, and none of it was an error of the gateway', async () => {
