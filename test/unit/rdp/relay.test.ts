@@ -402,6 +402,7 @@ test('a locked desktop that gets another size is covered anew', async () => {
   session.back.peer.write(fromTarget(TARGET_IO, deactivate.done()));
   await settled();
   session.relay.notify('Hello.');
+  await settled();
   const demand = new Writer();
   encodeShareControl(demand, ShareType.demandActive, 1002, (body) => {
     const { capabilitySets, ...rest } = decodeDemandActive(new Reader(DEMAND, 6));
