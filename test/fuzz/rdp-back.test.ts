@@ -5,7 +5,7 @@
  * of the gateway's own.
  */
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -20,11 +20,23 @@ import { tsRequestLength } from '../../gateway/rdp/credssp/ts-request.ts';
 import { LicenseRefusedError } from '../../gateway/rdp/license-client.ts';
 import { PduError } from '../../gateway/rdp/pdu/cursor.ts';
 import type { ClientGccBlocks } from '../../gateway/rdp/pdu/gcc-client.ts';
+import { LicenseMessage } from '../../gateway/rdp/pdu/license.ts';
+import { readSendData } from '../../gateway/rdp/pdu/mcs-data.ts';
 import { withTpkt } from '../../gateway/rdp/pdu/tpkt.ts';
 import { encodeConnectionConfirm, Protocol } from '../../gateway/rdp/pdu/x224.ts';
-import { StreamClosedError } from '../../gateway/rdp/stream.ts';
+import { PduStream, StreamClosedError } from '../../gateway/rdp/stream.ts';
+import { acceptTls } from '../../gateway/rdp/tls.ts';
 import { TargetError } from '../../gateway/session/dial.ts';
-import { type FuzzCase, type FuzzOutcome, fuzz, hostile, pick, pieces } from '../support/rdp-fuzz.ts';
+import { issueLicense } from '../support/license-issuer.ts';
+import {
+  damaged,
+  type FuzzCase,
+  type FuzzOutcome,
+  fuzz,
+  hostile,
+  pick,
+  pieces,
+} from '../support/rdp-fuzz.ts';
 import { CERTIFICATE, dialling, realBlocks, sessionOf, TLS, TLS_FINGERPRINT } from '../unit/rdp/legs.ts';
 
 const PUBLIC_KEY = subjectPublicKeyOf(new X509Certificate(CERTIFICATE).raw);
@@ -75,6 +87,7 @@ function endingOf(error: unknown): string {
   assert.ok(error.message.length < 400 && !/undefined|NaN|\[object/.test(error.message), error.message);
   if (cause instanceof PduError) blamed.add(cause.field);
   if (cause instanceof CredSspError) return 'failed in CredSSP';
+  if (cause instanceof LicenseRefusedError) return 'not licensed';
   return cause instanceof PduError ? 'broke the protocol' : cause === undefined ? 'refused' : 'closed';
 }
 
@@ -199,6 +212,40 @@ async function converse(
   await say(input, tls, [...(early ? [result] : []), ...hostile(input.random, pdus, input.random(6))]);
 }
 
+/** Made once: keys take longer than all the rest. */
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 512 });
+
+/** Licensing with a target that issues licences, one of whose messages is damaged. */
+async function licenceStage(input: FuzzCase): Promise<FuzzOutcome> {
+  const { random } = input;
+  const script = pick(random, SCRIPTS);
+  const { licenseRequest, platformChallenge, newLicense } = LicenseMessage;
+  const which = pick(random, [licenseRequest, platformChallenge, newLicense]);
+  const ending = await dial(script, async (socket) => {
+    const stream = new PduStream(socket);
+    const tamper = (message: Buffer, type: number): Buffer => {
+      if (type !== which) return message;
+      const wrong = damaged(random, message);
+      // Its length still holds: else nothing behind it would be looked at.
+      if (wrong.length > 3 && random(4) > 0) wrong.writeUInt16LE(wrong.length, 2);
+      input.sent = [wrong];
+      return wrong;
+    };
+    const play = async (): Promise<void> => {
+      await stream.next();
+      stream.send(script.confirm);
+      await stream.secure((plain) => acceptTls(plain, TLS));
+      for (const pdu of script.pdus.slice(0, script.licensing)) stream.send(pdu);
+      while (readSendData(await stream.next()) === undefined);
+      await issueLicense(stream, { privateKey, tamper, upgrade: random(2) === 0 });
+    };
+    // Where the gateway gives up, the issuer waits in vain.
+    await play().catch(() => {});
+    stream.end();
+  });
+  return { stage: `licensing message ${which}`, ending };
+}
+
 test('a hostile answer to the first PDU', async (t) => {
   const { endings } = await fuzz(t, 160, plainStage);
   assert.ok((endings.get('broke the protocol') ?? 0) > 40);
@@ -216,5 +263,12 @@ test('a hostile target in network level authentication', async (t) => {
   const { stages, endings } = await fuzz(t, 120, nlaStage);
   assert.equal(stages.size, 4, [...stages.keys()].join());
   for (const ending of ['failed in CredSSP', 'broke the protocol'])
+    assert.ok((endings.get(ending) ?? 0) > 10, ending);
+});
+
+test('a hostile target that issues licences', async (t) => {
+  const { stages, endings } = await fuzz(t, 120, licenceStage);
+  assert.equal(stages.size, 3, [...stages.keys()].join());
+  for (const ending of ['broke the protocol', 'not licensed'])
     assert.ok((endings.get(ending) ?? 0) > 10, ending);
 });
