@@ -17,6 +17,7 @@ import { ntlmHash, sessionBaseKeyOf } from '../../gateway/rdp/credssp/ntlm.ts';
 import { subjectPublicKeyOf } from '../../gateway/rdp/credssp/public-key.ts';
 import { CredSspServer } from '../../gateway/rdp/credssp/server.ts';
 import { tsRequestLength } from '../../gateway/rdp/credssp/ts-request.ts';
+import type { RedirectedDial } from '../../gateway/rdp/dial.ts';
 import { LicenseRefusedError } from '../../gateway/rdp/license-client.ts';
 import { PduError } from '../../gateway/rdp/pdu/cursor.ts';
 import type { ClientGccBlocks } from '../../gateway/rdp/pdu/gcc-client.ts';
@@ -95,18 +96,25 @@ const server = createServer({ noDelay: true });
 after(() => server.close());
 
 /** Dials a target that is `serve`. */
-async function dial(script: Script, serve: (socket: Socket) => Promise<void>): Promise<string> {
+async function dial(
+  script: Script,
+  serve: (socket: Socket) => Promise<void>,
+  redirection?: RedirectedDial,
+): Promise<string> {
   if (!server.listening) await once(server.listen(0, '127.0.0.1'), 'listening');
   const accepted = once(server, 'connection');
   const { blocks, channels } = script;
   const { port } = server.address() as AddressInfo;
-  const ending = dialling(port, { blocks, channels, identity: TLS_FINGERPRINT, timeoutMs: 60_000 }).then(
-    ({ stream }) => {
-      stream.destroy();
-      return 'logged on';
-    },
-    endingOf,
-  );
+  const ending = dialling(port, {
+    blocks,
+    channels,
+    identity: TLS_FINGERPRINT,
+    timeoutMs: 60_000,
+    ...(redirection && { redirection }),
+  }).then(({ stream }) => {
+    stream.destroy();
+    return 'logged on';
+  }, endingOf);
   const [socket] = (await accepted) as [Socket];
   socket.on('error', () => {});
   const served = serve(socket);
@@ -133,6 +141,11 @@ async function secured(socket: Socket): Promise<TLSSocket> {
   tls.on('error', () => {});
   await Promise.race([once(tls, 'secure'), once(tls, 'close')]);
   return tls;
+}
+
+function confirming(selectedProtocol: number): Uint8Array {
+  const negotiation = { kind: 'selected', flags: 0, selectedProtocol } as const;
+  return withTpkt((writer) => encodeConnectionConfirm(writer, { negotiation }));
 }
 
 async function plainStage(input: FuzzCase): Promise<FuzzOutcome> {
@@ -169,12 +182,7 @@ async function nlaStage(input: FuzzCase): Promise<FuzzOutcome> {
   const ending = await dial(script, async (socket) => {
     await once(socket, 'data');
     socket.pause();
-    const selectedProtocol = early ? Protocol.hybridEx : Protocol.hybrid;
-    socket.write(
-      withTpkt((writer) =>
-        encodeConnectionConfirm(writer, { negotiation: { kind: 'selected', flags: 0, selectedProtocol } }),
-      ),
-    );
+    socket.write(confirming(early ? Protocol.hybridEx : Protocol.hybrid));
     const tls = await secured(socket);
     await converse(input, tls, { stage, early, pdus: script.pdus });
   });
@@ -210,6 +218,35 @@ async function converse(
   const result = new Uint8Array(4);
   if (stage === 3) return say(input, tls, hostile(input.random, [result, ...pdus], 0));
   await say(input, tls, [...(early ? [result] : []), ...hostile(input.random, pdus, input.random(6))]);
+}
+
+/** What a broker gave to log on with where it sent the session on. */
+const REDIRECTION: RedirectedDial = {
+  sessionId: 7,
+  routingToken: undefined,
+  rdstls: {
+    redirectionGuid: new Uint8Array(16),
+    userName: 'admin',
+    domain: 'CORP',
+    password: new Uint8Array(64),
+  },
+};
+/** 2.2.17.1 and 2.2.17.4: version 1 is spoken, the log-on is right. */
+const RDSTLS = ['0100010001000100', '01000400010000000000'].map((hex) => Buffer.from(hex, 'hex'));
+
+async function rdstlsStage(input: FuzzCase): Promise<FuzzOutcome> {
+  const { random } = input;
+  const script = pick(random, SCRIPTS);
+  const stage = random(RDSTLS.length);
+  const serve = async (socket: Socket): Promise<void> => {
+    await once(socket, 'data');
+    socket.pause();
+    socket.write(confirming(Protocol.rdstls));
+    const tls = await secured(socket);
+    tls.resume();
+    await say(input, tls, hostile(random, [...RDSTLS, ...script.pdus], stage));
+  };
+  return { stage: ['capabilities', 'response'][stage] ?? '', ending: await dial(script, serve, REDIRECTION) };
 }
 
 /** Made once: keys take longer than all the rest. */
@@ -264,6 +301,12 @@ test('a hostile target in network level authentication', async (t) => {
   assert.equal(stages.size, 4, [...stages.keys()].join());
   for (const ending of ['failed in CredSSP', 'broke the protocol'])
     assert.ok((endings.get(ending) ?? 0) > 10, ending);
+});
+
+test('a hostile target that a session was sent on to', async (t) => {
+  const { stages, endings } = await fuzz(t, 80, rdstlsStage);
+  assert.equal(stages.size, 2);
+  assert.ok((endings.get('broke the protocol') ?? 0) > 10);
 });
 
 test('a hostile target that issues licences', async (t) => {
