@@ -78,7 +78,7 @@ async function watch(moments: Moments, { scrolling, moving, closeMoving }: Scene
 function greenOfFreerdp(picture: Picture): Picture {
   const rgb = Buffer.from(picture.rgb);
   for (let at = 1; at < rgb.length; at += 3) {
-    const green = rgb.readUInt8(at) >> 2;
+    const green = (rgb[at] as number) >> 2;
     rgb[at] = Math.min(255, (green << 2) + (green >> 3));
   }
   return { ...picture, rgb };

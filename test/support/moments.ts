@@ -187,6 +187,11 @@ function isAt({ kind, payload }: RecordingEvent, { x, y }: Mark): boolean {
 /** Without the pointer, as screenshots are. */
 function pictureOf({ width, height, pixels }: Framebuffer): Picture {
   const rgb = Buffer.alloc(3 * pixels.length);
-  for (let i = 0; i < pixels.length; i++) rgb.writeUIntLE((pixels[i] as number) & 0xffffff, 3 * i, 3);
+  for (let i = 0, to = 0; i < pixels.length; i++, to += 3) {
+    const pixel = pixels[i] as number;
+    rgb[to] = pixel;
+    rgb[to + 1] = pixel >> 8;
+    rgb[to + 2] = pixel >> 16;
+  }
   return { width, height, rgb };
 }

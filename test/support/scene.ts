@@ -27,11 +27,13 @@ const TEXT = [
   "printf '\\e[0m\\n\\e[1mbold\\e[0m \\e[4munderlined\\e[0m \\e[7mreverse\\e[0m \\e[31mred \\e[32mgreen \\e[34mblue\\e[0m\\n'",
   'exec sleep infinity',
 ];
+/** Fills a terminal of 13 lines before it takes its time: from then on the lines scroll. */
 const SCROLL = [
-  "for ((i = 1; ; i++)); do printf '\\e[3%dm%6d \\e[4%dm%0*d\\e[0m\\n' $((1 + i % 6)) $i $((i % 7)) $((25 + i % 41)) $i; sleep 0.02; done",
+  "for ((i = 1; ; i++)); do printf '\\e[3%dm%6d \\e[4%dm%0*d\\e[0m\\n' $((1 + i % 6)) $i $((i % 7)) $((25 + i % 41)) $i; ((i < 14)) || sleep 0.02; done",
 ];
+/** Begins where it covers some of the text and some of the photo. */
 const MOVE = [
-  'for ((i = 0; ; i++)); do xdotool windowmove "$1" $((i * 13 % 430)) $((i * 7 % 330)); sleep 0.04; done',
+  'for ((i = 17; ; i++)); do xdotool windowmove "$1" $((i * 13 % 430)) $((i * 7 % 330)); sleep 0.04; done',
 ];
 /** Where the photo stands, and how large it is; the rest of the scene fits 640 by 480. */
 const PHOTO = { width: 300, height: 220 };
