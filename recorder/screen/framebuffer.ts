@@ -9,6 +9,9 @@ const MAX_PIXELS = 32 * 1024 * 1024;
 /** Longest side that a monitor layout allows ([MS-RDPBCGR] 2.2.1.3.6). */
 const MAX_SIDE = 32_766;
 
+/** Up to so many pixels a loop is quicker than a call. */
+const SHORT_LINE = 128;
+
 export class Framebuffer {
   readonly width: number;
   readonly height: number;
@@ -67,9 +70,11 @@ export class Framebuffer {
 
   /** Copies a part into a picture of the same size. */
   copy({ left, top, right, bottom }: Rectangle, target: Uint32Array): void {
+    const { pixels, width } = this;
     for (let y = top; y < bottom; y++) {
-      const line = y * this.width;
-      target.set(this.pixels.subarray(line + left, line + right), line + left);
+      const end = y * width + right;
+      if (right - left > SHORT_LINE) target.set(pixels.subarray(end - right + left, end), end - right + left);
+      else for (let at = end - right + left; at < end; at++) target[at] = pixels[at] as number;
     }
   }
 

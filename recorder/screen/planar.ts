@@ -54,8 +54,9 @@ export class PlanarDecoder {
     let at = 1;
     // Nothing shows the alpha plane: only its end is looked for.
     if ((header & 0x20) === 0) at = encoded ? skipEncoded(source, at, width, height) : at + size;
-    at = read(source, at, width, height, planes, 0);
-    at = read(source, at, chromaWidth, chromaHeight, planes, pitch);
+    const green = read(source, at, width, height, planes, 0);
+    if (colourLoss === 0 && isGrey(source, at, green)) return joinGrey(planes, size, out);
+    at = read(source, green, chromaWidth, chromaHeight, planes, pitch);
     read(source, at, chromaWidth, chromaHeight, planes, 2 * pitch);
 
     if (colourLoss === 0) joinColours(this.#words, pitch >> 2, size, out);
@@ -145,6 +146,20 @@ function skipEncoded(source: Uint8Array, from: number, width: number, height: nu
     at += long ? 1 : 1 + raw;
   }
   return at;
+}
+
+/** Whether the red plane, from `red` to `green`, comes twice again: plain text and its ground often have no colour. */
+function isGrey(source: Uint8Array, red: number, green: number): boolean {
+  const blue = green + (green - red);
+  if (blue + (green - red) > source.length) return false;
+  for (let i = 0; red + i < green; i++)
+    if (source[green + i] !== source[red + i] || source[blue + i] !== source[red + i]) return false;
+  return true;
+}
+
+/** One plane that is red, green and blue to RGBA. */
+function joinGrey(plane: Uint8Array, size: number, out: Uint32Array): void {
+  for (let i = 0; i < size; i++) out[i] = ((plane[i] as number) * 0x010101) | OPAQUE;
 }
 
 /** Planes of red, green and blue, `pitch` words apart, to RGBA: four pixels at a time, then the rest. */

@@ -54,6 +54,45 @@ test('planes of red, green and blue come out again, encoded or not, with alpha o
   }
 });
 
+test('planes that are the same three times are grey; where one differs in its last value, it shows', () => {
+  for (let seed = 0; seed < 60; seed += 1) {
+    const random = randomFrom(seed);
+    const [width, height] = SIZES[seed % SIZES.length] ?? [1, 1];
+    const header = [0x00, 0x10, 0x20, 0x30][random(4)] ?? 0;
+    const grey = randomPlane(random, width, height);
+    const other = Uint8Array.from(grey);
+    other[grey.length - 1] = (grey.at(-1) ?? 0) ^ 1;
+    // With one state of the encoder's whims, same planes are coded the same.
+    const coded = (plane: Uint8Array): number[] =>
+      (header & 0x10) === 0 ? [...plane] : encodePlane(randomFrom(seed), plane, width);
+    const alpha = (header & 0x20) !== 0 ? [] : coded(randomPlane(random, width, height));
+    const variants: (readonly [Uint8Array, Uint8Array, Uint8Array])[] = [
+      [grey, grey, grey],
+      [grey, other, grey],
+      [grey, grey, other],
+      [other, grey, grey],
+    ];
+    for (const planes of variants) {
+      const padding = (header & 0x10) === 0 ? [0] : [];
+      const source = Uint8Array.from([header, ...alpha, ...planes.flatMap(coded), ...padding]);
+      const out = new Uint32Array(width * height);
+      decoder.decode(source, width, height, out);
+      const expected = Uint8Array.from({ length: 4 * width * height }, (_, i) =>
+        i % 4 === 3 ? 255 : (planes[i % 4]?.[i >> 2] ?? 0),
+      );
+      assert.deepEqual(new Uint8Array(out.buffer), expected, `seed ${seed}`);
+    }
+    const cut = Uint8Array.from([
+      header,
+      ...alpha,
+      ...coded(grey),
+      ...coded(grey),
+      ...coded(grey).slice(0, -1),
+    ]);
+    assert.throws(() => decoder.decode(cut, width, height, new Uint32Array(width * height)), ScreenError);
+  }
+});
+
 test('planes of luma and chroma, at each colour loss level, whole or subsampled', () => {
   for (let seed = 0; seed < 200; seed += 1) {
     const random = randomFrom(seed);
