@@ -52,7 +52,7 @@ testWith(['openssh-client', 'sshpass'], 'the tour runs as printed, from the firs
     const seen: string[] = [];
     for (const words of commands('npx sallyport ')) {
       const [group = '', verb = ''] = words;
-      if (['lock', 'unlock', 'terminate'].includes(verb) || group === 'apply') continue;
+      if (['lock', 'unlock', 'terminate'].includes(verb) || ['apply', 'launch'].includes(group)) continue;
       const result = await gateway.sallyport(words.map((word) => (word === 'ID' ? id : word)));
       assert.equal(result.code, 0, `sallyport ${words.join(' ')}: ${result.stderr}`);
       seen.push(`${group} ${verb}`);
@@ -72,7 +72,7 @@ test('its sallyport.yaml is accepted', async () => {
   assert.equal(config.archive.window.bytes, 4 * 1024 * 1024);
 });
 
-testWith(['openssh-client'], 'its example of apply is accepted as it stands', async () => {
+testWith(['openssh-client'], 'its example of apply is accepted as it stands, and launches', async () => {
   const gateway = await startGateway();
   try {
     const example = blocks('yaml').find((block) => block.includes('users:')) ?? assert.fail('no example');
@@ -87,6 +87,13 @@ testWith(['openssh-client'], 'its example of apply is accepted as it stands', as
       .replace('file:/run/secrets/win01-administrator', 'a-secret')
       .replace('file:/run/secrets/deploy_key', `file:${join(folder, 'key')}`);
     assert.match((await gateway.apply(parse(filled))).text, /created/);
+    const launches = commands('npx sallyport launch');
+    assert.equal(launches.length, 1);
+    for (const words of launches) {
+      const output = join(folder, 'launch.rdp');
+      const { code, stderr } = await gateway.sallyport(['launch', ...words, '--output', output]);
+      assert.equal(code, 0, stderr);
+    }
   } finally {
     await gateway.stop();
   }
