@@ -7,7 +7,7 @@ import type { StaticChannel } from './accept.ts';
 import type { Side } from './channels/policy.ts';
 import type { ConfirmActive, DemandActive } from './pdu/activation.ts';
 import { type CapabilitySet, CapabilityType } from './pdu/capabilities.ts';
-import { GeneralFlag } from './pdu/capability-base.ts';
+import { DrawingFlag, GeneralFlag } from './pdu/capability-base.ts';
 import { CacheFlag } from './pdu/capability-cache.ts';
 import {
   ChannelOption,
@@ -110,6 +110,7 @@ function masked(sets: readonly CapabilitySet[]): CapabilitySet[] {
 }
 
 /** Where the fields stand in the body, behind the header of four bytes. */
+const BITMAP_DRAWING_FLAGS = 19;
 const ORDER_SUPPORT = 32;
 const ORDER_SUPPORT_BYTES = 32;
 const ORDER_FLAGS = 30;
@@ -120,6 +121,11 @@ const GENERAL_COMPRESSION_LEVEL = 16;
 /** NEGOTIATEORDERSUPPORT and ZEROBOUNDSDELTASSUPPORT, which must be set (2.2.7.1.3). */
 const ORDER_FLAGS_KEPT = 0x000a;
 
+/**
+ * DRAW_ALLOW_DYNAMIC_COLOR_FIDELITY and DRAW_ALLOW_COLOR_SUBSAMPLING (2.2.7.1.2): colours that lose
+ * something, in an order of planes that implementations do not agree on ([MS-RDPEGDI] 3.1.9.1.2).
+ */
+const LOSSY_COLOURS = DrawingFlag.allowDynamicColorFidelity | DrawingFlag.allowColorSubsampling;
 /** INPUT_FLAG_MOUSE_RELATIVE, TS_INPUT_FLAG_QOE_TIMESTAMPS (2.2.7.1.6). */
 const REFUSED_INPUT = 0x0080 | 0x0200;
 
@@ -137,6 +143,10 @@ function maskBody(type: number, body: Uint8Array): Uint8Array {
       zero(GENERAL_COMPRESSION_TYPES, 2);
       zero(GENERAL_COMPRESSION_LEVEL, 2);
       clear(GENERAL_EXTRA_FLAGS, GeneralFlag.autoReconnect);
+      break;
+    case CapabilityType.bitmap:
+      if (own.length > BITMAP_DRAWING_FLAGS)
+        own[BITMAP_DRAWING_FLAGS] = (own[BITMAP_DRAWING_FLAGS] ?? 0) & ~LOSSY_COLOURS;
       break;
     case CapabilityType.order:
       clear(ORDER_FLAGS, 0xffff & ~ORDER_FLAGS_KEPT);

@@ -9,6 +9,8 @@ import {
 } from '../../../gateway/rdp/pdu/activation.ts';
 import { type CapabilitySet, CapabilityType, findCapability } from '../../../gateway/rdp/pdu/capabilities.ts';
 import {
+  bitmapCapability,
+  DrawingFlag,
   GeneralFlag,
   generalCapability,
   inputCapability,
@@ -85,6 +87,7 @@ const REFUSED: readonly number[] = [
 ];
 const CHANGED: readonly number[] = [
   CapabilityType.general,
+  CapabilityType.bitmap,
   CapabilityType.order,
   CapabilityType.input,
   CapabilityType.virtualChannel,
@@ -118,6 +121,11 @@ function judge(name: string, before: readonly CapabilitySet[], after: readonly C
     },
     name,
   );
+  const { drawingFlags, ...bitmap } = findCapability(after, bitmapCapability) ?? assert.fail(name);
+  const { drawingFlags: flagsBefore, ...bitmapBefore } =
+    findCapability(before, bitmapCapability) ?? assert.fail(name);
+  assert.deepEqual(bitmap, bitmapBefore, name);
+  assert.equal(drawingFlags, flagsBefore & DrawingFlag.allowSkipAlpha, name);
   const order = findCapability(after, orderCapability);
   assert.ok(order, name);
   assert.ok(
