@@ -29,6 +29,8 @@ export interface SetUps {
 }
 
 const CONCURRENCY = 8;
+/** Log-ons before the first that counts: what a running node does is compiled by then, what a new one does is not. */
+const WARM_UP = 1000;
 const SET_UP_PATHS = {
   light: ['direct', 'haproxy', 'gateway'],
   openssh: ['direct', 'jump', 'gateway'],
@@ -53,6 +55,8 @@ export async function measureSetUps(bed: Bed, count: number, options: BenchOptio
       cpu: [] as number[],
     })),
   );
+  options.progress(`set-ups: ${WARM_UP} that do not count`);
+  await byLight(bed, 'gateway', WARM_UP);
   for (let round = 0; round < options.rounds; round += 1) {
     for (const { client, path, count, batches, cpu } of rotated(runs, round)) {
       const used = await cpuOf(bed.servers[path], async () => {
