@@ -77,6 +77,8 @@ export class Recorder {
    * {@link ArchiveError} when the archive cannot take it; the session is then refused.
    */
   async open(init: RecordingInit, signals: RecorderSignals): Promise<Recording> {
+    // Events count from `startedAt`, however long the archive takes to begin.
+    const origin = this.#clock.now();
     const { key, wrappedKey, salt } = await this.#keys.keyFor(init.sessionId);
     const chain = new FrameChain(init.sessionId, key);
     const { sessionId, startedAt, protocol, user, account, system, policy } = init;
@@ -101,6 +103,7 @@ export class Recorder {
       signals,
       signer: this.#signer,
       clock: this.#clock,
+      origin,
       pool: this.#pool,
       scribe: this.#scribe,
       wake: this.#wake,

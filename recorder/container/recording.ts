@@ -68,6 +68,8 @@ export interface RecordingParts {
   readonly signals: RecorderSignals;
   readonly signer: Signer;
   readonly clock: Clock;
+  /** When the recording began, by that clock. */
+  readonly origin: number;
   readonly pool: ChunkPool;
   readonly scribe: Scribe;
   /** Asks for {@link LiveRecording.tick} until it returns false. */
@@ -124,7 +126,7 @@ export class LiveRecording implements Recording {
 
   constructor(parts: RecordingParts) {
     this.#parts = parts;
-    this.#origin = parts.clock.now();
+    this.#origin = parts.origin;
     this.#acknowledged = { segments: 0, bytes: parts.headerBytes, head: parts.chain.head, sealed: false };
   }
 

@@ -243,3 +243,21 @@ test('a window smaller than a segment still flows', async () => {
   assert.equal(await bytesBack(bed), 16 * 1024);
   assert.ok(!signals.seen.includes('failed'));
 });
+
+test('events count from when the session began, however long the archive takes to create the recording', async () => {
+  const bed = await makeBed();
+  bed.archive.held = true;
+  const opening = open(bed);
+  await settle();
+  await bed.clock.advance(2_500);
+  bed.archive.release();
+  const { recording } = await opening;
+  await bed.clock.advance(500);
+  recording.write(EventKind.output, 0, text('$ '));
+  await recording.seal('the client left');
+  const reader = await openRecording(bed.archive, 's1', [bed.identity.identity]);
+  assert.deepEqual(
+    (await eventsOf(reader)).map(({ at }) => at),
+    [3_000_000],
+  );
+});
