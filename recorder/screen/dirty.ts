@@ -9,7 +9,7 @@ export interface Rectangle {
 }
 
 /** Side of a tile in pixels, as a power of two. A clock and a caret far apart are two small parts, not one large one. */
-const TILE_SHIFT = 6;
+const TILE_SHIFT = 5;
 
 export class DirtyTiles {
   readonly #width: number;

@@ -159,7 +159,10 @@ function isGrey(source: Uint8Array, red: number, green: number): boolean {
 
 /** One plane that is red, green and blue to RGBA. */
 function joinGrey(plane: Uint8Array, size: number, out: Uint32Array): void {
-  for (let i = 0; i < size; i++) out[i] = ((plane[i] as number) * 0x010101) | OPAQUE;
+  for (let i = 0; i < size; i++) {
+    const value = plane[i] as number;
+    out[i] = value | (value << 8) | (value << 16) | OPAQUE;
+  }
 }
 
 /** Planes of red, green and blue, `pitch` words apart, to RGBA: four pixels at a time, then the rest. */

@@ -9,6 +9,8 @@ import type { FilmSurvey, Picture } from './film.ts';
 
 /** Most pixels of a frame: what level 6.2 of H.264 allows (139,264 macroblocks of 16 × 16). */
 const MAX_PIXELS = 139_264 * 256;
+/** As a picture has it, RGBA. */
+const BLACK = 0xff000000;
 const BLACK_Y = 16;
 const GREY = 128;
 
@@ -28,6 +30,8 @@ export class Canvas {
   /** The planes Y, U and V, one after the other. */
   readonly bytes: Uint8Array;
   readonly #y: Uint8Array;
+  /** The same memory as {@link #y}, two pixels at a time. */
+  readonly #pairs: Uint16Array;
   readonly #u: Uint8Array;
   readonly #v: Uint8Array;
   /** Of the picture that was drawn last. */
@@ -46,6 +50,7 @@ export class Canvas {
       );
     this.bytes = new Uint8Array((pixels * 3) / 2);
     this.#y = this.bytes.subarray(0, pixels);
+    this.#pairs = new Uint16Array(this.bytes.buffer, 0, pixels / 2);
     this.#u = this.bytes.subarray(pixels, (pixels * 5) / 4);
     this.#v = this.bytes.subarray((pixels * 5) / 4);
     this.#clear();
@@ -70,41 +75,45 @@ export class Canvas {
 
   /** Converts squares of four pixels; an odd side repeats its last ones. */
   #convert({ width, height, pixels }: Picture, part: Rectangle): void {
-    const stride = this.width;
+    const pairs = this.width >> 1;
     // Even, so that squares stay squares.
     const offsetX = ((this.width - width) >> 1) & ~1;
     const offsetY = ((this.height - height) >> 1) & ~1;
-    const [planeY, planeU, planeV] = [this.#y, this.#u, this.#v];
+    const [pairsY, planeU, planeV] = [this.#pairs, this.#u, this.#v];
+    // Most of a screen is plain, in few colours: the last one is kept.
+    let plain = BLACK;
+    let [plainY, plainU, plainV] = [BLACK_Y | (BLACK_Y << 8), GREY, GREY];
     for (let y = part.top & ~1; y < part.bottom; y += 2) {
       const line = y * width;
       const below = y + 1 < height ? line + width : line;
-      let luma = (offsetY + y) * stride + offsetX + (part.left & ~1);
-      let chroma = ((offsetY + y) >> 1) * (stride >> 1) + ((offsetX + part.left) >> 1);
-      for (let x = part.left & ~1; x < part.right; x += 2, luma += 2, chroma += 1) {
+      let luma = (offsetY + y) * pairs + ((offsetX + part.left) >> 1);
+      let chroma = ((offsetY + y) >> 1) * pairs + ((offsetX + part.left) >> 1);
+      for (let x = part.left & ~1; x < part.right; x += 2, luma += 1, chroma += 1) {
         const next = x + 1 < width ? x + 1 : x;
         const a = pixels[line + x] as number;
         const b = pixels[line + next] as number;
         const c = pixels[below + x] as number;
         const d = pixels[below + next] as number;
-        let red = a & 0xff;
-        let green = (a >> 8) & 0xff;
-        let blue = (a >> 16) & 0xff;
-        const first = (Y.red * red + Y.green * green + Y.blue * blue + Y_OFFSET) >> 16;
-        planeY[luma] = first;
         if (a === b && a === c && a === d) {
-          // Most of a screen is plain.
-          planeY[luma + 1] = planeY[luma + stride] = planeY[luma + stride + 1] = first;
-          red *= 4;
-          green *= 4;
-          blue *= 4;
-        } else {
-          planeY[luma + 1] = brightness(b);
-          planeY[luma + stride] = brightness(c);
-          planeY[luma + stride + 1] = brightness(d);
-          red += (b & 0xff) + (c & 0xff) + (d & 0xff);
-          green += ((b >> 8) & 0xff) + ((c >> 8) & 0xff) + ((d >> 8) & 0xff);
-          blue += ((b >> 16) & 0xff) + ((c >> 16) & 0xff) + ((d >> 16) & 0xff);
+          if (a !== plain) {
+            plain = a;
+            const [red, green, blue] = [4 * (a & 0xff), 4 * ((a >> 8) & 0xff), 4 * ((a >> 16) & 0xff)];
+            const value = brightness(a);
+            plainY = value | (value << 8);
+            plainU = (U.red * red + U.green * green + U.blue * blue + COLOUR_OFFSET) >> 18;
+            plainV = (V.red * red + V.green * green + V.blue * blue + COLOUR_OFFSET) >> 18;
+          }
+          pairsY[luma] = plainY;
+          pairsY[luma + pairs] = plainY;
+          planeU[chroma] = plainU;
+          planeV[chroma] = plainV;
+          continue;
         }
+        pairsY[luma] = brightness(a) | (brightness(b) << 8);
+        pairsY[luma + pairs] = brightness(c) | (brightness(d) << 8);
+        const red = (a & 0xff) + (b & 0xff) + (c & 0xff) + (d & 0xff);
+        const green = ((a >> 8) & 0xff) + ((b >> 8) & 0xff) + ((c >> 8) & 0xff) + ((d >> 8) & 0xff);
+        const blue = ((a >> 16) & 0xff) + ((b >> 16) & 0xff) + ((c >> 16) & 0xff) + ((d >> 16) & 0xff);
         planeU[chroma] = (U.red * red + U.green * green + U.blue * blue + COLOUR_OFFSET) >> 18;
         planeV[chroma] = (V.red * red + V.green * green + V.blue * blue + COLOUR_OFFSET) >> 18;
       }

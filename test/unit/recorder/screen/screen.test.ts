@@ -185,25 +185,25 @@ test('a bitmap that no desktop of this size needs is refused for its size', () =
   }
 });
 
-test('dirty are the tiles of 64 × 64 that were drawn on', () => {
-  const screen = new Screen(300, 130);
+test('dirty are the tiles of 32 × 32 that were drawn on', () => {
+  const screen = new Screen(150, 65);
   assert.deepEqual(screen.takeDirty().map(sides), [
-    [0, 0, 300, 64],
-    [0, 64, 300, 128],
-    [0, 128, 300, 130],
+    [0, 0, 150, 32],
+    [0, 32, 150, 64],
+    [0, 64, 150, 65],
   ]);
   const dot = { width: 1, height: 1, bits: 32, data: [1, 2, 3, 0] };
-  const wide = { left: 63, top: 63, width: 2, height: 2, bits: 32, data: Array(16).fill(5) };
+  const wide = { left: 31, top: 31, width: 2, height: 2, bits: 32, data: Array(16).fill(5) };
   const dots = [
-    { ...dot, left: 299, top: 129 },
-    { ...dot, left: 192, top: 0 },
+    { ...dot, left: 149, top: 64 },
+    { ...dot, left: 96, top: 0 },
   ];
   screen.fastPath(bytes(fastPathUpdate(BITMAP, bitmapUpdate(wide, ...dots))));
   assert.deepEqual(screen.takeDirty().map(sides), [
-    [0, 0, 128, 64],
-    [192, 0, 256, 64],
-    [0, 64, 128, 128],
-    [256, 128, 300, 130],
+    [0, 0, 64, 32],
+    [96, 0, 128, 32],
+    [0, 32, 64, 64],
+    [128, 64, 150, 65],
   ]);
   assert.deepEqual(screen.takeDirty(), []);
 });
