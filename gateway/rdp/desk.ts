@@ -82,8 +82,8 @@ export class Desk {
   #buttons = 0;
   #ticker: NodeJS.Timeout | undefined;
   #waiter: { resolve(action: Action): void; reject(error: Error): void } | undefined;
-  /** The client broke the protocol; called once. */
-  onMalformed: (error: unknown) => void = () => {};
+  /** The client broke the protocol, perhaps in what it had sent before there was a desk. */
+  #failure: Error | undefined;
 
   /** Activates the desktop. */
   constructor(stream: PduStream, client: AcceptedClient, banner: string) {
@@ -121,7 +121,7 @@ export class Desk {
 
   /**
    * Shows `view` and resolves with what the person does.
-   * @throws StreamClosedError when they leave
+   * @throws StreamClosedError when they leave, PduError when their client breaks the protocol
    */
   ask(view: View): Promise<Action> {
     this.show(view);
@@ -131,7 +131,8 @@ export class Desk {
   /** What the person does next. */
   next(): Promise<Action> {
     return new Promise((resolve, reject) => {
-      if (this.#stream.closed) reject(new StreamClosedError('the client left'));
+      if (this.#failure !== undefined) reject(this.#failure);
+      else if (this.#stream.closed) reject(new StreamClosedError('the client left'));
       else this.#waiter = { resolve, reject };
     });
   }
@@ -172,8 +173,9 @@ export class Desk {
   #failed(error: unknown): void {
     if (this.#over) return;
     this.#stop();
-    this.onMalformed(error);
-    this.#waiter?.reject(error instanceof Error ? error : new Error(String(error)));
+    this.#failure = error instanceof Error ? error : new Error(String(error));
+    this.#stream.end();
+    this.#waiter?.reject(this.#failure);
     this.#waiter = undefined;
   }
 

@@ -43,7 +43,6 @@ export class Reception {
   get desk(): Desk {
     if (this.#desk === undefined) {
       this.#desk = new Desk(this.stream, this.client, this.#banner);
-      this.#desk.onMalformed = () => this.stream.end();
       this.onOpened();
     }
     return this.#desk;

@@ -103,10 +103,6 @@ async function serve(stream: PduStream): Promise<string> {
 async function useDesk(stream: PduStream, client: AcceptedClient): Promise<void> {
   const desk = new Desk(stream, client, 'Read this first.');
   stream.onClose = () => desk.closed();
-  desk.onMalformed = (error) => {
-    if (!(error instanceof PduError)) throw error;
-    stream.end();
-  };
   for (;;) {
     await desk.ask({ kind: 'log-on', user: client.info.userName.slice(0, 20) });
   }

@@ -5,6 +5,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { test } from 'node:test';
 import { type AcceptedClient, IO_CHANNEL } from '../../../gateway/rdp/accept.ts';
 import { Desk } from '../../../gateway/rdp/desk.ts';
+import { PduError } from '../../../gateway/rdp/pdu/cursor.ts';
 import { DataType } from '../../../gateway/rdp/pdu/share.ts';
 import { PduStream } from '../../../gateway/rdp/stream.ts';
 import { Secret } from '../../../vault-client/index.ts';
@@ -34,8 +35,14 @@ interface Waiting {
 function deskFor(width: number, height: number): Waiting {
   const [socket, peer] = duplexPair();
   const stream = new CountingStream(socket as unknown as Socket);
+  const desk = new Desk(stream, clientOf(width, height), '');
+  stream.onClose = () => desk.closed();
+  return { stream, socket, peer, desk };
+}
+
+function clientOf(width: number, height: number): AcceptedClient {
   const { core, ...blocks } = realBlocks();
-  const client: AcceptedClient = {
+  return {
     cookie: undefined,
     requestedProtocols: 1,
     blocks: { ...blocks, core: { ...core, desktopWidth: width, desktopHeight: height } },
@@ -45,9 +52,6 @@ function deskFor(width: number, height: number): Waiting {
     password: new Secret(''),
     nla: undefined,
   };
-  const desk = new Desk(stream, client, '');
-  stream.onClose = () => desk.closed();
-  return { stream, socket, peer, desk };
 }
 
 /** What is sent and never read waits: an update on top of a mebibyte. */
@@ -109,4 +113,16 @@ test('a client that activates the desktop often leaves nothing that runs on when
   peer.destroy();
   await settled();
   assert.equal(timers() - before, 0);
+});
+
+test('a client that broke the protocol before there was a desk is let go, and who asks it is told', async () => {
+  const [socket, peer] = duplexPair();
+  const stream = new PduStream(socket as unknown as Socket);
+  // It came with the log-on, and is looked at only when there is a desk.
+  peer.write(Uint8Array.of(0x33, 0x33, 0x33, 0x33));
+  await settled();
+  const desk = new Desk(stream, clientOf(800, 600), '');
+  await assert.rejects(desk.ask({ kind: 'log-on', user: '' }), PduError);
+  assert.ok(socket.writableEnded);
+  peer.destroy();
 });
