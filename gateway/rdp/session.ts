@@ -22,6 +22,7 @@ import type { AcceptedClient } from './accept.ts';
 import { type RdpChannelPolicy, staticChannelAllowed } from './channels/police.ts';
 import type { DialedTarget } from './dial.ts';
 import type { AuthenticatedClient } from './front.ts';
+import { PduError } from './pdu/cursor.ts';
 import type { ServerRedirectionWithPassword } from './pdu/redirection.ts';
 import { authorise, type Reception, sentence } from './reception.ts';
 import { DesktopRecord } from './record.ts';
@@ -33,11 +34,16 @@ export interface RdpServices extends SessionServices {
   readonly connectTimeoutMs: number;
 }
 
+/** How long somebody may take to choose a target and give a reason. */
+const CHOICE_MS = 300_000;
+
 /** Runs a logged-on client to its end; never rejects. */
 export async function runRdpSession(front: AuthenticatedClient, services: RdpServices): Promise<void> {
   const { reception, loggedOn, id, source } = front;
+  const patience = setTimeout(() => reception.stream.end(), CHOICE_MS);
   try {
     const authorization = await authorise(reception, loggedOn, id, services.control);
+    clearTimeout(patience);
     if (authorization === undefined) {
       reception.stream.end();
       return;
@@ -45,8 +51,10 @@ export async function runRdpSession(front: AuthenticatedClient, services: RdpSer
     const legs = new RdpLegs(reception, services);
     await runSession(legs, authorization, { connection: id, source }, services);
   } catch (error) {
-    if (!(error instanceof StreamClosedError)) services.onFault(error);
+    if (!(error instanceof StreamClosedError || error instanceof PduError)) services.onFault(error);
     reception.stream.end();
+  } finally {
+    clearTimeout(patience);
   }
 }
 

@@ -4,8 +4,19 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { RdpFront } from '../../../gateway/rdp/front.ts';
+import { Reception } from '../../../gateway/rdp/reception.ts';
+import { type RdpServices, runRdpSession } from '../../../gateway/rdp/session.ts';
 import type { ControlRequests } from '../../../workers/messages.ts';
-import { CERTIFICATE, dialling, PRIVATE_KEY } from './legs.ts';
+import {
+  acceptedClient,
+  CERTIFICATE,
+  dialling,
+  type Leg,
+  leg,
+  PRIVATE_KEY,
+  realBlocks,
+  settled,
+} from './legs.ts';
 
 const GRACE_MS = 10_000;
 /** What somebody at the logon screen has. */
@@ -80,4 +91,43 @@ test('who stands before the logon screen has three minutes, and no more', async 
   await gone.promise;
   await quiet();
   assert.deepEqual(log.toSorted(), ['closed', 'dropped at the screen']);
+});
+
+/** Somebody who has logged on and is shown two targets; resolves when that is over. */
+function choosing(): { readonly chooser: Leg; readonly over: Promise<void> } {
+  const chooser = leg();
+  const reception = new Reception(chooser.stream, acceptedClient(realBlocks(), []), '');
+  const target = { account: 'admin', system: 'win01', protocol: 'rdp', policy: 'p', reasonRequired: false };
+  const services = {
+    control: { targets: async () => [target, { ...target, system: 'win02' }] },
+    onFault: (error: unknown) => assert.fail(String(error)),
+  } as unknown as RdpServices;
+  const loggedOn = { user: 'alice', target: undefined };
+  // Nothing of the socket is used but what the stream has of it.
+  const socket = chooser.peer as unknown as Socket;
+  const over = runRdpSession({ id: 'c', socket, reception, loggedOn, source: '10.0.0.1' }, services);
+  return { chooser, over };
+}
+
+test('who has logged on and chooses no target has five minutes', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { chooser, over } = choosing();
+  await settled();
+  t.mock.timers.tick(300_000 - 1);
+  await settled();
+  assert.equal(chooser.stream.closed || chooser.peer.readableEnded, false);
+  t.mock.timers.tick(1);
+  await settled();
+  assert.ok(chooser.peer.readableEnded);
+  chooser.peer.end();
+  await over;
+});
+
+test('who has logged on and breaks the protocol is let go, which is no error of the gateway', async () => {
+  const { chooser, over } = choosing();
+  await settled();
+  chooser.peer.write(Buffer.alloc(8, 0x33));
+  await over;
+  await settled();
+  assert.ok(chooser.peer.readableEnded);
 });

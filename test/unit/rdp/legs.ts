@@ -315,7 +315,7 @@ export function dialOptions(port: number, options: Dialling = {}): DialOptions {
 }
 
 /** What a front would know of a client that asks for all that the gateway does not pass on. */
-function acceptedClient(blocks: ClientGccBlocks, channels: readonly StaticChannel[]): AcceptedClient {
+export function acceptedClient(blocks: ClientGccBlocks, channels: readonly StaticChannel[]): AcceptedClient {
   const extended = {
     clientAddressFamily: 2,
     clientAddress: '10.0.0.1',
