@@ -26,8 +26,8 @@ export interface Relayed {
 
 const CONTENTS = ['dense', 'compressible'] as const;
 /** Looks at whether a server still works on something, and what share of a core it then uses at least. */
-const LOOK_MS = 250;
-const BUSY = 0.2;
+const LOOK_MS = 1000;
+const BUSY = 0.03;
 const SETTLE_LIMIT_MS = 60_000;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
