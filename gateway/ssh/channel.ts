@@ -1,8 +1,11 @@
 /** A relayed channel: its numbers on both legs, its two flows, and who has closed it. */
 import type { ChannelRecord } from './record.ts';
-import { encodeMessage, Message, STDERR } from './wire/connection.ts';
+import { type ChannelOpenConfirmation, encodeMessage, Message, STDERR } from './wire/connection.ts';
 import { Flow } from './wire/flow.ts';
 import { ReplyQueue } from './wire/reply-queue.ts';
+
+/** Exit status of a program that the gateway refused or ended. */
+export const REFUSED_STATUS = 1;
 
 /** How the channel's messages leave; the relay binds these to its legs. */
 export interface ChannelLegs {
@@ -73,8 +76,12 @@ export class RelayChannel {
     });
   }
 
-  /** Both windows are known: data may flow. */
-  confirm(): void {
+  /** The side that was asked to open it has (RFC 4254 §5.1): both windows are known, data may flow. */
+  confirm(from: 'client' | 'target', confirmation: ChannelOpenConfirmation): void {
+    const side = this[from];
+    side.number = confirmation.sender;
+    side.window = confirmation.window;
+    side.maxPacket = confirmation.maxPacket;
     this.up = new Flow(
       {
         deliver: (message) => this.#deliverUp(message),

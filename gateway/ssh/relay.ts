@@ -4,37 +4,27 @@
  * policy and recording need, and answers itself only what policy refuses.
  */
 import type { Capability } from '../policy/capability.ts';
-import { type ChannelLegs, RelayChannel, type Side } from './channel.ts';
-import type { HandOver, ServedChannel } from './desk.ts';
+import { Adoption } from './adoption.ts';
+import { type ChannelLegs, REFUSED_STATUS, RelayChannel, type Side } from './channel.ts';
+import { ChannelRequests } from './channel-requests.ts';
+import type { HandOver } from './desk.ts';
 import { type Leg, Pause } from './leg.ts';
+import { Permits } from './permits.ts';
 import type { SessionRecord } from './record.ts';
+import { channelOf, otherSide, type Way, waysBetween } from './way.ts';
 import {
   type ChannelOpenConfirmation,
   dataOffset,
   encodeMessage,
   Message,
-  OpenFailure,
   readChannelOpen,
   readChannelOpenConfirmation,
-  readChannelRequest,
   readEndpoints,
   readGlobalRequest,
-  readTerminalRequest,
   readWindowAdjust,
-  readWindowChange,
   recipientOf,
   SshWireError,
-  WireReader,
 } from './wire/connection.ts';
-import {
-  type Need,
-  needOfClientGlobal,
-  needOfClientOpen,
-  needOfSessionRequest,
-  needOfTargetGlobal,
-  needOfTargetOpen,
-} from './wire/permission.ts';
-import { ReplyQueue } from './wire/reply-queue.ts';
 
 export interface RelayOptions {
   readonly front: Leg;
@@ -52,33 +42,6 @@ export interface RelayOptions {
   onFault(error: unknown): void;
 }
 
-type From = 'client' | 'target';
-
-/** One direction of the relay: everything that depends on who sent a message. */
-interface Way {
-  readonly from: From;
-  readonly leg: Leg;
-  readonly other: Leg;
-  /** Channels by the numbers that this sender addresses, and that the other side addresses. */
-  readonly channels: Map<number, RelayChannel>;
-  readonly otherChannels: Map<number, RelayChannel>;
-  /** Replies to this sender's global requests, and to the other side's. */
-  readonly replies: ReplyQueue;
-  readonly otherReplies: ReplyQueue;
-  readonly needOfOpen: (type: string) => Need;
-  readonly needOfGlobal: (type: string) => Need;
-}
-
-interface Adoption {
-  readonly channel: RelayChannel;
-  readonly served: ServedChannel;
-  readonly desk: HandOver;
-}
-
-const LOCKED = 'the session is locked';
-/** Exit status of a program that the gateway refused or ended. */
-const REFUSED_STATUS = 1;
-
 export class Relay {
   readonly #front: Leg;
   readonly #back: Leg;
@@ -88,7 +51,8 @@ export class Relay {
   readonly #target: Way;
   readonly #channels = new Set<RelayChannel>();
   readonly #legs: ChannelLegs;
-  #locked = false;
+  readonly #permits: Permits;
+  readonly #requests: ChannelRequests;
   #over = false;
   /** Channels that were ended here and that the client has not closed yet. */
   #unclosed = 0;
@@ -109,30 +73,11 @@ export class Relay {
       toTarget: (message, recipient) => this.#back.send(message, recipient),
       closed: (channel) => this.#remove(channel),
     };
-    const channels = { client: new Map<number, RelayChannel>(), target: new Map<number, RelayChannel>() };
-    const replies = { client: new ReplyQueue(), target: new ReplyQueue() };
-    this.#client = {
-      from: 'client',
-      leg: this.#front,
-      other: this.#back,
-      channels: channels.client,
-      otherChannels: channels.target,
-      replies: replies.client,
-      otherReplies: replies.target,
-      needOfOpen: needOfClientOpen,
-      needOfGlobal: needOfClientGlobal,
-    };
-    this.#target = {
-      from: 'target',
-      leg: this.#back,
-      other: this.#front,
-      channels: channels.target,
-      otherChannels: channels.client,
-      replies: replies.target,
-      otherReplies: replies.client,
-      needOfOpen: needOfTargetOpen,
-      needOfGlobal: needOfTargetGlobal,
-    };
+    ({ client: this.#client, target: this.#target } = waysBetween(options.front, options.back));
+    this.#permits = new Permits(options.policy, options.allow, options.maxChannels);
+    this.#requests = new ChannelRequests(this.#permits, (request, reason) =>
+      options.onRefusal(request, reason),
+    );
     this.#front.onMessage = (message) => this.#guard(this.#client, message);
     this.#back.onMessage = (message) => this.#guard(this.#target, message);
     this.#front.onCongestion = (congested) =>
@@ -155,17 +100,17 @@ export class Relay {
 
   /** Input of terminals is dropped, of other channels held; nothing may be opened, started or signalled. */
   lock(text: string): void {
-    this.#locked = true;
-    for (const channel of this.#channels) {
-      channel.lock = true;
-      if (channel.terminal) channel.show(text);
-    }
+    this.#setLock(true, text);
   }
 
   unlock(text: string): void {
-    this.#locked = false;
+    this.#setLock(false, text);
+  }
+
+  #setLock(locked: boolean, text: string): void {
+    this.#permits.locked = locked;
     for (const channel of this.#channels) {
-      channel.lock = false;
+      channel.lock = locked;
       if (channel.terminal) channel.show(text);
     }
   }
@@ -208,7 +153,7 @@ export class Relay {
   start(desk: HandOver): void {
     this.#back.onMessage = (message) => this.#guard(this.#target, message);
     if (desk.channel === undefined) this.#takeFront(desk.release());
-    else this.#adopt(desk.channel, desk);
+    else this.#adopt(new Adoption(desk.channel, desk, this.#record, this.#legs));
   }
 
   #takeFront(held: readonly Uint8Array[]): void {
@@ -217,35 +162,19 @@ export class Relay {
     this.#front.resume(Pause.starting);
   }
 
-  #adopt(served: ServedChannel, desk: HandOver): void {
-    const channel = new RelayChannel(
-      'session',
-      'client',
-      this.#record.openChannel({ type: 'session', openedBy: 'client' }),
-      this.#legs,
-      { number: served.clientNumber, window: served.clientWindow, maxPacket: served.clientMaxPacket },
-      { number: 0, window: 0, maxPacket: 0 },
-    );
-    channel.clientAddress = served.address;
-    this.#channels.add(channel);
-    this.#target.channels.set(served.clientNumber, channel);
-    this.#adopting = { channel, served, desk };
-    const { clientNumber, clientWindow, clientMaxPacket } = served;
-    this.#back.send(
-      encodeMessage(Message.channelOpen, 'session', clientNumber, clientWindow, clientMaxPacket),
-    );
+  #adopt(adoption: Adoption): void {
+    this.#adopting = adoption;
+    this.#channels.add(adoption.channel);
+    this.#target.channels.set(adoption.served.clientNumber, adoption.channel);
+    this.#back.send(adoption.openMessage());
   }
 
-  #adopted(confirmation: ChannelOpenConfirmation, { channel, served, desk }: Adoption): void {
+  #adopted(adoption: Adoption, confirmation: ChannelOpenConfirmation): void {
     this.#adopting = undefined;
-    channel.target.number = confirmation.sender;
-    channel.target.window = confirmation.window;
-    channel.target.maxPacket = confirmation.maxPacket;
-    this.#client.channels.set(served.address, channel);
-    channel.confirm();
-    channel.up?.adopt(confirmation.window, confirmation.maxPacket, served.believed);
-    for (const request of served.requests) this.#clientRequest(channel, request, true);
-    this.#takeFront(desk.release());
+    this.#client.channels.set(adoption.served.address, adoption.channel);
+    adoption.confirmed(confirmation);
+    for (const request of adoption.served.requests) this.#clientRequest(adoption.channel, request, true);
+    this.#takeFront(adoption.desk.release());
   }
 
   #guard(way: Way, message: Uint8Array): void {
@@ -269,21 +198,21 @@ export class Relay {
         this.#data(way, message);
         return;
       case Message.channelWindowAdjust:
-        this.#find(way, message).flowTo(way.from)?.grant(readWindowAdjust(message));
+        channelOf(way, message).flowTo(way.from)?.grant(readWindowAdjust(message));
         return;
       case Message.channelEof:
       case Message.channelClose:
-        this.#find(way, message).receive(way.from, message);
+        channelOf(way, message).receive(way.from, message);
         return;
       case Message.channelRequest: {
-        const channel = this.#find(way, message);
+        const channel = channelOf(way, message);
         if (way.from === 'client') this.#clientRequest(channel, message);
-        else this.#targetRequest(channel, message);
+        else this.#requests.fromTarget(channel, message);
         return;
       }
       case Message.channelSuccess:
       case Message.channelFailure: {
-        const channel = this.#find(way, message);
+        const channel = channelOf(way, message);
         const replies = way.from === 'client' ? channel.targetReplies : channel.clientReplies;
         replies.replied(message[0] === Message.channelSuccess, () => {
           if (!channel.dead) way.other.send(message, otherSide(channel, way).number);
@@ -312,7 +241,7 @@ export class Relay {
   }
 
   #data(way: Way, message: Uint8Array): void {
-    const channel = this.#find(way, message);
+    const channel = channelOf(way, message);
     const size = message.length - dataOffset(message);
     if (way.from === 'client') this.bytesFromClient += size;
     else this.bytesFromTarget += size;
@@ -326,7 +255,7 @@ export class Relay {
   #open(way: Way, message: Uint8Array): void {
     if (way.from === 'client') this.#active = true;
     const open = readChannelOpen(message);
-    const refusal = this.#refusalOfOpen(way.needOfOpen(open.type), open.type);
+    const refusal = this.#permits.refusalOfOpen(way.needOfOpen(open.type), open.type, this.#channels.size);
     if (refusal !== undefined) {
       this.#options.onRefusal(open.type, refusal.text);
       way.leg.send(encodeMessage(Message.channelOpenFailure, open.sender, refusal.code, refusal.text, ''));
@@ -344,21 +273,9 @@ export class Relay {
     way.other.send(message);
   }
 
-  #refusalOfOpen(need: Need, type: string): { code: OpenFailure; text: string } | undefined {
-    if (this.#locked) return { code: OpenFailure.administrativelyProhibited, text: LOCKED };
-    if (this.#channels.size >= this.#options.maxChannels)
-      return {
-        code: OpenFailure.resourceShortage,
-        text: `more than ${this.#options.maxChannels} channels are open on this connection`,
-      };
-    if (need === 'never') return { code: OpenFailure.unknownChannelType, text: `${type} is not supported` };
-    const text = this.#refusal(need);
-    return text === undefined ? undefined : { code: OpenFailure.administrativelyProhibited, text };
-  }
-
   /** A channel that the other side has opened and that this sender has still to answer. */
   #pending(way: Way, message: Uint8Array): RelayChannel {
-    const channel = this.#find(way, message);
+    const channel = channelOf(way, message);
     if (channel.openedBy === way.from || channel.up !== undefined)
       throw new SshWireError(`channel ${recipientOf(message)} is not waiting for a confirmation`);
     return channel;
@@ -367,26 +284,20 @@ export class Relay {
   #confirmed(way: Way, message: Uint8Array): void {
     const channel = this.#pending(way, message);
     const confirmation = readChannelOpenConfirmation(message);
-    if (this.#adopting?.channel === channel) return this.#adopted(confirmation, this.#adopting);
+    if (this.#adopting?.channel === channel) return this.#adopted(this.#adopting, confirmation);
     if (way.otherChannels.has(confirmation.sender))
       throw new SshWireError(`channel ${confirmation.sender} is opened twice`);
-    Object.assign(way.from === 'client' ? channel.client : channel.target, {
-      number: confirmation.sender,
-      window: confirmation.window,
-      maxPacket: confirmation.maxPacket,
-    });
     if (way.from === 'target') channel.clientAddress = confirmation.sender;
     way.otherChannels.set(confirmation.sender, channel);
-    channel.confirm();
-    channel.lock = this.#locked;
+    channel.confirm(way.from, confirmation);
+    channel.lock = this.#permits.locked;
     way.other.send(message, otherSide(channel, way).number);
   }
 
   #openFailed(way: Way, message: Uint8Array): void {
     const channel = this.#pending(way, message);
     if (this.#adopting?.channel === channel) {
-      const reader = new WireReader(message, 9);
-      this.#adopting.desk.fail(`the target refused a session: ${reader.text('description')}`);
+      this.#adopting.failed(message);
       return;
     }
     this.#remove(channel);
@@ -398,102 +309,13 @@ export class Relay {
   /** @param answered the desk has already answered it: the target's reply is for us alone. */
   #clientRequest(channel: RelayChannel, message: Uint8Array, answered = false): void {
     this.#active = true;
-    if (channel.dead) return;
-    const request = readChannelRequest(message);
-    const need = channel.type === 'session' ? needOfSessionRequest(request.type, request.data) : 'never';
-    const starts = request.type === 'shell' || request.type === 'exec' || request.type === 'subsystem';
-    if (starts && channel.started) {
-      // RFC 4254 §6.5: only one of these can succeed per channel.
-      if (request.wantReply && !answered) channel.answerClient(false);
-      return;
-    }
-    if (request.type === 'pty-req' && (channel.started || channel.terminal)) {
-      // RFC 4254 §6.2: one terminal, before the program. Another one later would change how
-      // the running program's streams are recorded, and not what they are.
-      if (request.wantReply && !answered) channel.answerClient(false);
-      return;
-    }
-    const refusal =
-      need === 'never'
-        ? `${request.type} is not supported`
-        : this.#locked && (starts || (channel.terminal && request.type !== 'window-change'))
-          ? LOCKED
-          : this.#refusal(need);
-    if (refusal !== undefined) {
-      // Requests that no policy knows (PuTTY's window probes are such) are refused as a matter of course.
-      if (need !== 'never') {
-        const what = need === 'free' ? request.type : need;
-        this.#options.onRefusal(what, refusal);
-        channel.record.refusal(what, refusal);
-      }
-      // A client shows what a program writes, not why a request failed: a program that is
-      // refused "starts", says why on standard error and exits.
-      if (request.wantReply && !answered) channel.answerClient(starts);
-      if (starts)
-        channel.clientReplies.decided(() => channel.abort(`sallyport: ${refusal}\r\n`, REFUSED_STATUS));
-      return;
-    }
-    this.#observeRequest(channel, request.type, request.data, need);
-    const refusedByTarget = (): void => {
-      if (request.type === 'pty-req') {
-        channel.terminal = false;
-        channel.record.terminalRefused();
-      } else if (starts && answered)
-        channel.abort(`sallyport: the target refused the ${request.type} request\r\n`, REFUSED_STATUS);
-      // Clients try another program then: some servers have sftp only as a command.
-      else if (starts) channel.started = false;
-    };
-    const replied = (succeeded: boolean): void => {
-      if (!succeeded) refusedByTarget();
-    };
-    if (request.wantReply && !answered) channel.clientReplies.forwarded(replied);
-    else if (request.wantReply) channel.clientReplies.asked(replied);
-    else if (request.type === 'pty-req') {
-      // Whether there is a terminal decides how the channel is recorded: the target must say.
-      channel.clientReplies.asked(replied);
-      channel.fromClient(wantingReply(message, request.data.length));
-      return;
-    }
-    channel.fromClient(message);
-  }
-
-  #observeRequest(channel: RelayChannel, type: string, data: Uint8Array, need: Need): void {
-    if (type === 'pty-req') {
-      channel.terminal = true;
-      channel.record.terminal(readTerminalRequest(data));
-    } else if (type === 'window-change') {
-      channel.record.resize(readWindowChange(data));
-    } else if (type === 'shell' || type === 'exec' || type === 'subsystem') {
-      channel.started = true;
-      const command = type === 'shell' ? undefined : new WireReader(data, 0).text('command');
-      channel.record.start(type, command, need === 'scp' || need === 'sftp' ? need : 'stream', (error) =>
-        channel.abort(`sallyport: ${error.message}\r\n`, REFUSED_STATUS),
-      );
-    }
-  }
-
-  #targetRequest(channel: RelayChannel, message: Uint8Array): void {
-    if (channel.dead) return;
-    const request = readChannelRequest(message);
-    if (request.type === 'exit-status')
-      channel.record.exit({ status: new WireReader(request.data, 0).uint32('exit status') });
-    else if (request.type === 'exit-signal') {
-      const reader = new WireReader(request.data, 0);
-      channel.record.exit({
-        signal: reader.text('signal name'),
-        coreDumped: reader.boolean('core dumped'),
-        message: reader.text('error message'),
-      });
-    }
-    if (request.wantReply) channel.targetReplies.forwarded();
-    channel.fromTarget(message);
+    this.#requests.fromClient(channel, message, answered);
   }
 
   #globalRequest(way: Way, message: Uint8Array): void {
     const request = readGlobalRequest(message);
     const need = way.needOfGlobal(request.type);
-    const refusal =
-      need === 'never' ? 'not supported' : this.#locked && need !== 'free' ? LOCKED : this.#refusal(need);
+    const refusal = this.#permits.refusalOfRequest(need, request.type, need !== 'free');
     if (refusal !== undefined) {
       if (need !== 'never') {
         this.#options.onRefusal(need, refusal);
@@ -506,20 +328,6 @@ export class Relay {
     way.other.send(message);
   }
 
-  #refusal(need: Need): string | undefined {
-    if (need === 'free') return undefined;
-    if (need !== 'never' && this.#options.allow.includes(need)) return undefined;
-    return `policy ${this.#options.policy} does not allow ${need}`;
-  }
-
-  #find(way: Way, message: Uint8Array): RelayChannel {
-    const number = recipientOf(message);
-    const channel = way.channels.get(number);
-    if (channel === undefined)
-      throw new SshWireError(`message ${message[0]} names channel ${number}, which is not open`);
-    return channel;
-  }
-
   #remove(channel: RelayChannel): void {
     if (!this.#channels.delete(channel)) return;
     const numbers: readonly [Way, number][] = [
@@ -530,16 +338,4 @@ export class Relay {
       if (channels.get(number) === channel) channels.delete(number);
     channel.record.close();
   }
-}
-
-/** A copy of a channel request with `want reply` set, the byte before its data (RFC 4254 §5.4). */
-function wantingReply(message: Uint8Array, dataLength: number): Uint8Array {
-  const asking = new Uint8Array(message);
-  asking[asking.length - dataLength - 1] = 1;
-  return asking;
-}
-
-/** The channel as the receiver of a message knows it. */
-function otherSide(channel: RelayChannel, way: Way): Side {
-  return way.from === 'client' ? channel.target : channel.client;
 }

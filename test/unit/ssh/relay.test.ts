@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ServedChannel } from '../../../gateway/ssh/desk.ts';
+import type { Leg } from '../../../gateway/ssh/leg.ts';
+import { SessionRecord } from '../../../gateway/ssh/record.ts';
+import { Relay } from '../../../gateway/ssh/relay.ts';
+import { encodeMessage, Message, OpenFailure } from '../../../gateway/ssh/wire/connection.ts';
+import type { Recording } from '../../../recorder/index.ts';
+
+/** A leg that keeps what it was given to send, addressed as the peer gets it. */
+class FakeLeg {
+  onMessage: (message: Uint8Array) => void = () => {};
+  onCongestion: (congested: boolean) => void = () => {};
+  #sent: Uint8Array[] = [];
+  send(message: Uint8Array, recipient?: number): void {
+    const copy = new Uint8Array(message);
+    if (recipient !== undefined) new DataView(copy.buffer).setUint32(1, recipient);
+    this.#sent.push(copy);
+  }
+  pause(): void {}
+  resume(): void {}
+  /** What was sent since the last call. */
+  take(): Uint8Array[] {
+    return this.#sent.splice(0);
+  }
+}
+
+/** The number that the desk gave the client's channel 3, and the target's number for it. */
+const DESK = 77;
+const TARGET = 9;
+const PTY = ['pty-req', true, 'xterm', 80, 24, 0, 0, ''] as const;
+
+const SERVED: ServedChannel = {
+  clientNumber: 3,
+  clientWindow: 1_000,
+  clientMaxPacket: 500,
+  address: DESK,
+  believed: 2_000,
+  requests: [
+    encodeMessage(Message.channelRequest, DESK, ...PTY),
+    encodeMessage(Message.channelRequest, DESK, 'shell', true),
+  ],
+};
+
+/** A relay that takes `channel` over from a desk, and `held` with it. */
+function relay(channel: ServedChannel | undefined, held: readonly Uint8Array[] = []) {
+  const [front, back] = [new FakeLeg(), new FakeLeg()];
+  const failures: string[] = [];
+  const errors: unknown[] = [];
+  const recording: Recording = {
+    write() {},
+    note() {},
+    hashStream: () => ({ update() {}, digest: (then) => then('') }),
+    paused: false,
+    seal: () => Promise.reject(new Error('is not sealed here')),
+  };
+  const subject = new Relay({
+    front: front as unknown as Leg,
+    back: back as unknown as Leg,
+    record: new SessionRecord({ sessionId: 's', recording, keystrokes: false, execLimit: 1_000 }),
+    policy: 'ops',
+    allow: ['shell'],
+    maxChannels: 4,
+    onRefusal() {},
+    onProtocolError: (_fault, error) => errors.push(error),
+    onFault: (error) => errors.push(error),
+  });
+  subject.start({ channel, release: () => held, fail: (text) => failures.push(text) });
+  return { front, back, failures, errors };
+}
+
+test('a channel that the desk answered is opened at the target, its requests are made again', () => {
+  const typed = encodeMessage(Message.channelData, DESK, 'id\r');
+  const { front, back, errors } = relay(SERVED, [typed]);
+  assert.deepEqual(back.take(), [encodeMessage(Message.channelOpen, 'session', 3, 1_000, 500)]);
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  assert.deepEqual(back.take(), [
+    encodeMessage(Message.channelRequest, TARGET, ...PTY),
+    encodeMessage(Message.channelRequest, TARGET, 'shell', true),
+    encodeMessage(Message.channelData, TARGET, 'id\r'),
+  ]);
+  // The desk has answered both requests: the client must not hear of them again.
+  back.onMessage(encodeMessage(Message.channelSuccess, 3));
+  back.onMessage(encodeMessage(Message.channelSuccess, 3));
+  assert.deepEqual(front.take(), []);
+  back.onMessage(encodeMessage(Message.channelData, 3, 'uid=0'));
+  assert.deepEqual(front.take(), [encodeMessage(Message.channelData, 3, 'uid=0')]);
+  assert.deepEqual(errors, []);
+  // Closed by both, it is gone under the desk's number, too.
+  front.onMessage(encodeMessage(Message.channelClose, DESK));
+  back.onMessage(encodeMessage(Message.channelClose, 3));
+  assert.deepEqual(errors, []);
+  front.onMessage(typed);
+  assert.match(String(errors), /names channel 77, which is not open/);
+});
+
+test('a target that opens no channel is named to the client of the desk', () => {
+  const { front, back, failures, errors } = relay(SERVED);
+  back.onMessage(encodeMessage(Message.channelOpenFailure, 3, OpenFailure.resourceShortage, 'no more', ''));
+  assert.deepEqual(failures, ['the target refused a session: no more']);
+  assert.deepEqual([front.take(), errors], [[], []]);
+});
+
+test('a program that the target refuses after the desk promised it ends with the reason', () => {
+  const { front, back, errors } = relay(SERVED);
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  back.onMessage(encodeMessage(Message.channelSuccess, 3));
+  back.onMessage(encodeMessage(Message.channelFailure, 3));
+  assert.deepEqual(front.take(), [
+    encodeMessage(Message.channelData, 3, 'sallyport: the target refused the shell request\r\n'),
+    encodeMessage(Message.channelRequest, 3, 'exit-status', false, 1),
+    encodeMessage(Message.channelEof, 3),
+    encodeMessage(Message.channelClose, 3),
+  ]);
+  assert.deepEqual(errors, []);
+});
+
+test('answers of the gateway wait for those of the target that were asked for before', () => {
+  const { front, back, errors } = relay(undefined);
+  front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 500));
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  front.take();
+  back.take();
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET, ...PTY));
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET, ...PTY));
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET, 'tun', true));
+  assert.deepEqual(back.take(), [encodeMessage(Message.channelRequest, TARGET, ...PTY)], 'one terminal only');
+  assert.deepEqual(front.take(), []);
+  back.onMessage(encodeMessage(Message.channelSuccess, 3));
+  assert.deepEqual(front.take(), [
+    encodeMessage(Message.channelSuccess, 3),
+    encodeMessage(Message.channelFailure, 3),
+    encodeMessage(Message.channelFailure, 3),
+  ]);
+  // Whether there is a terminal must be known, even if the client does not ask.
+  front.onMessage(encodeMessage(Message.channelOpen, 'session', 4, 1_000, 500));
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 4, TARGET + 1, 2_000, 400));
+  back.take();
+  front.onMessage(
+    encodeMessage(Message.channelRequest, TARGET + 1, 'pty-req', false, 'xterm', 80, 24, 0, 0, ''),
+  );
+  assert.deepEqual(back.take(), [encodeMessage(Message.channelRequest, TARGET + 1, ...PTY)]);
+  assert.deepEqual(errors, []);
+});
