@@ -76,10 +76,22 @@ export function sealedLength(packedLength: number): number {
 export function encryptBody(key: Uint8Array, sequence: number, packed: Uint8Array, frame: Uint8Array): void {
   const cipher = createCipheriv('aes-256-gcm', key, nonce(sequence));
   cipher.setAAD(frame.subarray(0, FRAME_HEADER_BYTES));
-  for (let at = 0; at < packed.length; at += PIECE_BYTES)
-    frame.set(cipher.update(packed.subarray(at, at + PIECE_BYTES)), FRAME_HEADER_BYTES + at);
+  for (let at = 0; at < packed.length; at += PIECE_BYTES) {
+    const piece = cipher.update(packed.subarray(at, at + PIECE_BYTES));
+    frame.set(piece, FRAME_HEADER_BYTES + at);
+    if (piece.length === PIECE_BYTES) letGo(piece);
+  }
   cipher.final();
   frame.set(cipher.getAuthTag(), FRAME_HEADER_BYTES + packed.length);
+}
+
+/**
+ * Frees memory that Node allocated for these bytes alone: left to the garbage collector, the pieces of
+ * a stream cost a quarter of all the time here.
+ */
+function letGo(bytes: Buffer): void {
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0);
 }
 
 /**
