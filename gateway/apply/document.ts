@@ -1,13 +1,12 @@
 /** The YAML that `apply` takes. As with the configuration, the schema checks and nothing more. */
 import { z } from 'zod';
-import { ConfigurationError, explain, keysOf } from '../config/problems.ts';
+import { ConfigurationError, explain, group, keysOf, wants } from '../config/problems.ts';
 import { DURATION_PATTERN, parseDuration, parseSize } from '../config/units.ts';
 import { parseYaml } from '../config/yaml.ts';
 import { CAPABILITIES, PROTOCOLS } from '../policy/capability.ts';
 import { ROLES } from '../store/port.ts';
 import { DAY_NAMES, isTimeZone, parseDate, parseDay, parseTimeOfDay } from './times.ts';
 
-const wants = (text: string) => ({ error: `wants ${text}` });
 const oneOf = <const T extends readonly string[]>(words: T) =>
   z.enum(words, wants(`one of ${words.join(', ')}`));
 const texts = (what: string) =>
@@ -47,11 +46,6 @@ const HOST = 'a host name or address';
 const CERTIFICATE = '"sha256:" and 64 hex digits, or trust-on-first-use';
 const COUNT = 'a whole number from 1 up';
 const TARGET = '"account@system", each with * and ? as wildcards';
-
-const group = <T extends z.core.$ZodLooseShape>(shape: T) =>
-  z.strictObject(shape, {
-    error: (issue) => (issue.code === 'invalid_type' ? 'wants a group of keys' : undefined),
-  });
 
 const user = group({
   name,

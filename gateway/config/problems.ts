@@ -1,4 +1,14 @@
 /** Errors of files that people write: what is wrong, where, and what to write instead. */
+import { z } from 'zod';
+
+/** The message of whatever is wrong with a value; {@link explain} appends what was given. */
+export const wants = (text: string) => ({ error: `wants ${text}` });
+
+/** A schema of exactly these keys. */
+export const group = <T extends z.core.$ZodLooseShape>(shape: T) =>
+  z.strictObject(shape, {
+    error: (issue) => (issue.code === 'invalid_type' ? 'wants a group of keys' : undefined),
+  });
 
 /** A file that cannot be used. Each problem is one line that names its key or position. */
 export class ConfigurationError extends Error {

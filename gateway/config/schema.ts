@@ -6,10 +6,8 @@ import { availableParallelism } from 'node:os';
 import { Encrypter } from 'age-encryption';
 import { z } from 'zod';
 import { parseCidr, parseEndpoint } from './address.ts';
+import { group, wants } from './problems.ts';
 import { parseSize } from './units.ts';
-
-/** The message of whatever is wrong with a value; the caller appends what was given. */
-const wants = (text: string) => ({ error: `wants ${text}` });
 
 const text = (what: string) => z.string(wants(what)).min(1, wants(what));
 const count = (min: number, max: number, what = 'a whole number') =>
@@ -34,13 +32,8 @@ const STORE = '"sqlite:FILE", "mssql://…" or "postgres://…"';
 const KEY = '"file:PATH" or "env:NAME"';
 const RECIPIENT = 'an age recipient ("age1…")';
 
-const section = <T extends z.core.$ZodLooseShape>(shape: T) =>
-  z.strictObject(shape, {
-    error: (issue) => (issue.code === 'invalid_type' ? 'wants a group of keys' : undefined),
-  });
-
-export const configSchema = section({
-  node: section({
+export const configSchema = group({
+  node: group({
     name: text('a name of this node')
       .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, wants('letters, digits, dots and hyphens, at most 63'))
       .optional()
@@ -53,13 +46,13 @@ export const configSchema = section({
       .default(true)
       .describe('Whether the first run makes a user and a system to try, and this node runs that system'),
   }).optional(),
-  listen: section({
+  listen: group({
     ssh: endpoint.default('0.0.0.0:4422').describe('Where people connect with SSH'),
     rdp: endpoint.default('0.0.0.0:4489').describe('Where people connect with RDP'),
     console: endpoint.default('0.0.0.0:8443').describe('Web console and API, HTTPS'),
     health: endpoint.default('0.0.0.0:8480').describe('Health and metrics, plain HTTP without secrets'),
     agentCheck: endpoint.default('0.0.0.0:8481').describe('Load balancer agent check'),
-    proxyProtocol: section({
+    proxyProtocol: group({
       from: z
         .array(
           z.string(wants(CIDRS)).refine((value) => parseCidr(value) !== undefined, wants(CIDRS)),
@@ -71,30 +64,30 @@ export const configSchema = section({
         .describe('Address ranges of load balancers whose PROXY protocol v1/v2 header is trusted'),
     }).optional(),
   }).optional(),
-  workers: section({
+  workers: group({
     sessions: count(1, 256).optional().describe(`Session workers. Default: one per core (${'`nproc`'})`),
   }).optional(),
-  capacity: section({
+  capacity: group({
     maxSessions: count(1, 100_000).default(600).describe('Sessions that this node takes at the same time'),
   }).optional(),
-  store: section({
+  store: group({
     url: text(STORE)
       .regex(/^(sqlite:.+|mssql:\/\/.+|postgres(ql)?:\/\/.+)$/, wants(STORE))
       .optional()
       .describe('Database of the cluster. Default: sqlite:<dataDir>/sallyport.db'),
   }).optional(),
-  vault: section({
+  vault: group({
     masterKey: text(KEY)
       .regex(/^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/, wants(KEY))
       .optional()
       .describe('32-byte key that seals secrets in the database. Default: file:<dataDir>/keys/master.key'),
   }).optional(),
-  archive: section({
+  archive: group({
     url: text(ARCHIVE)
       .regex(/^(file:.+|s3:\/\/[^/?]+.*)$/, wants(ARCHIVE))
       .optional()
       .describe('Where recordings go. Default: file:<dataDir>/archive'),
-    window: section({
+    window: group({
       bytes: z
         .union([z.number(), z.string()], wants(SIZE))
         .refine((value) => inRange(parseSize(value), 64 * 1024, 1024 ** 3), wants(SIZE))
@@ -114,7 +107,7 @@ export const configSchema = section({
       .default([])
       .describe('age recipients that can read recordings. Default: the identity that first run makes'),
   }).optional(),
-  ssh: section({
+  ssh: group({
     banner: z
       .string(wants('text'))
       .max(4096, wants('text of at most 4096 characters'))
@@ -128,7 +121,7 @@ export const configSchema = section({
       .describe('Time for a target to accept the connection and the log-on'),
     maxChannels: count(1, 65_536).default(512).describe('Open channels on one SSH connection'),
   }).optional(),
-  rdp: section({
+  rdp: group({
     address: text(ADDRESS)
       .refine((value) => parseEndpoint(value) !== undefined, wants(ADDRESS))
       .optional()
@@ -142,7 +135,7 @@ export const configSchema = section({
           'that nobody else gets in. never: nobody',
       ),
   }).optional(),
-  log: section({
+  log: group({
     level: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
         error: 'wants one of trace, debug, info, warn, error, silent',
