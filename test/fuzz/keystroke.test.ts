@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seeded } from '../support/replay.ts';
+import { seeded } from '../support/random.ts';
 import { LogBench } from '../support/terminal-session.ts';
 
 /**

@@ -29,15 +29,8 @@ import { PduStream, StreamClosedError } from '../../gateway/rdp/stream.ts';
 import { acceptTls } from '../../gateway/rdp/tls.ts';
 import { TargetError } from '../../gateway/session/dial.ts';
 import { issueLicense } from '../support/license-issuer.ts';
-import {
-  damaged,
-  type FuzzCase,
-  type FuzzOutcome,
-  fuzz,
-  hostile,
-  pick,
-  pieces,
-} from '../support/rdp-fuzz.ts';
+import { damaged, pick } from '../support/random.ts';
+import { type FuzzCase, type FuzzOutcome, fuzz, hostile, pieces } from '../support/rdp-fuzz.ts';
 import { CERTIFICATE, dialling, realBlocks, sessionOf, TLS, TLS_FINGERPRINT } from '../unit/rdp/legs.ts';
 
 const PUBLIC_KEY = subjectPublicKeyOf(new X509Certificate(CERTIFICATE).raw);
@@ -262,7 +255,7 @@ async function licenceStage(input: FuzzCase): Promise<FuzzOutcome> {
     const stream = new PduStream(socket);
     const tamper = (message: Buffer, type: number): Buffer => {
       if (type !== which) return message;
-      const wrong = damaged(random, message);
+      const wrong = Buffer.from(damaged(random, message));
       // Its length still holds: else nothing behind it would be looked at.
       if (wrong.length > 3 && random(4) > 0) wrong.writeUInt16LE(wrong.length, 2);
       input.sent = [wrong];

@@ -34,7 +34,7 @@ import {
 } from '../../gateway/rdp/channels/rdpdr.ts';
 import { chunks } from '../../gateway/rdp/channels/virtual-channel.ts';
 import { PduError } from '../../gateway/rdp/pdu/cursor.ts';
-import { seeded } from '../support/replay.ts';
+import { seeded } from '../support/random.ts';
 import { bytes, CHANNELS, EVERYTHING, messages, NOTHING, written } from '../unit/rdp/channels/bed.ts';
 
 type Below = (limit: number) => number;

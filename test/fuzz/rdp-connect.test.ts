@@ -23,16 +23,9 @@ import {
 } from '../../gateway/rdp/pdu/preconnection.ts';
 import { framePdu, tpktLength } from '../../gateway/rdp/pdu/tpkt.ts';
 import * as x224 from '../../gateway/rdp/pdu/x224.ts';
-import { seeded } from '../support/replay.ts';
+import { damaged, noise, randomFrom } from '../support/random.ts';
 import { connections } from '../unit/rdp/pdu/connections.ts';
 import { specConnectInitial } from '../unit/rdp/pdu/spec-connect.ts';
-
-type Random = (below: number) => number;
-
-function randomOf(seed: number): Random {
-  const next = seeded(seed);
-  return (below) => Math.floor(next() * below);
-}
 
 /** A decoder and its encoder on the same bytes. */
 interface Pair {
@@ -112,34 +105,6 @@ function bodies(): Uint8Array[] {
   return found;
 }
 
-function noise(random: Random, length: number): Uint8Array {
-  return Uint8Array.from({ length }, () => random(256));
-}
-
-function mutate(random: Random, bytes: Uint8Array): Uint8Array {
-  let out = Buffer.from(bytes);
-  for (let n = 1 + random(3); n > 0 && out.length > 0; n -= 1) {
-    const at = random(out.length);
-    switch (random(5)) {
-      case 0:
-        out.writeUInt8(out.readUInt8(at) ^ (1 << random(8)), at);
-        break;
-      case 1:
-        out.writeUInt8([0, 1, 0x7f, 0x80, 0xff][random(5)] ?? 0, at);
-        break;
-      case 2:
-        out = out.subarray(0, at);
-        break;
-      case 3:
-        out = Buffer.concat([out.subarray(0, at), out.subarray(at + 1 + random(8))]);
-        break;
-      default:
-        out = Buffer.concat([out.subarray(0, at), noise(random, random(12)), out.subarray(at)]);
-    }
-  }
-  return new Uint8Array(out);
-}
-
 /** @returns undefined after a PduError; anything else thrown fails the test */
 function tolerate<T>(what: string, work: () => T): T | undefined {
   try {
@@ -165,17 +130,17 @@ test('mutated PDUs are understood or refused, by every decoder', () => {
   const seeds = bodies();
   let understood = 0;
   for (let seed = 0; seed < 4500; seed += 1) {
-    const random = randomOf(seed);
+    const random = randomFrom(seed);
     const body = seeds[seed % seeds.length];
     assert.ok(body);
-    understood += exercise(`seed ${seed}`, mutate(random, body));
+    understood += exercise(`seed ${seed}`, damaged(random, body));
   }
   assert.ok(understood > 1000, `${understood} mutations were still understood`);
 });
 
 test('noise is understood or refused, by every decoder', () => {
   for (let seed = 0; seed < 2000; seed += 1) {
-    const random = randomOf(seed);
+    const random = randomFrom(seed);
     exercise(`seed ${seed}`, noise(random, random(40)));
   }
 });
@@ -184,7 +149,7 @@ test('the stream is divided within its bounds, and the hot path stays inside its
   const whole = connections().flatMap(({ connect }) => connect);
   let read = 0;
   for (let seed = 0; seed < 9000; seed += 1) {
-    const random = randomOf(seed);
+    const random = randomFrom(seed);
     const what = `seed ${seed}`;
     const begin = whole[seed % whole.length];
     assert.ok(begin);
@@ -192,7 +157,7 @@ test('the stream is divided within its bounds, and the hot path stays inside its
     const bytes =
       seed % 3 === 0
         ? noise(random, random(24))
-        : mutate(random, seed % 3 === 1 ? begin : Uint8Array.from(header));
+        : damaged(random, seed % 3 === 1 ? begin : Uint8Array.from(header));
     const offset = random(3);
     const end = Math.max(offset, bytes.length - random(3));
     for (const length of [

@@ -33,7 +33,7 @@ import {
 } from '../../gateway/rdp/credssp/ts-request.ts';
 import { PduError, Reader } from '../../gateway/rdp/pdu/cursor.ts';
 import { Secret } from '../../vault-client/index.ts';
-import { seeded } from '../support/replay.ts';
+import { seeded } from '../support/random.ts';
 import { RSA_CERTIFICATE } from '../unit/rdp/credssp/certificates.ts';
 
 /** Some bytes changed, put in or cut out, mostly where lengths and tags are. */

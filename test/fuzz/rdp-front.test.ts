@@ -25,7 +25,8 @@ import { withTpkt } from '../../gateway/rdp/pdu/tpkt.ts';
 import { encodeConnectionRequest, Protocol } from '../../gateway/rdp/pdu/x224.ts';
 import { PduStream, StreamClosedError } from '../../gateway/rdp/stream.ts';
 import { Secret } from '../../vault-client/index.ts';
-import { type FuzzCase, type FuzzOutcome, fuzz, hostile, pick, pieces } from '../support/rdp-fuzz.ts';
+import { pick } from '../support/random.ts';
+import { type FuzzCase, type FuzzOutcome, fuzz, hostile, pieces } from '../support/rdp-fuzz.ts';
 import { CERTIFICATE, sessionOf, TLS } from '../unit/rdp/legs.ts';
 
 const PUBLIC_KEY = subjectPublicKeyOf(new X509Certificate(CERTIFICATE).raw);

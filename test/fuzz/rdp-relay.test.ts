@@ -10,7 +10,8 @@ import type { Side } from '../../gateway/rdp/channels/policy.ts';
 import { Writer } from '../../gateway/rdp/pdu/cursor.ts';
 import { encodeEnhancedRedirection, RedirectionFlag } from '../../gateway/rdp/pdu/redirection.ts';
 import { encodeShareControl, ShareType } from '../../gateway/rdp/pdu/share.ts';
-import { type FuzzCase, type FuzzOutcome, fuzz, hostile, pick, randomOf } from '../support/rdp-fuzz.ts';
+import { pick, randomFrom } from '../support/random.ts';
+import { type FuzzCase, type FuzzOutcome, fuzz, hostile } from '../support/rdp-fuzz.ts';
 import {
   CLIPBOARD,
   fromTarget,
@@ -127,7 +128,7 @@ test('hostile sessions go on, or end with the fault of the hostile side', async 
 
 test('noise on a leg ends the session with the fault of that leg', async () => {
   for (let seed = 0; seed < 120; seed += 1) {
-    const random = randomOf(seed);
+    const random = randomFrom(seed);
     const side = seed % 2 === 0 ? 'client' : 'target';
     const session = relayed();
     const noise = Buffer.from(Array.from({ length: 4 + random(300) }, () => random(256)));

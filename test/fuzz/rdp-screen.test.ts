@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type InputEvent, KEY_NAMES, type View } from '../../gateway/rdp/screen/event.ts';
 import { LogonScreen } from '../../gateway/rdp/screen/logon-screen.ts';
-import { seeded } from '../support/replay.ts';
+import { seeded } from '../support/random.ts';
 
 /**
  * Clients of any size, any keys and mice: nothing throws, and what is painted stays on the

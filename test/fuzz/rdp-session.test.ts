@@ -17,42 +17,9 @@ import { decodeEnhancedRedirection, decodeRedirection } from '../../gateway/rdp/
 import * as saved from '../../gateway/rdp/pdu/save-session-info.ts';
 import * as status from '../../gateway/rdp/pdu/server-status.ts';
 import { readShareControl, readShareData, ShareType } from '../../gateway/rdp/pdu/share.ts';
+import { damaged, randomFrom } from '../support/random.ts';
 import { loadTrace } from '../support/rdp-traces.ts';
 import { ALL_CODECS } from '../unit/rdp/pdu/codecs.ts';
-
-/** Small, fast and the same every time (mulberry32). */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
-type Random = ReturnType<typeof randomFrom>;
-
-function mutate(random: Random, bytes: Uint8Array): Buffer {
-  let out = Buffer.from(bytes);
-  for (let n = 1 + random(3); n > 0 && out.length > 0; n -= 1) {
-    const at = random(out.length);
-    switch (random(4)) {
-      case 0:
-        out.writeUInt8(out.readUInt8(at) ^ (1 << random(8)), at);
-        break;
-      case 1:
-        out.writeUInt8([0, 1, 0x7f, 0x80, 0xff][random(5)] ?? 0, at);
-        break;
-      case 2:
-        out = out.subarray(0, at);
-        break;
-      default:
-        out = Buffer.concat([out.subarray(0, at), Buffer.from([random(256), random(256)]), out.subarray(at)]);
-    }
-  }
-  return out;
-}
 
 function encodesOrRefuses(encode: (writer: Writer) => void): void {
   try {
@@ -180,7 +147,7 @@ test('real PDUs, damaged', () => {
   for (const [name, decode] of Object.entries(DECODERS))
     for (const seed of real) {
       if (survives(name, decode, seed)) read.add(name);
-      survives(name, decode, mutate(random, seed));
+      survives(name, decode, damaged(random, seed));
     }
   // Otherwise the damage above would have hit nothing.
   for (const name of [

@@ -24,39 +24,7 @@ import {
 } from '../../gateway/rdp/pdu/redirection.ts';
 import { decodeServerCertificate } from '../../gateway/rdp/pdu/server-certificate.ts';
 import { encodeShareControl, ShareType } from '../../gateway/rdp/pdu/share.ts';
-import { seeded } from '../support/replay.ts';
-
-type Random = (below: number) => number;
-
-function randomOf(seed: number): Random {
-  const next = seeded(seed);
-  return (below) => Math.floor(next() * below);
-}
-
-/** Bits, bytes and lengths changed, pieces cut out and put in. */
-function mutate(random: Random, bytes: Uint8Array): Uint8Array {
-  let out = Buffer.from(bytes);
-  for (let n = 1 + random(3); n > 0 && out.length > 0; n -= 1) {
-    const at = random(out.length);
-    switch (random(5)) {
-      case 0:
-        out.writeUInt8(out.readUInt8(at) ^ (1 << random(8)), at);
-        break;
-      case 1:
-        out.writeUInt8([0, 1, 0x7f, 0x80, 0xff][random(5)] ?? 0, at);
-        break;
-      case 2:
-        out = out.subarray(0, at);
-        break;
-      case 3:
-        out = Buffer.concat([out.subarray(0, at), out.subarray(at + 1 + random(8))]);
-        break;
-      default:
-        out = Buffer.concat([out.subarray(0, at), Buffer.alloc(random(12), random(256)), out.subarray(at)]);
-    }
-  }
-  return new Uint8Array(out);
-}
+import { damaged, randomFrom } from '../support/random.ts';
 
 /** @returns whether it was understood; anything but `allowed` fails the test */
 function understood(
@@ -107,7 +75,7 @@ test('redirections are understood or refused, and say the same when they are wri
   ];
   let read = 0;
   for (let seed = 0; seed < 4000; seed += 1) {
-    const bytes = mutate(randomOf(seed), seeds[seed % 2] ?? assert.fail());
+    const bytes = damaged(randomFrom(seed), seeds[seed % 2] ?? assert.fail());
     const what = `seed ${seed}`;
     if (!understood(what, () => readRedirection(bytes, 0))) continue;
     const redirection = readRedirection(bytes, 0);
@@ -125,7 +93,7 @@ test('RDSTLS is understood or refused', () => {
     [1, 0, 4, 0, 1, 0, 0x2e, 5, 0, 0],
   ];
   for (let seed = 0; seed < 1500; seed += 1) {
-    const bytes = mutate(randomOf(seed), Uint8Array.from(seeds[seed % 2] ?? []));
+    const bytes = damaged(randomFrom(seed), Uint8Array.from(seeds[seed % 2] ?? []));
     for (const decode of [
       () => rdstlsLength(bytes, 0, bytes.length),
       () => decodeRdstlsCapabilities(new Reader(bytes)),
@@ -169,16 +137,16 @@ test('licensing ends with a step or a refusal, in whatever order its messages co
   const seeds = MESSAGES.map(([type, body]) => message(type, body));
   let asked = 0;
   for (let seed = 0; seed < 2500; seed += 1) {
-    const random = randomOf(seed);
+    const random = randomFrom(seed);
     const client = new LicenseClient({ userName: 'admin', machineName: 'PC' });
     for (let n = 0; n < 4; n += 1) {
       const real = seeds[n === 0 ? 0 : random(seeds.length)] ?? assert.fail();
-      const bytes = random(3) === 0 ? real : mutate(random, real);
+      const bytes = random(3) === 0 ? real : damaged(random, real);
       const step = () => client.receive(decodeLicense(new Reader(bytes)));
       if (!understood(`seed ${seed}`, step, [PduError, LicenseRefusedError])) break;
       asked += 1;
     }
-    understood(`seed ${seed}`, () => decodeServerCertificate(new Reader(mutate(random, CERTIFICATE))));
+    understood(`seed ${seed}`, () => decodeServerCertificate(new Reader(damaged(random, CERTIFICATE))));
   }
   assert.ok(asked > 800, `${asked} steps were taken`);
 });

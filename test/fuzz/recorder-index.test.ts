@@ -7,8 +7,8 @@ import { before, test } from 'node:test';
 import { encodeIndex, type KeyFrame, KeyFrameIndex } from '../../recorder/container/key-frames.ts';
 import { ContainerError, openRecording, type RecordingManifest } from '../../recorder/index.ts';
 import { DesktopPlayer } from '../../recorder/video/desktop-player.ts';
+import { type Random, randomFrom } from '../support/random.ts';
 import { collect, MemoryArchive } from '../unit/recorder/bed.ts';
-import { type Random, randomFrom } from '../unit/recorder/screen/encoders.ts';
 import { archived, desktop, fill } from '../unit/recorder/video/bed.ts';
 
 const KEY = Buffer.alloc(32, 7);

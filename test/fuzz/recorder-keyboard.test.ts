@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Keyboard, RdpKeystrokeLog } from '../../recorder/keyboard/index.ts';
-import { seeded } from '../support/replay.ts';
+import { seeded } from '../support/random.ts';
 import { events, LAYOUTS, waysToType } from '../unit/recorder/keyboard/board.ts';
 
 /** Random keyboards, events and policies: a failure names its seed. */

@@ -7,44 +7,9 @@ import { test } from 'node:test';
 import { Screen, ScreenError, ShareData } from '../../recorder/screen/index.ts';
 import { decodeInterleaved } from '../../recorder/screen/interleaved.ts';
 import { PlanarDecoder } from '../../recorder/screen/planar.ts';
+import { damaged, noise, randomFrom } from '../support/random.ts';
 import { captures, type Pdu, readCapture, show } from '../unit/recorder/screen/captures.ts';
-import {
-  encodeInterleaved,
-  encodePlane,
-  type Random,
-  randomFrom,
-  randomPicture,
-} from '../unit/recorder/screen/encoders.ts';
-
-function noise(random: Random, length: number): Uint8Array {
-  return Uint8Array.from({ length }, () => random(256));
-}
-
-/** One to three bytes changed, or a part cut out, doubled or put in. */
-function mutate(random: Random, bytes: Uint8Array): Uint8Array {
-  let out = Uint8Array.from(bytes);
-  for (let n = 1 + random(3); n > 0 && out.length > 0; n -= 1) {
-    const at = random(out.length);
-    const to = at + random(Math.min(64, out.length - at));
-    switch (random(5)) {
-      case 0:
-        out[at] = (out[at] ?? 0) ^ (1 << random(8));
-        break;
-      case 1:
-        out[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)] ?? 0;
-        break;
-      case 2:
-        out = out.slice(0, at);
-        break;
-      case 3:
-        out = Uint8Array.of(...out.subarray(0, at), ...out.subarray(to));
-        break;
-      default:
-        out = Uint8Array.of(...out.subarray(0, to), ...noise(random, random(20)), ...out.subarray(at));
-    }
-  }
-  return out;
-}
+import { encodeInterleaved, encodePlane, randomPicture } from '../unit/recorder/screen/encoders.ts';
 
 /** Runs `work`; anything thrown but a ScreenError fails the test. */
 function tolerate(what: string, work: () => void): boolean {
@@ -68,7 +33,7 @@ test('bitmap decoders take mutated streams and noise', () => {
     const out = new Uint32Array(width * height + 8).fill(0xdead);
     const picture = randomPicture(random, bits, width, height);
     const stream = encodeInterleaved(random, bits, picture);
-    const bytes = random(4) === 0 ? noise(random, random(300)) : mutate(random, stream);
+    const bytes = random(4) === 0 ? noise(random, random(300)) : damaged(random, stream);
     if (tolerate(`seed ${seed}`, () => decodeInterleaved(bytes, bits, width, height, out)))
       decoded.interleaved += 1;
 
@@ -76,7 +41,7 @@ test('bitmap decoders take mutated streams and noise', () => {
       encodePlane(random, Uint8Array.from(randomPicture(random, 8, width, height).pixels), width),
     );
     const header = random(2) === 0 ? 0x30 : random(256);
-    const coded = random(4) === 0 ? noise(random, random(300)) : mutate(random, Uint8Array.from(planes));
+    const coded = random(4) === 0 ? noise(random, random(300)) : damaged(random, Uint8Array.from(planes));
     if (tolerate(`seed ${seed}`, () => planar.decode(Uint8Array.of(header, ...coded), width, height, out)))
       decoded.planar += 1;
     assert.ok(
@@ -98,7 +63,7 @@ test('a screen goes on behind mutated and reordered PDUs of real servers', () =>
     const pdu = pdus[random(pdus.length)];
     assert.ok(pdu !== undefined);
     const type = random(20) === 0 ? ([0, ShareData.update, ShareData.pointer, 9][random(4)] ?? 0) : pdu.type;
-    show(screen, { type, body: mutate(random, pdu.body) });
+    show(screen, { type, body: damaged(random, pdu.body) });
     if (random(200) === 0) screen.resize(random(2000), random(2000), random(40));
     if (random(200) > 0) continue;
     for (const kind of screen.problems.keys()) problems.add(kind);
@@ -136,7 +101,7 @@ test('snapshots that were changed are refused or restored, never half', () => {
   for (let seed = 0; seed < 200; seed += 1) {
     const screen = new Screen(3, 3);
     const before = screen.snapshot();
-    const ok = tolerate(`seed ${seed}`, () => screen.restore(mutate(randomFrom(seed), snapshot)));
+    const ok = tolerate(`seed ${seed}`, () => screen.restore(damaged(randomFrom(seed), snapshot)));
     if (ok) continue;
     refused += 1;
     assert.deepEqual(screen.snapshot(), before, `seed ${seed}`);

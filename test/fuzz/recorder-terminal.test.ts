@@ -8,20 +8,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { EventKind, exportPng, VideoError } from '../../recorder/index.ts';
 import { Emulator, Painter } from '../../recorder/terminal/index.ts';
+import { type Random, randomFrom } from '../support/random.ts';
 import { collect } from '../unit/recorder/bed.ts';
 import { output, recorded, type Step } from '../unit/recorder/video/bed.ts';
-
-/** Small, fast and the same every time (mulberry32). */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-type Random = ReturnType<typeof randomFrom>;
 
 /** What terminals are driven with, and what only looks like it. */
 const PARTS = [

@@ -22,53 +22,8 @@ import {
   parseIdentities,
   verifyRecording,
 } from '../../recorder/index.ts';
+import { damaged, noise, randomFrom } from '../support/random.ts';
 import { type Bed, collect, initOf, makeBed, Signals, text } from '../unit/recorder/bed.ts';
-
-/** Small, fast and the same every time (mulberry32). */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
-type Random = ReturnType<typeof randomFrom>;
-
-function noise(random: Random, length: number): Buffer {
-  return Buffer.from(Array.from({ length }, () => random(256)));
-}
-
-function mutate(random: Random, bytes: Buffer): Buffer {
-  let out = Buffer.from(bytes);
-  for (let n = 1 + random(3); n > 0 && out.length > 0; n -= 1) {
-    const at = random(out.length);
-    const other = random(out.length);
-    const [from, to] = at < other ? [at, other] : [other, at];
-    switch (random(6)) {
-      case 0:
-        out.writeUInt8(out.readUInt8(at) ^ (1 << random(8)), at);
-        break;
-      case 1:
-        out.writeUInt8([0, 1, 0x7f, 0x80, 0xff][random(5)] ?? 0, at);
-        break;
-      case 2:
-        out = out.subarray(0, at);
-        break;
-      case 3:
-        out = Buffer.concat([out.subarray(0, from), out.subarray(to)]);
-        break;
-      case 4:
-        out = Buffer.concat([out.subarray(0, to), out.subarray(from)]);
-        break;
-      default:
-        out = Buffer.concat([out.subarray(0, at), noise(random, random(40)), out.subarray(at)]);
-    }
-  }
-  return out;
-}
 
 let bed: Bed;
 let recording: Buffer;
@@ -138,7 +93,7 @@ async function exercise(what: string, bytes: Buffer, identities: string[]): Prom
 
 test('mutated recordings are never taken for whole, and only ever refused', async () => {
   for (let seed = 0; seed < 1500; seed += 1) {
-    const bytes = mutate(randomFrom(seed), recording);
+    const bytes = Buffer.from(damaged(randomFrom(seed), recording));
     // Decrypting costs most of the time: one in ten goes all the way.
     const identities = seed % 10 === 0 ? [bed.identity.identity] : [];
     const ok = await exercise(`seed ${seed}`, bytes, identities);
@@ -183,7 +138,7 @@ test('segments whose plaintext is hostile are refused, not obeyed', async () => 
     const packed = [
       { bytes: plain, compressed: false },
       { bytes: plain, compressed: true },
-      { bytes: mutate(random, zstdCompressSync(plain)), compressed: true },
+      { bytes: damaged(random, zstdCompressSync(plain)), compressed: true },
       { bytes: bomb, compressed: true },
     ][seed % 4];
     assert.ok(packed !== undefined);
@@ -214,10 +169,10 @@ test('the parsers throw nothing but their own error', async () => {
       for (const event of decodeEvents(bytes, random(2 ** 31))) decoded += event.payload.length + 1;
     });
     await tolerate(what, () =>
-      decodeFrameHeader(mutate(random, recording.subarray(0, FRAME_HEADER_BYTES)), 0),
+      decodeFrameHeader(damaged(random, recording.subarray(0, FRAME_HEADER_BYTES)), 0),
     );
-    await tolerate(what, () => decodeHeader(mutate(random, header)));
-    await tolerate(what, () => decodeManifest(mutate(random, manifest)));
+    await tolerate(what, () => decodeHeader(damaged(random, header)));
+    await tolerate(what, () => decodeManifest(damaged(random, manifest)));
   }
   assert.ok(decoded > 100, 'some of the noise gets past the first field');
 });
@@ -225,7 +180,9 @@ test('the parsers throw nothing but their own error', async () => {
 test('identity files that are none are refused without being shown', () => {
   for (let seed = 0; seed < 500; seed += 1) {
     const random = randomFrom(seed);
-    const mutated = mutate(random, Buffer.from(`# comment\n${bed.identity.identity}\n`)).toString('latin1');
+    const mutated = Buffer.from(
+      damaged(random, Buffer.from(`# comment\n${bed.identity.identity}\n`)),
+    ).toString('latin1');
     try {
       parseIdentities(mutated);
     } catch (error) {

@@ -5,7 +5,8 @@ import { Picker } from '../../gateway/ssh/picker.ts';
 import { parseScpCommand } from '../../gateway/ssh/wire/scp-command.ts';
 import { ScpObserver, ScpProtocolError } from '../../gateway/ssh/wire/scp-observer.ts';
 import { SftpObserver, SftpProtocolError } from '../../gateway/ssh/wire/sftp-observer.ts';
-import { collector, readTranscript, replay, seeded, sha256 } from '../support/replay.ts';
+import { seeded } from '../support/random.ts';
+import { collector, readTranscript, replay, sha256 } from '../support/replay.ts';
 
 /**
  * Real streams with random bytes changed, cut out or put in: an observer goes on or throws

@@ -53,15 +53,3 @@ export function collector(): {
   const operations: ObservedOperation[] = [];
   return { operations, operation: (operation) => void operations.push(operation) };
 }
-
-/** Small repeatable random numbers (mulberry32): a failing seed can be run again. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}

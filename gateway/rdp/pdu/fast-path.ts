@@ -92,6 +92,7 @@ export interface FastPathUpdate {
 export function readFastPathUpdate(bytes: Uint8Array, offset: number, end: number): FastPathUpdate {
   const header = byteAt(bytes, offset, end, 'updateHeader');
   const compressed = ((header >> 6) & COMPRESSION_USED) !== 0;
+  const compressionFlags = compressed ? byteAt(bytes, offset + 1, end, 'compressionFlags') : 0;
   const sizeOffset = offset + (compressed ? 2 : 1);
   const size = byteAt(bytes, sizeOffset, end, 'size') | (byteAt(bytes, sizeOffset + 1, end, 'size') << 8);
   const dataOffset = sizeOffset + 2;
@@ -100,7 +101,7 @@ export function readFastPathUpdate(bytes: Uint8Array, offset: number, end: numbe
   return {
     code: header & 0x0f,
     fragmentation: (header >> 4) & 3,
-    compressionFlags: compressed ? byteAt(bytes, offset + 1, end, 'compressionFlags') : 0,
+    compressionFlags,
     dataOffset,
     end: dataOffset + size,
   };

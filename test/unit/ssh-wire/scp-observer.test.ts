@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseScpCommand } from '../../../gateway/ssh/wire/scp-command.ts';
 import { ScpObserver, ScpProtocolError } from '../../../gateway/ssh/wire/scp-observer.ts';
-import { collector, readTranscript, replay, seeded, sha256, sha256Of } from '../../support/replay.ts';
+import { seeded } from '../../support/random.ts';
+import { collector, readTranscript, replay, sha256, sha256Of } from '../../support/replay.ts';
 
 const CONTENT = Uint8Array.from({ length: 33000 }, (_, i) => (i * 7 + Math.floor(i / 256)) % 256);
 const file = (operation: string, path: string, content: Uint8Array | string) => ({

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SftpObserver, SftpProtocolError } from '../../../gateway/ssh/wire/sftp-observer.ts';
 import { SftpType } from '../../../gateway/ssh/wire/sftp-packets.ts';
-import { collector, readTranscript, replay, seeded, sha256, sha256Of } from '../../support/replay.ts';
+import { seeded } from '../../support/random.ts';
+import { collector, readTranscript, replay, sha256, sha256Of } from '../../support/replay.ts';
 
 const CONTENT = Uint8Array.from({ length: 33000 }, (_, i) => (i * 7 + Math.floor(i / 256)) % 256);
 const at = (path: string) => `/srv/demo/e${path}`;

@@ -5,7 +5,8 @@ import { encodeInterleaved } from '../../../../gateway/rdp/pdu/interleaved.ts';
 import { encodePlanar } from '../../../../gateway/rdp/pdu/planar.ts';
 import { decodeInterleaved } from '../../../../recorder/screen/interleaved.ts';
 import { PlanarDecoder } from '../../../../recorder/screen/planar.ts';
-import { randomFrom, randomPicture } from '../../recorder/screen/encoders.ts';
+import { randomFrom } from '../../../support/random.ts';
+import { randomPicture } from '../../recorder/screen/encoders.ts';
 import { toHex } from './hex.ts';
 
 const random = randomFrom(11);

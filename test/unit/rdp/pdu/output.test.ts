@@ -5,7 +5,7 @@ import { readFastPathOutput, readFastPathUpdate, UpdateCode } from '../../../../
 import * as output from '../../../../gateway/rdp/pdu/output.ts';
 import { DataType, readShareControl, readShareData } from '../../../../gateway/rdp/pdu/share.ts';
 import { Screen } from '../../../../recorder/screen/screen.ts';
-import { randomFrom } from '../../recorder/screen/encoders.ts';
+import { randomFrom } from '../../../support/random.ts';
 import { toHex } from './hex.ts';
 
 /** 16 KiB, the headers of TPKT, X.224 and MCS included. */

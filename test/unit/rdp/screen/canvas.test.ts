@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Canvas, type DirtyRectangle, type Rectangle } from '../../../../gateway/rdp/screen/canvas.ts';
 import { font } from '../../../../recorder/font/font.ts';
-import { seeded } from '../../../support/replay.ts';
+import { seeded } from '../../../support/random.ts';
 
 const PALETTE = [0x000000, 0xff0000, 0x00ff00, 0x123456];
 const places = (dirty: readonly DirtyRectangle[]) =>

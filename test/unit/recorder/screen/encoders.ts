@@ -1,17 +1,5 @@
 /** Encoders that choose at random among all ways to say the same: what decoders are tested with. */
-
-export type Random = (below: number) => number;
-
-/** Small, fast and the same every time (mulberry32). */
-export function randomFrom(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
+import type { Random } from '../../../support/random.ts';
 
 export const u16 = (value: number): number[] => [value & 0xff, value >> 8];
 export const u32 = (value: number): number[] => [...u16(value & 0xffff), ...u16(value >>> 16)];

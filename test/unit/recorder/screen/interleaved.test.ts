@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScreenError } from '../../../../recorder/screen/cursor.ts';
 import { decodeInterleaved } from '../../../../recorder/screen/interleaved.ts';
-import { encodeInterleaved, randomFrom, randomPicture } from './encoders.ts';
+import { randomFrom } from '../../../support/random.ts';
+import { encodeInterleaved, randomPicture } from './encoders.ts';
 
 function decode(bytes: readonly number[], bits: number, width: number, height: number): number[] {
   const out = new Uint32Array(width * height).fill(0xdead);

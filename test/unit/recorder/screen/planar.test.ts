@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScreenError } from '../../../../recorder/screen/cursor.ts';
 import { PlanarDecoder } from '../../../../recorder/screen/planar.ts';
-import { encodePlane, type Random, randomFrom, randomPicture } from './encoders.ts';
+import { type Random, randomFrom } from '../../../support/random.ts';
+import { encodePlane, randomPicture } from './encoders.ts';
 
 const SIZES = [
   [1, 1],

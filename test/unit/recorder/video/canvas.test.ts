@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Canvas } from '../../../../recorder/video/canvas.ts';
-import { type Random, randomFrom } from '../screen/encoders.ts';
+import { type Random, randomFrom } from '../../../support/random.ts';
 
 interface Whole {
   readonly width: number;

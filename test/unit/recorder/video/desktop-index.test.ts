@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventKind, exportPng, indexDesktop, openRecording } from '../../../../recorder/index.ts';
+import { randomFrom } from '../../../support/random.ts';
 import { collect, type MemoryArchive } from '../bed.ts';
-import { randomFrom } from '../screen/encoders.ts';
 import { bitmapUpdate, fastPathUpdate } from '../screen/updates.ts';
 import { archived, desktop, fill, mouse, type Step } from './bed.ts';
 
