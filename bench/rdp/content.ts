@@ -3,7 +3,7 @@
 import { Writer } from '../../gateway/rdp/pdu/cursor.ts';
 import { UpdateCode } from '../../gateway/rdp/pdu/fast-path.ts';
 import { bitmapUpdates, encodeFastPathOutput, type Picture } from '../../gateway/rdp/pdu/output.ts';
-import { seeded } from '../../test/support/replay.ts';
+import { seeded } from '../../test/support/random.ts';
 
 /** Of the desktops here. */
 export const DESKTOP = { width: 1280, height: 800 } as const;
