@@ -187,7 +187,7 @@ export interface ControlRequests {
     readonly factor: Factor;
   }): Promise<AuthenticationOutcome>;
   /** Whether NLA can log on the person of this name, which may be cut at its end. */
-  nlaKnows(request: { readonly name: string }): Promise<boolean>;
+  nlaKnows(request: { readonly name: string; readonly source: string }): Promise<boolean>;
   /** Targets that the authenticated person of this connection may open now. */
   targets(request: {
     readonly connection: string;

@@ -141,6 +141,13 @@ class SessionWorker {
         this.#rdp?.settled(authenticated.socket);
         void runRdpSession(authenticated, { ...services, connectTimeoutMs });
       },
+      onNlaBroken: (connection, source, code) => {
+        const detail = { protocol: 'rdp', factor: `nla: ${code}` };
+        client.notify({
+          type: 'audit',
+          event: { code: 'user.login.failed', sessionId: undefined, connection, source, detail },
+        });
+      },
       onDropped: (spoke) => client.notify({ type: 'dropped', spoke }),
       onConnectionClosed: (connection) => client.notify({ type: 'connection-closed', connection }),
       onFault: (error) => this.#fault(error),

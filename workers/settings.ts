@@ -25,7 +25,7 @@ export interface WorkerSettings {
         /** PEM: shown to RDP clients. */
         readonly tls: { readonly key: string; readonly certificate: string };
         readonly banner: string;
-        readonly nla: 'auto' | 'always' | 'never';
+        readonly nla: 'auto' | 'preferred' | 'never';
         readonly loginGraceMs: number;
         readonly connectTimeoutMs: number;
       }

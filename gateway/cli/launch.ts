@@ -1,5 +1,5 @@
 /** `sallyport launch`: a file that opens one desktop for one person, once. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { auditRow } from '../audit/events.ts';
@@ -39,7 +39,8 @@ export function addLaunch(program: Command): void {
     .option('--output <file>', "where to write it, '-' for standard output (default: ACCOUNT-SYSTEM.rdp)")
     .addHelpText(
       'after',
-      '\nThe file holds a credential that works once: give it to that person only. Clients that insist on NLA\n' +
+      '\nThe file holds a credential that works once and stands for every factor of that person: give it to\n' +
+        'nobody else. Clients that insist on NLA ' +
         'ask for a password: it is the text before the "\\" of the user name in the file.\n\n' +
         'Example:\n  sallyport launch alice administrator@win01 --valid 5m --from 10.1.0.0/16',
     )
@@ -53,9 +54,10 @@ export function addLaunch(program: Command): void {
       try {
         const now = Date.now();
         const allow = await allowed(store, user, account, system, now);
-        const credential = await store.transaction(async (tx) => {
-          const launch = { user, account, system, source };
+        const { credential } = await store.transaction(async (tx) => {
+          const made = await makeLaunch(tx, masterKey, { user, account, system, source }, now, lifetimeMs);
           const detail = {
+            launch: made.name,
             user,
             account,
             system,
@@ -66,7 +68,7 @@ export function addLaunch(program: Command): void {
           await tx.insertAudit(
             auditRow({ code: 'launch.created', node: config.node.name, actor: by, detail }),
           );
-          return makeLaunch(tx, masterKey, launch, now, lifetimeMs);
+          return made;
         });
         const lines = desktopFile({ address: config.rdp.address, login, credential, allow });
         const { lines: written, signedBy, unsigned } = await sign(lines, join(config.node.dataDir, 'keys'));
@@ -166,8 +168,9 @@ async function sign(
 function write(file: string, bytes: Buffer): void {
   if (file === '-') return void process.stdout.write(bytes);
   try {
-    // It is a credential: nobody else reads it.
-    writeFileSync(file, bytes, { mode: 0o600 });
+    // It is a credential: nobody else reads it, whatever was there before.
+    rmSync(file, { force: true });
+    writeFileSync(file, bytes, { mode: 0o600, flag: 'wx' });
   } catch (error) {
     throw new UsageError(`${file}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
   }

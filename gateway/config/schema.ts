@@ -23,7 +23,7 @@ const endpoint = z
 
 const ADDRESS = '"host:port"';
 /** `rdp.nla` */
-export const NLA_MODES = ['auto', 'always', 'never'] as const;
+export const NLA_MODES = ['auto', 'preferred', 'never'] as const;
 export type NlaMode = (typeof NLA_MODES)[number];
 const CIDRS = 'an address range such as 10.0.0.0/8 or fd00::/8';
 const SIZE = 'a size such as 4194304 or "4MiB", from 64 KiB to 1 GiB';
@@ -123,16 +123,18 @@ export const configSchema = group({
   }).optional(),
   rdp: group({
     address: text(ADDRESS)
-      .refine((value) => parseEndpoint(value) !== undefined, wants(ADDRESS))
+      .regex(/^[^:].*:\d+$/, wants(ADDRESS))
+      .refine((value) => (parseEndpoint(value)?.port ?? 0) > 0, wants(ADDRESS))
       .optional()
       .describe('Where .rdp files send people. Default: the host name with the port of listen.rdp'),
     nla: z
       .enum(NLA_MODES, wants(`one of ${NLA_MODES.join(', ')}`))
       .default('auto')
       .describe(
-        'With whom a log-on is made by NLA. auto: users with nla: true and launch credentials, told by the ' +
-          'name in the first message, so that others can find out who these users are. always: everybody, so ' +
-          'that nobody else gets in. never: nobody',
+        'Which clients that offer NLA log on with it. auto: those of users with nla: true, or with a launch ' +
+          'credential open; told by the name in the first message (Windows sends nine characters of it), so ' +
+          'others can find out who these are. preferred: all; of others, only clients that offer TLS alone ' +
+          'get in. never: none',
       ),
   }).optional(),
   log: group({

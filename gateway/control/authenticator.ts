@@ -4,7 +4,8 @@
  * file accepted it.
  *
  * Unknown, disabled and known users get the same answers, the same methods and the same
- * work until they have proved a first factor.
+ * work until they have proved a first factor. One thing others can find out: whom NLA can
+ * log on ({@link Authenticator.nlaKnows}), where the configuration lets it be asked.
  */
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
@@ -17,13 +18,13 @@ import type {
   TargetName,
 } from '../../workers/messages.ts';
 import type { Protocol } from '../policy/capability.ts';
-import { isLaunchCredential } from '../policy/launch-credential.ts';
+import { isLaunchCredential, withoutLaunch } from '../policy/launch-credential.ts';
 import { type LoginName, LoginNameError, parseLogin } from '../policy/target-name.ts';
 import { type NtlmProof, sessionBaseKeyOf } from '../rdp/credssp/ntlm.ts';
 import type { Store, UserRow } from '../store/port.ts';
 import type { AuditTrail } from './audit-trail.ts';
 import type { Clock } from './clock.ts';
-import { HashGate } from './hash-gate.ts';
+import { Gate } from './gate.ts';
 import { type Redeemed, redeemLaunch, useLaunch } from './launches.ts';
 import { LoginLimiter, sourceKey } from './limiter.ts';
 import { holdsKey } from './public-keys.ts';
@@ -47,7 +48,7 @@ const SECOND_METHODS: readonly Method[] = ['keyboard-interactive'];
 /** argon2 takes a core and tens of MiB each: two at once leave the machine to the sessions. */
 const HASHES_AT_ONCE = 2;
 /** What two at once finish within the usual log-on grace of 30 s, at 50 ms each. */
-const HASHES_WAITING = 1000;
+const GUESSES_WAITING = 1000;
 /** A person who opens several at a time has a few of them at most. */
 const MAX_LAUNCHES = 8;
 /** Longer is no password; bounds what a hash has to read. */
@@ -93,7 +94,8 @@ export class Authenticator {
   readonly #verifyPassword: AuthenticatorOptions['verifyPassword'];
   readonly #dummyHash: string;
   readonly #limiter: LoginLimiter;
-  readonly #hashing = new HashGate(HASHES_AT_ONCE, HASHES_WAITING);
+  readonly #hashing = new Gate(HASHES_AT_ONCE, GUESSES_WAITING);
+  readonly #judging = new Gate(1, GUESSES_WAITING);
   readonly #connections = new Map<string, Connection>();
 
   constructor(options: AuthenticatorOptions) {
@@ -135,18 +137,23 @@ export class Authenticator {
     const verdict = this.#limiter.verdict(connection.source, requester);
     if (verdict.blocked) return this.#blocked(connection, requester);
 
-    if (request.factor.kind === 'publickey') return this.#publicKey(connection, login, request.factor);
+    const { factor } = request;
+    if (factor.kind === 'publickey') return this.#publicKey(connection, login, factor);
     // Guesses wait for their answer; keys are no guesses.
     if (verdict.delayMs > 0) await this.#clock.sleep(verdict.delayMs);
-    switch (request.factor.kind) {
+    switch (factor.kind) {
       case 'password':
-        return isLaunchCredential(request.factor.password)
-          ? this.#launch(connection, login, request.factor.password)
-          : this.#password(connection, login, request.factor.password);
+        return isLaunchCredential(factor.password)
+          ? this.#launch(connection, login, factor.password)
+          : this.#password(connection, login, factor.password);
       case 'ntlm':
-        return this.#ntlm(connection, login, { user: request.login, ...request.factor });
+        return this.#inTurn(this.#judging, connection, requester, () =>
+          this.#ntlm(connection, login, { user: request.login, ...factor }),
+        );
       case 'otp':
-        return this.#otp(connection, login, request.factor.code);
+        return this.#inTurn(this.#judging, connection, requester, () =>
+          this.#otp(connection, login, factor.code),
+        );
     }
   }
 
@@ -154,7 +161,8 @@ export class Authenticator {
    * Whether NLA can log this person on: they opted in, or have an open launch credential.
    * @param name what a client says in its first PDU; Windows' cuts it after nine characters
    */
-  async nlaKnows(name: string): Promise<boolean> {
+  async nlaKnows({ name, source }: { readonly name: string; readonly source: string }): Promise<boolean> {
+    if (this.#limiter.verdict(source, name).blocked) return false;
     let login: LoginName;
     try {
       login = parseLogin(name);
@@ -232,23 +240,33 @@ export class Authenticator {
   ): Promise<AuthenticationOutcome> {
     if (connection.proved !== undefined) return rejected(SECOND_METHODS);
     if (password.length > MAX_PASSWORD_LENGTH) return this.#failed(connection, login.requester, 'password');
-    const checked = await this.#hashing.run(async () => {
-      // Others may have failed while this one waited for its turn, and its own failure
-      // counts before the next has one: guesses sent all at once do not outrun the block.
-      if (this.#limiter.verdict(connection.source, login.requester).blocked) {
-        return this.#blocked(connection, login.requester);
-      }
+    const checked = await this.#inTurn(this.#hashing, connection, login.requester, async () => {
       const user = enabled(await this.#store.user(login.requester));
       const fits = await this.#verifyPassword(user?.passwordHash ?? this.#dummyHash, password);
       if (fits && user?.passwordHash !== undefined) return user;
       return this.#failed(connection, login.requester, 'password');
     });
-    if (checked === undefined) {
-      this.#log.warn({ source: connection.source }, 'log-on refused: too many wait for a password check');
-      return busy();
-    }
-    if ('outcome' in checked.value) return checked.value;
-    return this.#firstFactorProved(connection, login, checked.value, 'password');
+    return 'outcome' in checked ? checked : this.#firstFactorProved(connection, login, checked, 'password');
+  }
+
+  /**
+   * Judges a guess in its turn. Others may have failed while it waited, and its own failure
+   * counts before the next has one: guesses sent all at once do not outrun the block.
+   */
+  async #inTurn<T>(
+    gate: Gate,
+    connection: Connection,
+    requester: string,
+    judge: () => Promise<T>,
+  ): Promise<T | AuthenticationOutcome> {
+    const judged = await gate.run(async () =>
+      this.#limiter.verdict(connection.source, requester).blocked
+        ? this.#blocked(connection, requester)
+        : judge(),
+    );
+    if (judged !== undefined) return judged.value;
+    this.#log.warn({ source: connection.source }, 'log-on refused: too many wait to be judged');
+    return busy();
   }
 
   async #launch(
@@ -256,8 +274,13 @@ export class Authenticator {
     login: LoginName,
     credential: string,
   ): Promise<AuthenticationOutcome> {
-    const now = this.#clock.now();
-    const redeemed = await redeemLaunch(this.#store, credential, login, connection.source, now);
+    const { protocol, source } = connection;
+    const redeemed = await redeemLaunch(
+      this.#store,
+      credential,
+      { login, protocol, source },
+      this.#clock.now(),
+    );
     return this.#launched(connection, login, redeemed);
   }
 
@@ -302,7 +325,8 @@ export class Authenticator {
     }
     const user = enabled(await this.#store.user(login.requester));
     if (user === undefined) return this.#failed(connection, login.requester, 'launch');
-    return this.#accept(connection, { ...login, target: redeemed.target }, user, 'launch', redeemed.target);
+    const { target, id } = redeemed;
+    return this.#accept(connection, { ...login, target }, user, 'launch', { only: target, launch: id });
   }
 
   async #otp(connection: Connection, login: LoginName, code: string): Promise<AuthenticationOutcome> {
@@ -331,7 +355,7 @@ export class Authenticator {
     login: LoginName,
     user: UserRow,
     method: string,
-    only?: TargetName,
+    { only, launch }: { readonly only?: TargetName; readonly launch?: string } = {},
   ): Promise<Extract<AuthenticationOutcome, { outcome: 'accepted' }>> {
     const { source, protocol } = connection;
     this.#limiter.succeeded(source, user.name);
@@ -339,7 +363,7 @@ export class Authenticator {
       code: 'user.login.succeeded',
       actor: user.name,
       source,
-      detail: { protocol, method },
+      detail: { protocol, method, ...(launch === undefined ? {} : { launch }) },
     });
     connection.user = { name: user.name, source, protocol, only };
     return { outcome: 'accepted', user: user.name, target: login.target };
@@ -354,7 +378,7 @@ export class Authenticator {
 
   #auditFailure({ source, protocol }: Connection, name: string, factor: string): void {
     const code = 'user.login.failed';
-    const actor = name === '' ? undefined : name;
+    const actor = name === '' ? undefined : withoutLaunch(name);
     this.#audit.bounded(`${code} ${sourceKey(source)} ${name}`, FAILED_BOUND, {
       code,
       actor,
@@ -367,7 +391,7 @@ export class Authenticator {
     const code = 'user.login.blocked';
     this.#audit.bounded(`${code} ${sourceKey(source)}`, BLOCKED_BOUND, {
       code,
-      actor: name,
+      actor: withoutLaunch(name),
       source,
       detail: { protocol },
     });

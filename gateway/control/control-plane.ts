@@ -111,7 +111,7 @@ export class ControlPlane {
   forWorker(worker: number): WorkerDesk {
     return {
       authenticate: (request) => this.#authenticator.authenticate(worker, request),
-      nlaKnows: ({ name }) => this.#authenticator.nlaKnows(name),
+      nlaKnows: (request) => this.#authenticator.nlaKnows(request),
       targets: async ({ connection, protocol }) => {
         const person = this.#authenticator.personOf(worker, connection);
         return person === undefined ? [] : this.#authorisation.targets(person, protocol);

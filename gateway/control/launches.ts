@@ -7,6 +7,7 @@ import { hash, randomBytes } from 'node:crypto';
 import { launchBinding, type MasterKey } from '../../vault-client/index.ts';
 import type { TargetName } from '../../workers/messages.ts';
 import { addressIn } from '../config/address.ts';
+import type { Protocol } from '../policy/capability.ts';
 import { LAUNCH_PREFIX, LAUNCH_RANDOM_BYTES } from '../policy/launch-credential.ts';
 import type { LoginName } from '../policy/target-name.ts';
 import { ntlmHash } from '../rdp/credssp/ntlm.ts';
@@ -24,7 +25,7 @@ export interface Launch {
 }
 
 /**
- * Makes and stores a credential; @returns it, which is kept nowhere.
+ * Makes and stores a credential, which is kept nowhere, and what the audit trail calls it.
  * @param now ms since the epoch
  */
 export async function makeLaunch(
@@ -33,7 +34,7 @@ export async function makeLaunch(
   launch: Launch,
   now: number,
   lifetimeMs: number,
-): Promise<string> {
+): Promise<{ readonly credential: string; readonly name: string }> {
   const credential = `${LAUNCH_PREFIX}${randomBytes(LAUNCH_RANDOM_BYTES).toString('hex')}`;
   const id = idOf(credential);
   await store.deleteLaunches(now - REMEMBERED_MS);
@@ -45,20 +46,24 @@ export async function makeLaunch(
     expiresAt: now + lifetimeMs,
     usedAt: undefined,
   });
-  return credential;
+  return { credential, name: launchName(id) };
 }
 
 /** What a credential opens, or why it opens nothing: for its holder. */
-export type Redeemed = { readonly target: TargetName } | { readonly refused: string };
+export type Redeemed = { readonly target: TargetName; readonly id: string } | { readonly refused: string };
 
 /** Redeems a credential that came as a password. */
 export async function redeemLaunch(
   store: StoreTransaction,
   credential: string,
-  login: LoginName,
-  source: string,
+  {
+    login,
+    protocol,
+    source,
+  }: { readonly login: LoginName; readonly protocol: Protocol; readonly source: string },
   now: number,
 ): Promise<Redeemed> {
+  if (protocol !== 'rdp') return refused('opens a desktop: use it with a client for RDP');
   const row = await store.launch(idOf(credential));
   if (row === undefined) return refused('does not exist: make a new one');
   const { user, account, system } = row;
@@ -80,8 +85,11 @@ export async function useLaunch(
   // Of two at once one wins.
   if (usedAt !== undefined || !(await store.useLaunch(id, now)))
     return refused('was used before: make a new one');
-  return { target: { account, system } };
+  return { target: { account, system }, id: launchName(id) };
 }
 
 const refused = (why: string): Redeemed => ({ refused: `this launch credential ${why}` });
+/** What the audit trail calls it. */
+export const launchName = (id: string): string => id.slice(0, 12);
+
 const idOf = (credential: string): string => hash('sha256', credential);

@@ -35,7 +35,7 @@ export interface NlaOptions {
   readonly certificateKnown: boolean;
   /** What the target selected, for it says whether a result comes behind. */
   readonly selected: number;
-  /** Called before anything of the credential is sent, once the target may have it. */
+  /** Called once the target has proved to be the end of TLS, before the credential is sent. */
   approved(): Promise<void>;
 }
 
@@ -51,12 +51,12 @@ export async function proveByNla(
     certificateKnown,
   });
   stream.send(client.start());
-  for (let first = true; ; first = false) {
+  for (;;) {
     const answer = await stream.next(tsRequest).catch((error: unknown) => {
       throw error instanceof StreamClosedError ? client.closed() : error;
     });
     const { send, done } = client.receive(answer);
-    if (first) await approved();
+    if (done) await approved();
     stream.send(send);
     if (done) break;
   }

@@ -8,7 +8,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ControlRequests } from '../../workers/messages.ts';
 import { acceptClient, RefusedClientError } from './accept.ts';
 import { subjectPublicKeyOf } from './credssp/public-key.ts';
-import type { NlaOptions, Present } from './nla.ts';
+import { type NlaOptions, NlaRefusedError, type Present } from './nla.ts';
 import { PduError } from './pdu/cursor.ts';
 import { type LoggedOn, logOn, Reception } from './reception.ts';
 import { PduStream, StreamClosedError } from './stream.ts';
@@ -28,7 +28,7 @@ export interface RdpFrontOptions {
   /** PEM. */
   readonly tls: { readonly key: string; readonly certificate: string };
   /** `rdp.nla` */
-  readonly nla: 'auto' | 'always' | 'never';
+  readonly nla: 'auto' | 'preferred' | 'never';
   /** The node's name: how it calls itself to clients that do NLA. */
   readonly name: string;
   /** What the node's owner wants to be read before people log on. */
@@ -38,6 +38,8 @@ export interface RdpFrontOptions {
   onAuthenticated(client: AuthenticatedClient): void;
   /** A connection that ended before it was authenticated; `spoke`: it tried to log on, or could have. */
   onDropped(spoke: boolean): void;
+  /** NLA failed in another way than by a wrong name or password, which the control plane knows of. */
+  onNlaBroken(id: string, source: string, code: string): void;
   onConnectionClosed(id: string): void;
   /** An error of ours while somebody logs on. */
   onFault(error: unknown): void;
@@ -83,7 +85,7 @@ export class RdpFront {
         spoke = true;
         return this.#options.control.authenticate({ connection: id, protocol: 'rdp', login, source, factor });
       };
-      const client = await acceptClient(stream, { tls: this.#tls, ...this.#nla(present) });
+      const client = await acceptClient(stream, { tls: this.#tls, ...this.#nla(present, source) });
       spoke = true;
       const reception = new Reception(stream, client, this.#options.banner);
       // A person who types takes longer than a client that sends what it knows.
@@ -107,15 +109,17 @@ export class RdpFront {
         error instanceof StreamClosedError ||
         error instanceof RefusedClientError;
       if (!theirs) this.#options.onFault(error);
+      if (error instanceof NlaRefusedError && error.code !== 'logon-failed')
+        this.#options.onNlaBroken(id, source, error.code);
       stream.end();
     });
   }
 
-  #nla(present: Present): { readonly nla?: NlaOptions } {
+  #nla(present: Present, source: string): { readonly nla?: NlaOptions } {
     const { nla: mode, name, control } = this.#options;
     if (mode === 'never') return {};
     const wanted = async (cookie: string | undefined): Promise<boolean> =>
-      mode === 'always' || (cookie !== undefined && (await control.nlaKnows({ name: cookie })));
+      mode === 'preferred' || (cookie !== undefined && (await control.nlaKnows({ name: cookie, source })));
     return { nla: { wanted, publicKey: this.#publicKey, targetName: name, present } };
   }
 }

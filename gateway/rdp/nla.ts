@@ -1,6 +1,6 @@
 /** NLA at the front ([MS-RDPBCGR] 5.4.5.2, [MS-CSSP] 3.1.5): who is there is known before anything of RDP is read. */
 import type { AuthenticationOutcome, Factor } from '../../workers/messages.ts';
-import { CredSspError } from './credssp/errors.ts';
+import { CredSspError, type CredSspErrorCode } from './credssp/errors.ts';
 import { CredSspServer } from './credssp/server.ts';
 import { tsRequestLength } from './credssp/ts-request.ts';
 import { Writer } from './pdu/cursor.ts';
@@ -9,6 +9,12 @@ import { type PduStream, StreamClosedError } from './stream.ts';
 /** The log-on failed; the client has been told, as far as its version of CredSSP can be. */
 export class NlaRefusedError extends StreamClosedError {
   override readonly name = 'NlaRefusedError';
+  readonly code: CredSspErrorCode;
+
+  constructor(cause: CredSspError) {
+    super(cause.message, { cause });
+    this.code = cause.code;
+  }
 }
 
 /** Who logged on, and what the control plane said. */
@@ -46,8 +52,9 @@ export async function acceptNla(stream: PduStream, early: boolean, options: NlaO
     verify: async ({ user, ...proof }) => {
       const outcome = await options.present(user, { kind: 'ntlm', ...proof });
       if (outcome.outcome !== 'accepted' && outcome.outcome !== 'continue') return undefined;
-      logOn = { login: user, outcome };
-      return outcome.sessionBaseKey;
+      const { sessionBaseKey, ...decided } = outcome;
+      logOn = { login: user, outcome: decided };
+      return sessionBaseKey;
     },
   });
   try {
@@ -63,6 +70,6 @@ export async function acceptNla(stream: PduStream, early: boolean, options: NlaO
   } catch (error) {
     if (!(error instanceof CredSspError)) throw error;
     if (error.reply !== undefined) stream.send(error.reply);
-    throw new NlaRefusedError(error.message, { cause: error });
+    throw new NlaRefusedError(error);
   }
 }

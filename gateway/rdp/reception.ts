@@ -11,6 +11,7 @@ import type { PduStream } from './stream.ts';
 
 /** Refused tries before the connection is ended; guessing is bounded by the control plane's limiter. */
 const MAX_REFUSALS = 16;
+const WRONG_CODE = 'the code is wrong: wait for the next one';
 const WRONG = 'the user name, the password or the code is wrong';
 /** How long a last word stays on the screen of someone who does not close it. */
 const LAST_WORD_MS = 60_000;
@@ -77,13 +78,12 @@ export class Reception {
  */
 export async function logOn(reception: Reception, present: Present): Promise<LoggedOn | undefined> {
   const { client } = reception;
-  let login = client.nla?.login ?? client.info.userName;
+  const sent = sentBy(client);
+  let { login } = sent;
   let outcome = client.nla?.outcome;
-  if (outcome === undefined) {
-    const password = passwordOf(client);
-    // A client that sent only a name, or nothing, has not tried yet.
-    if (login !== '' && password !== '') outcome = await present(login, { kind: 'password', password });
-  }
+  // A client that sent only a name, or nothing, has not tried yet.
+  if (outcome === undefined && login !== '' && sent.password !== '')
+    outcome = await present(login, { kind: 'password', password: sent.password });
   for (let refusals = 0; refusals < MAX_REFUSALS; ) {
     switch (outcome?.outcome) {
       case 'accepted':
@@ -99,6 +99,13 @@ export async function logOn(reception: Reception, present: Present): Promise<Log
       }
       default: {
         if (outcome !== undefined) refusals += 1;
+        if (outcome !== undefined && !outcome.methods.includes('password')) {
+          // The first factor stands: it was the code that was wrong.
+          const action = await reception.desk.ask({ kind: 'code', error: sentence(WRONG_CODE) });
+          if (action.kind !== 'code') return undefined;
+          outcome = await present(login, { kind: 'otp', code: action.code.trim() });
+          break;
+        }
         const error = outcome && sentence(outcome.message ?? WRONG);
         const action = await reception.desk.ask({
           kind: 'log-on',
@@ -115,12 +122,16 @@ export async function logOn(reception: Reception, present: Present): Promise<Log
 }
 
 /**
- * What the client sent to log on with. A launch credential in a file stands in its domain: there
- * is no other field that clients send on without asking, and not in plain text before.
+ * What the client sent to log on with. A launch credential in a file stands in its domain, which is sent
+ * on without asking, and not in plain text before; some clients take it for a part of the user name.
  */
-function passwordOf({ info, password }: AcceptedClient): string {
-  const sent = password.expose();
-  return sent === '' && isLaunchCredential(info.domain) ? info.domain : sent;
+function sentBy({ nla, info, password }: AcceptedClient): { login: string; password: string } {
+  if (nla !== undefined) return { login: nla.login, password: '' };
+  const [domain, name] = info.userName.includes('\\')
+    ? [info.userName.replace(/\\.*$/s, ''), info.userName.replace(/^[^\\]*\\/, '')]
+    : [info.domain, info.userName];
+  if (isLaunchCredential(domain)) return { login: name, password: domain };
+  return { login: info.userName, password: password.expose() };
 }
 
 /**

@@ -25,6 +25,9 @@ import { StreamClosedError } from './stream.ts';
 
 /** From a broker to the host of a session there is one; more are a mistake, or a loop. */
 const MAX_REDIRECTIONS = 5;
+/** A target writes what it likes there; names of hosts are no longer (RFC 1035 §2.3.4), and nobody has so many. */
+const MAX_HOST_LENGTH = 255;
+const MAX_HOSTS = 8;
 
 export interface RouteOptions extends Omit<DialOptions, 'redirection'> {
   /** Asks the control plane whether the session may go there. */
@@ -37,6 +40,7 @@ export class DesktopRoute {
   readonly #options: RouteOptions;
   #system: TargetAuthorization['system'];
   #redirections = 0;
+  #abandoned = false;
 
   constructor(options: RouteOptions) {
     this.#options = options;
@@ -61,6 +65,11 @@ export class DesktopRoute {
     return await this.#arrive(await this.#goOn(redirection));
   }
 
+  /** The session is over: nothing is dialled any more. */
+  abandon(): void {
+    this.#abandoned = true;
+  }
+
   async #arrive(dialled: DialedTarget): Promise<DialedTarget> {
     let target = dialled;
     for (;;) {
@@ -68,6 +77,7 @@ export class DesktopRoute {
       const redirection = this.#redirectionIn(first, target);
       if (redirection === undefined) return { ...target, first };
       if (leadsNowhere(redirection)) {
+        this.#count();
         target = { ...target, first: undefined };
         continue;
       }
@@ -123,19 +133,28 @@ export class DesktopRoute {
 
   async #goOn(redirection: ServerRedirectionWithPassword): Promise<DialedTarget> {
     const { redirect, onRedirected, credential } = this.#options;
-    const where = describeTarget(this.#system);
-    this.#redirections += 1;
-    if (this.#redirections > MAX_REDIRECTIONS)
-      throw new TargetError(
-        'target-unreachable',
-        `${where} sends the session on once more, after ${MAX_REDIRECTIONS} redirections: an administrator must check its broker`,
-      );
-    const outcome = await redirect(hostsOf(redirection), redirection.userName);
+    this.#count();
+    const outcome = await redirect(hostsOf(redirection), redirection.userName?.slice(0, MAX_HOST_LENGTH));
     if (!outcome.granted) throw new TargetError('target-unreachable', outcome.message);
+    this.#check();
     const { dial, logOn } = this.#explainRedirection(redirection, credential);
     this.#system = outcome.system;
     onRedirected(outcome.system);
     return await this.#dial(logOn, dial);
+  }
+
+  #count(): void {
+    this.#check();
+    this.#redirections += 1;
+    if (this.#redirections > MAX_REDIRECTIONS)
+      throw new TargetError(
+        'target-unreachable',
+        `${describeTarget(this.#system)} sends the session on once more, after ${MAX_REDIRECTIONS} redirections: an administrator must check its broker`,
+      );
+  }
+
+  #check(): void {
+    if (this.#abandoned) throw new TargetError('target-unreachable', 'the session ended before it was there');
   }
 
   #explainRedirection(
@@ -166,7 +185,10 @@ function hostsOf(redirection: ServerRedirectionWithPassword): string[] {
     redirection;
   if (loadBalanceInfo !== undefined) return [];
   const named = [targetFqdn, targetNetAddress, ...(targetNetAddresses ?? []), targetNetBiosName];
-  return [...new Set(named.filter((host) => host !== undefined && host !== ''))] as string[];
+  const hosts = named.flatMap((host) => host ?? []);
+  return [...new Set(hosts)]
+    .filter(({ length }) => length > 0 && length <= MAX_HOST_LENGTH)
+    .slice(0, MAX_HOSTS);
 }
 
 /** @throws PduError when the routing token is more than one line */

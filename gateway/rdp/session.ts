@@ -279,6 +279,7 @@ class RdpLegs implements SessionLegs {
 
   async finish({ code, reason }: End): Promise<void> {
     this.#over = true;
+    this.#route?.abandon();
     clearTimeout(this.#activation);
     this.#record?.end();
     if (this.#following && !this.#front.closed) return this.refuse({ code, reason });

@@ -325,6 +325,31 @@ test('guesses by NTLM are blocked like those of passwords', async (t) => {
   assert.equal(outcome, 'blocked');
 });
 
+test('guesses sent all at once do not outrun the block', async (t) => {
+  const node = await openNode(t);
+  const ntHash = optedIn(node, 'alice', 'Pa55');
+  await putUser(node, 'alice', { ntHash, totp: sealedTotp(node, 'alice') });
+  const guesses = await Promise.all(
+    Array.from({ length: 100 }, (_, i) =>
+      node.present('alice', ntlm('alice', i === 99 ? 'Pa55' : `guess ${i}`)),
+    ),
+  );
+  const judged = guesses.filter(({ outcome }) => outcome === 'rejected').length;
+  assert.ok(judged > 0 && judged <= 10, `${judged} judged`);
+  assert.equal(guesses.at(-1)?.outcome, 'blocked');
+  node.clock.at += 3600_000;
+  const codes = await Promise.all(
+    Array.from({ length: 100 }, async (_, i) => {
+      const connection = `code ${i}`;
+      const first = await node.present('alice', ntlm('alice', 'Pa55'), connection, AWAY);
+      if (first.outcome !== 'continue') return first;
+      return await node.present('alice', { kind: 'otp', code: '000000' }, connection, AWAY);
+    }),
+  );
+  const tried = codes.filter(({ outcome }) => outcome === 'rejected').length;
+  assert.ok(tried > 0 && tried <= 10, `${tried} codes tried`);
+});
+
 test('the front hears whom NLA can log on', async (t) => {
   const node = await openNode(t);
   await putUser(node, 'alice', { ntHash: optedIn(node, 'alice', 'Pa55') });
@@ -344,19 +369,21 @@ test('the front hears whom NLA can log on', async (t) => {
     ['', false],
     ['\u0000', false],
   ];
-  for (const [name, expected] of known) assert.equal(await node.desk.nlaKnows({ name }), expected, name);
+  for (const [name, expected] of known)
+    assert.equal(await node.desk.nlaKnows({ name, source: SOURCE }), expected, name);
   node.clock.at += 60_000;
-  assert.equal(await node.desk.nlaKnows({ name: 'plain+root+win01' }), false);
+  assert.equal(await node.desk.nlaKnows({ name: 'plain+root+win01', source: SOURCE }), false);
 });
 
 test('a launch credential lets its person in once, to its target alone', async (t) => {
   const node = await openNode(t);
+  node.protocol = 'rdp';
   await putUser(node, 'alice');
   await putUser(node, 'bob');
   const launch = { user: 'alice', account: 'root', system: 'web01', source: '192.0.2.0/24' };
   const make = (more: { source?: string | undefined } = {}) =>
     makeLaunch(node.store, node.masterKey, { ...launch, ...more }, node.clock.at, 60_000);
-  const credential = await make();
+  const { credential, name } = await make();
   const refused = async (login: string, credential: string, source: string, message: string) =>
     assert.deepEqual(await node.password(login, credential, source), {
       ...FIRST,
@@ -377,7 +404,7 @@ test('a launch credential lets its person in once, to its target alone', async (
   const authorise = (system: string) =>
     node.desk.authorise({
       connection: 'one',
-      protocol: 'ssh',
+      protocol: 'rdp',
       target: { account: 'root', system },
       reason: undefined,
     });
@@ -386,20 +413,39 @@ test('a launch credential lets its person in once, to its target alone', async (
   assert.equal(other.code, 'other-target');
   const own = await authorise('web01');
   assert.equal(own.granted ? 'granted' : own.code, 'no-policy');
-  const late = await make({ source: undefined });
+  const { credential: late } = await make({ source: undefined });
   node.clock.at += 60_000;
   await refused('alice', late, outside, 'has expired: make a new one');
-  assert.equal(
-    (await node.audit()).find(({ code }) => code === 'user.login.succeeded')?.detail['method'],
-    'launch',
+  const succeeded = (await node.audit()).find(({ code }) => code === 'user.login.succeeded');
+  assert.deepEqual([succeeded?.detail['method'], succeeded?.detail['launch']], ['launch', name]);
+});
+
+test('a launch credential opens nothing over SSH, and is not spent there', async (t) => {
+  const node = await openNode(t);
+  await putUser(node, 'alice');
+  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined };
+  const { credential } = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
+  assert.equal((await node.password('alice', credential)).outcome, 'rejected');
+  node.protocol = 'rdp';
+  assert.equal((await node.password('alice', credential)).outcome, 'accepted');
+});
+
+test('a launch credential that a client sends as part of the name is not written down', async (t) => {
+  const node = await openNode(t);
+  const name = `launch-${'0123456789abcdef'.repeat(2)}\\alice`;
+  await node.password(name, 'wrong');
+  assert.deepEqual(
+    (await node.audit()).map(({ actor }) => actor),
+    ['launch-…\\alice'],
   );
 });
 
 test('of two who present a launch credential at once, one gets in', async (t) => {
   const node = await openNode(t);
+  node.protocol = 'rdp';
   await putUser(node, 'alice');
   const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined };
-  const credential = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
+  const { credential } = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
   const login = 'alice+root+web01';
   const outcomes = await Promise.all([
     node.password(login, credential),
@@ -411,8 +457,9 @@ test('of two who present a launch credential at once, one gets in', async (t) =>
 
 test('neither the credential nor its hash is in the store', async (t) => {
   const node = await openNode(t);
+  node.protocol = 'rdp';
   const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined };
-  const credential = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
+  const { credential } = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
   const rows = await node.store.openLaunches('alice', 'root', 'web01', NOON);
   assert.equal(rows.length, 1);
   for (const value of Object.values(rows[0] ?? {})) {

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import { verifyPassword } from '../../../gateway/apply/password.ts';
 import { ControlPlane } from '../../../gateway/control/control-plane.ts';
+import type { Protocol } from '../../../gateway/policy/capability.ts';
 import type { AccountRow, PolicyRow, Store, SystemRow, UserRow } from '../../../gateway/store/port.ts';
 import { openSqliteStore } from '../../../gateway/store/sqlite.ts';
 import { EmbeddedVault, MasterKey, sealAccountSecret, totpBinding } from '../../../vault-client/index.ts';
@@ -68,9 +69,11 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     onSent,
     verified,
     desk: control.forWorker(0),
+    /** What its people come with. */
+    protocol: 'ssh' as Protocol,
     /** One factor on one connection, a new one if none is named. */
     present(login: string, factor: Factor, connection = `c${connections++}`, source = SOURCE) {
-      return node.desk.authenticate({ connection, protocol: 'ssh', login, source, factor });
+      return node.desk.authenticate({ connection, protocol: node.protocol, login, source, factor });
     },
     password(login: string, password: string, source = SOURCE): Promise<AuthenticationOutcome> {
       return node.present(login, { kind: 'password', password }, undefined, source);

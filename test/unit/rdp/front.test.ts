@@ -1,11 +1,20 @@
 /** How long the front waits for those who do not log on. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { ntlmHash, sessionBaseKeyOf } from '../../../gateway/rdp/credssp/ntlm.ts';
+import { subjectPublicKeyOf } from '../../../gateway/rdp/credssp/public-key.ts';
+import { proveByNla } from '../../../gateway/rdp/dial-identity.ts';
 import { RdpFront } from '../../../gateway/rdp/front.ts';
+import { Reader } from '../../../gateway/rdp/pdu/cursor.ts';
+import { withTpkt } from '../../../gateway/rdp/pdu/tpkt.ts';
+import { decodeConnectionConfirm, encodeConnectionRequest, Protocol } from '../../../gateway/rdp/pdu/x224.ts';
 import { Reception } from '../../../gateway/rdp/reception.ts';
 import { type RdpServices, runRdpSession } from '../../../gateway/rdp/session.ts';
+import { PduStream } from '../../../gateway/rdp/stream.ts';
+import { dialTls } from '../../../gateway/rdp/tls.ts';
 import type { ControlRequests } from '../../../workers/messages.ts';
 import {
   acceptedClient,
@@ -18,6 +27,7 @@ import {
   settled,
 } from './legs.ts';
 
+const PUBLIC_KEY = subjectPublicKeyOf(new X509Certificate(CERTIFICATE).raw);
 const GRACE_MS = 10_000;
 /** What somebody at the logon screen has. */
 const SCREEN_MS = 180_000;
@@ -28,7 +38,7 @@ interface Door {
 }
 
 /** A front whose clock stands still until the test moves it. */
-async function door(t: TestContext): Promise<Door> {
+async function door(t: TestContext, control: Partial<ControlRequests> = {}): Promise<Door> {
   const log: string[] = [];
   const front = new RdpFront({
     tls: { key: PRIVATE_KEY, certificate: CERTIFICATE },
@@ -36,10 +46,11 @@ async function door(t: TestContext): Promise<Door> {
     nla: 'auto',
     banner: '',
     loginGraceMs: GRACE_MS,
-    // Nobody here says who they are.
-    control: {} as ControlRequests,
+    // Nobody says who they are where nothing else is given.
+    control: control as ControlRequests,
     onAuthenticated: () => log.push('authenticated'),
     onDropped: (spoke) => log.push(spoke ? 'dropped at the screen' : 'dropped'),
+    onNlaBroken: (_id, source, code) => log.push(`nla ${code} from ${source}`),
     onConnectionClosed: () => log.push('closed'),
     onFault: (error) => log.push(`fault: ${String(error)}`),
   });
@@ -131,3 +142,44 @@ test('who has logged on and breaks the protocol is let go, which is no error of 
   await settled();
   assert.ok(chooser.peer.readableEnded);
 });
+
+for (const [name, key, expected] of [
+  ['the right key', PUBLIC_KEY, []],
+  ['another key', PUBLIC_KEY.toReversed(), ['nla binding from 10.0.0.1']],
+] as const)
+  test(`who does NLA over ${name} ${expected.length === 0 ? 'gets in' : 'is told of, though the password was right'}`, async (t) => {
+    const { port, log } = await door(t, {
+      nlaKnows: async ({ name: said, source }) => said === 'alice' && source === '10.0.0.1',
+      authenticate: async ({ login, factor }) => {
+        assert.ok(factor.kind === 'ntlm');
+        const sessionBaseKey = sessionBaseKeyOf(ntlmHash('Pa55'), { user: login, ...factor });
+        assert.ok(sessionBaseKey);
+        return { outcome: 'accepted', user: 'alice', target: undefined, sessionBaseKey };
+      },
+    });
+    const stream = new PduStream(connect(port, '127.0.0.1'));
+    const requestedProtocols = Protocol.ssl | Protocol.hybrid;
+    stream.send(
+      withTpkt((writer) =>
+        encodeConnectionRequest(writer, { cookie: 'alice', negotiation: { flags: 0, requestedProtocols } }),
+      ),
+    );
+    const { negotiation } = decodeConnectionConfirm(new Reader(await stream.next(), 4));
+    assert.ok(negotiation?.kind === 'selected' && negotiation.selectedProtocol === Protocol.hybrid);
+    await stream.secure((plain) => dialTls(plain, '127.0.0.1'));
+    const credential = { username: 'alice', password: 'Pa55', privateKey: undefined, passphrase: undefined };
+    const proved = proveByNla(stream, {
+      credential,
+      publicKey: key,
+      certificateKnown: true,
+      selected: Protocol.hybrid,
+      approved: async () => {},
+    });
+    await (expected.length === 0 ? proved : assert.rejects(proved));
+    await quiet();
+    assert.deepEqual(
+      log.filter((line) => line.startsWith('nla')),
+      expected,
+    );
+    stream.destroy();
+  });

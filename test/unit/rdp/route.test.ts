@@ -166,6 +166,43 @@ test('a redirection that only informs is passed over', async (t) => {
   assert.deepEqual([asked, clients.length], [[], 1]);
 });
 
+test('a target that informs on and on is left', async (t) => {
+  const { port } = await target(t, (stream) => {
+    for (let n = 0; n < 6; n += 1)
+      sendsOn({ flags: F.noRedirect | F.targetNetAddress, targetNetAddress: '10.0.0.7' })(stream);
+    desktop(stream);
+  });
+  await assert.rejects(routeTo(port).route.open(), failsWith('target-unreachable', /once more, after 5/));
+});
+
+test('a session that is over is followed nowhere', async (t) => {
+  const { port, clients } = await target(t, desktop, desktop);
+  const { route, asked } = routeTo(port);
+  (await route.open()).stream.destroy();
+  route.abandon();
+  const on = { sessionId: 9, flags: F.targetFqdn, targetFqdn: 'next.example' };
+  await assert.rejects(route.follow(on), failsWith('target-unreachable', /ended/));
+  assert.deepEqual([asked, clients.length], [[], 1]);
+});
+
+test('of what a target says of the next host no more is passed on than hosts have', async (t) => {
+  const long = 'x'.repeat(300);
+  const { port } = await target(
+    t,
+    sendsOn({
+      flags: F.targetFqdn | F.targetNetBiosName | F.userName,
+      targetFqdn: long,
+      targetNetBiosName: 'next',
+      userName: long,
+    }),
+    desktop,
+  );
+  const { route, asked } = routeTo(port);
+  (await route.open()).stream.destroy();
+  assert.deepEqual(asked[0]?.hosts, ['next']);
+  assert.equal(asked[0]?.userName?.length, 255);
+});
+
 test('where the session may not go it does not go', async (t) => {
   const { port, clients } = await target(
     t,

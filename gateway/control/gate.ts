@@ -1,6 +1,6 @@
-/** Runs expensive work a few at a time, and refuses more than may wait. */
+/** Runs work a few at a time, and refuses more than may wait. */
 
-export class HashGate {
+export class Gate {
   readonly #limit: number;
   readonly #maxWaiting: number;
   readonly #waiting: (() => void)[] = [];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HashGate } from '../../../gateway/control/hash-gate.ts';
+import { Gate } from '../../../gateway/control/gate.ts';
 
 function job() {
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -16,7 +16,7 @@ function job() {
 }
 
 test('as many run as may, as many wait as may, the rest is refused', async () => {
-  const gate = new HashGate(2, 1);
+  const gate = new Gate(2, 1);
   const [a, b, c, d] = [job(), job(), job(), job()];
   const first = gate.run(a.work);
   const second = gate.run(b.work);
@@ -33,7 +33,7 @@ test('as many run as may, as many wait as may, the rest is refused', async () =>
 });
 
 test('work that throws gives its turn back', async () => {
-  const gate = new HashGate(1, 0);
+  const gate = new Gate(1, 0);
   const boom = new Error('boom');
   await assert.rejects(
     gate.run(() => Promise.reject(boom)),
