@@ -3,16 +3,16 @@
  * a proxy that passes TLS on; and what their recordings cost those who watch them. One synthetic
  * target, everything on loopback and interleaved, so that whatever else the machine does meets all alike.
  */
+import type { Idle } from './idle.ts';
 import { cpuSeconds, memoryOf } from './process-figures.ts';
 import { type Bed, startBed } from './rdp/bed.ts';
 import { goalsOf } from './rdp/goals.ts';
 import { measureRelay, type Relayed } from './rdp/relay.ts';
 import { measureCodecs, measureRendering, type Painted, type Rendered } from './rdp/rendering.ts';
 import {
-  type Idle,
-  type Latency,
+  type DesktopLatency,
+  measureDesktopLatency,
   measureIdle,
-  measureLatency,
   measureSetUps,
   measureTyping,
   type SetUps,
@@ -27,7 +27,7 @@ type Part = (typeof PARTS)[number];
 /** What was measured; a part that was not asked for is absent. */
 export interface RdpFigures {
   readonly relay?: readonly Relayed[];
-  readonly latency?: readonly Latency[];
+  readonly latency?: readonly DesktopLatency[];
   readonly setUps?: readonly SetUps[];
   readonly typing?: Typing;
   readonly idle?: Idle;
@@ -52,7 +52,7 @@ async function run(options: BenchOptions): Promise<Outcome> {
   try {
     const figures: RdpFigures = {
       ...(wanted('relay') && { relay: await measureRelay(bed, options) }),
-      ...(wanted('latency') && { latency: await measureLatency(bed, quick ? 100 : 500, options) }),
+      ...(wanted('latency') && { latency: await measureDesktopLatency(bed, quick ? 100 : 500, options) }),
       ...(wanted('set-ups') && { setUps: await measureSetUps(bed, quick ? 20 : 100, options) }),
       ...(wanted('typing') && { typing: await measureTyping(bed, quick ? 5 : 20, options) }),
       ...(wanted('idle') && { idle: await measureIdle(bed, quick ? 25 : 150, options) }),

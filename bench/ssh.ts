@@ -3,19 +3,13 @@
  * a jump host and a TCP load balancer. One target, one cipher, everything on loopback and
  * interleaved, so that whatever else the machine does meets all paths alike.
  */
+import type { Idle } from './idle.ts';
 import { cpuSeconds, memoryOf } from './process-figures.ts';
 import type { Benchmark, BenchOptions, LoadFigures, Outcome } from './report.ts';
 import { type Bed, startBed } from './ssh/bed.ts';
 import { measureBulk, measureLongLine, type Throughput } from './ssh/bulk.ts';
 import { goalsOf } from './ssh/goals.ts';
-import {
-  type Echo,
-  type Idle,
-  measureEcho,
-  measureIdle,
-  measureSetUps,
-  type SetUps,
-} from './ssh/sessions.ts';
+import { type Echo, measureEcho, measureIdle, measureSetUps, type SetUps } from './ssh/sessions.ts';
 import { tablesOf } from './ssh/tables.ts';
 
 const PARTS = ['bulk', 'long-line', 'set-ups', 'echo', 'idle'] as const;

@@ -40,7 +40,7 @@ export interface Bed {
 export async function startBenchGateway(target: TargetFacts, nla = true): Promise<Gateway> {
   const policy = { allow: ['desktop'], accounts: ['*@target'], keystrokes: true };
   return await startGateway({
-    config: { workers: { sessions: GATEWAY_WORKERS }, rdp: { nla: nla ? 'always' : 'never' } },
+    config: { workers: { sessions: GATEWAY_WORKERS }, rdp: { nla: nla ? 'preferred' : 'never' } },
     document: {
       users: ['alice', 'bob'].map((name) => ({ name, password: PASSWORD, nla, role: 'requester' })),
       systems: [

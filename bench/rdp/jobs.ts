@@ -1,7 +1,6 @@
 /** What a load process is asked and what it answers, and how to start one. */
-import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import { atExit } from '../../test/support/temp.ts';
+import { finished, type ManyOutcome, type RunningLoad, startLoadProcess } from '../start-load.ts';
 import type { FloodKind } from './content.ts';
 
 /** Of everybody here. */
@@ -55,13 +54,6 @@ export type Job =
       readonly spacingMs: number;
     };
 
-export interface ManyOutcome {
-  readonly kind: 'set-ups' | 'idle';
-  readonly seconds: number;
-  /** Duration of each that went well. */
-  readonly millis: readonly number[];
-  readonly errors: readonly string[];
-}
 /** Bytes of RDP inside TLS. */
 export interface BytesOutcome {
   readonly kind: 'flood' | 'typing';
@@ -73,12 +65,7 @@ export interface LatencyOutcome {
   /** Per endpoint: ms from each key to the update that answers it. */
   readonly millis: readonly (readonly number[])[];
 }
-export type JobOutcome =
-  | ManyOutcome
-  | BytesOutcome
-  | LatencyOutcome
-  | { readonly kind: 'failed'; readonly error: string };
-export type FromLoad = { readonly kind: 'ready' } | JobOutcome;
+export type JobOutcome = ManyOutcome | BytesOutcome | LatencyOutcome;
 
 type Kind = Job['kind'];
 type JobOf<K extends Kind> = Extract<Job, { kind: K }>;
@@ -88,54 +75,12 @@ type OutcomeOf<K extends Kind> = K extends 'latency'
     ? BytesOutcome
     : ManyOutcome;
 
-export interface RunningLoad<K extends Kind> {
-  /** Tells a job that is ready to go; resolves with its outcome while connections may still be open. */
-  outcome(): Promise<OutcomeOf<K>>;
-  /** Closes the connections that the job left open. */
-  stop(): Promise<void>;
-}
-
 /** Starts a job in a new process; resolves when all that is not to be measured is done. */
-export async function startLoad<K extends Kind>(job: JobOf<K>): Promise<RunningLoad<K>> {
-  const child = fork(join(import.meta.dirname, 'load.ts'));
-  const withdraw = atExit(() => child.kill('SIGKILL'));
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const answer = (): Promise<FromLoad> =>
-    new Promise((resolve, reject) => {
-      child.once('message', (message) => resolve(message as FromLoad));
-      child.once('error', reject);
-      child.once('exit', (code) =>
-        reject(new Error(`the load process ended with ${code} before its answer`)),
-      );
-    });
-  const stop = async (): Promise<void> => {
-    if (child.connected) child.disconnect();
-    await exited;
-    withdraw();
-  };
-  const first = answer();
-  child.send(job);
-  const ready = await first;
-  return {
-    async outcome() {
-      let outcome: FromLoad = ready;
-      if (ready.kind === 'ready') {
-        const second = answer();
-        child.send('go');
-        outcome = await second;
-      }
-      if (outcome.kind === job.kind) return outcome as OutcomeOf<K>;
-      await stop();
-      throw new Error(outcome.kind === 'failed' ? `load ${job.kind}: ${outcome.error}` : 'a wrong answer');
-    },
-    stop,
-  };
+export function startLoad<K extends Kind>(job: JobOf<K>): Promise<RunningLoad<OutcomeOf<K>>> {
+  return startLoadProcess<OutcomeOf<K>>(join(import.meta.dirname, 'load.ts'), job);
 }
 
 /** Runs a job whose connections nobody needs afterwards. */
 export async function runLoad<K extends Kind>(job: JobOf<K>): Promise<OutcomeOf<K>> {
-  const load = await startLoad<K>(job);
-  const outcome = await load.outcome();
-  await load.stop();
-  return outcome;
+  return await finished(await startLoad<K>(job));
 }

@@ -3,44 +3,10 @@
  * answers with the outcome and keeps its connections until the parent disconnects.
  */
 import type { PduStream } from '../../gateway/rdp/stream.ts';
+import { go, interleaved, many, pressEvery, serveJob, sleep } from '../load-process.ts';
 import { openDesktop, openTls, pressKey } from './client.ts';
 import { floodOf } from './content.ts';
 import type { Job, JobOutcome } from './jobs.ts';
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Tells the parent that all is prepared; resolves when it says go. */
-async function go(): Promise<void> {
-  const told = new Promise<void>((resolve) => process.once('message', () => resolve()));
-  process.send?.({ kind: 'ready' });
-  await told;
-}
-
-/** Runs `work` `count` times, `concurrency` at once; returns how long each took and what failed. */
-async function many(
-  count: number,
-  concurrency: number,
-  work: () => Promise<void>,
-): Promise<{ seconds: number; millis: number[]; errors: string[] }> {
-  const started = performance.now();
-  const millis: number[] = [];
-  const errors: string[] = [];
-  let left = count;
-  const lane = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
-      const begun = performance.now();
-      try {
-        await work();
-        millis.push(performance.now() - begun);
-      } catch (error) {
-        errors.push(String(error));
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: concurrency }, lane));
-  return { seconds: (performance.now() - started) / 1000, millis, errors };
-}
 
 /** Resolves with the seconds in which the whole flood came. */
 async function takeFlood({ endpoint, flood, bytes, verify }: Job & { kind: 'flood' }): Promise<number> {
@@ -82,26 +48,18 @@ async function pressKeys(stream: PduStream, keys: number, spacingMs: number): Pr
   });
   // Who awaits `done` comes later; a failure before that must not end the process.
   done.catch(() => {});
-  const start = performance.now();
-  for (let index = 0; index < keys; index += 1) {
-    await sleep(Math.max(0, start + index * spacingMs - performance.now()));
+  await pressEvery(spacingMs, keys, () => {
     sentAt.push(performance.now());
     pressKey(stream);
-  }
+  });
   await done;
   return millis;
 }
 
-/** All endpoints at the same time, their keys evenly apart, so that whatever disturbs meets all. */
 async function latency({ endpoints, keys, spacingMs }: Job & { kind: 'latency' }): Promise<number[][]> {
   const streams = await Promise.all(endpoints.map(openDesktop));
   await sleep(1000);
-  return await Promise.all(
-    streams.map(async (stream, index) => {
-      await sleep((index * spacingMs) / streams.length);
-      return await pressKeys(stream, keys, spacingMs);
-    }),
-  );
+  return await interleaved(streams, spacingMs, (stream) => pressKeys(stream, keys, spacingMs));
 }
 
 /** Resolves with the bytes that all desktops showed while they were counted. */
@@ -141,10 +99,4 @@ async function perform(job: Job): Promise<JobOutcome> {
   }
 }
 
-process.once('disconnect', () => process.exit());
-process.once('message', (job: Job) => {
-  perform(job).then(
-    (outcome) => process.send?.(outcome),
-    (error: unknown) => process.send?.({ kind: 'failed', error: String(error) } satisfies JobOutcome),
-  );
-});
+serveJob(perform);

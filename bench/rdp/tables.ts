@@ -1,11 +1,14 @@
 /** The figures as tables for people. */
+import { type Goal, goalTable } from '../figures/goals.ts';
 import { figure, type Table } from '../figures/table.ts';
+import { idleTable } from '../idle.ts';
+import { latencyTable } from '../latency.ts';
 import type { RdpFigures } from '../rdp.ts';
-import { type Goal, goalTable } from '../ssh/goals.ts';
+import { setUpTable } from '../set-ups.ts';
 import type { Bed } from './bed.ts';
 import { relayTable } from './relay.ts';
 import type { Painted, Rendered } from './rendering.ts';
-import type { Idle, Latency, SetUps, Typing } from './sessions.ts';
+import type { Typing } from './sessions.ts';
 
 const NAMES = {
   direct: 'direct',
@@ -18,47 +21,30 @@ const mib = (bytes: number): string => `${figure(bytes / 2 ** 20)} MiB`;
 export function tablesOf(figures: RdpFigures, goals: readonly Goal[], bed: Bed): Table[] {
   const tables: Table[] = [];
   if (figures.relay !== undefined) tables.push(relayTable(bed, figures.relay));
-  if (figures.latency !== undefined) tables.push(latencyTable(figures.latency));
-  if (figures.setUps !== undefined) tables.push(setUpTable(figures.setUps));
+  if (figures.latency !== undefined)
+    tables.push(
+      latencyTable(
+        'Key to update',
+        'each answered by the target with a small update',
+        figures.latency,
+        NAMES,
+      ),
+    );
+  if (figures.setUps !== undefined)
+    tables.push(
+      setUpTable(
+        'path',
+        'TCP, TLS, log-on, joins, licensing, capabilities, to the active desktop; 4 at once; NLA on every leg. Through the gateway that is both legs, policy, vault, recording and audit. A password over TLS is checked with argon2id, which is to take its 50 ms of a core. CPU: of the gateway.',
+        figures.setUps,
+        ({ path }) => NAMES[path],
+      ),
+    );
   if (figures.typing !== undefined) tables.push(typingTable(figures.typing));
-  if (figures.idle !== undefined) tables.push(idleTable(figures.idle));
+  if (figures.idle !== undefined) tables.push(idleTable(figures.idle, 'recorded desktops'));
   if (figures.video !== undefined) tables.push(videoTable(figures.video));
   if (figures.codecs !== undefined) tables.push(codecTable(figures.codecs));
   tables.push(goalTable(goals));
   return tables;
-}
-
-function latencyTable(rows: readonly Latency[]): Table {
-  return {
-    title: 'Key to update',
-    note: `${rows[0]?.keys ?? 0} keys a path, one every 20 ms, each answered by the target with a small update; both paths at the same time from one client.`,
-    columns: ['path', 'p50 ms', 'p99 ms', 'added p50', 'added p99'],
-    rows: rows.map((row) => [
-      NAMES[row.path],
-      figure(row.p50Ms),
-      figure(row.p99Ms),
-      figure(row.addedP50Ms),
-      figure(row.addedP99Ms),
-    ]),
-  };
-}
-
-function setUpTable(rows: readonly SetUps[]): Table {
-  return {
-    title: 'Connection set-up',
-    note: 'TCP, TLS, log-on, joins, licensing, capabilities, to the active desktop; 4 at once; NLA on every leg. Through the gateway that is both legs, policy, vault, recording and audit. A password over TLS is checked with argon2id, which is to take its 50 ms of a core. CPU: of the gateway.',
-    columns: ['path', 'per s', 'ratio', 'p50 ms', 'p99 ms', 'CPU ms each', 'per s and core', 'failed'],
-    rows: rows.map((row) => [
-      NAMES[row.path],
-      figure(row.perSecond),
-      figure(row.ratioToDirect),
-      figure(row.p50Ms),
-      figure(row.p99Ms),
-      figure(row.cpuMsPerSetUp),
-      figure(row.perSecondAndCore),
-      `${row.failures} of ${row.count}`,
-    ]),
-  };
 }
 
 function typingTable({
@@ -80,19 +66,6 @@ function typingTable({
         figure(recordedBytesPerMinute / 1000),
         figure(recordedBytesPerMinute / bytesPerMinute),
       ],
-    ],
-  };
-}
-
-function idleTable(idle: Idle): Table {
-  const { before, after, earlier, sessions } = idle;
-  return {
-    title: 'Idle sessions',
-    note: `${sessions} recorded desktops beside ${earlier} that were open before; opened in ${figure(idle.openedInSeconds)} s, ${idle.failures} failed; CPU of the gateway while all of them rest: ${figure(idle.idleCpuMsPerSecond)} ms a second. Garbage was collected before each look.`,
-    columns: ['memory of the gateway', 'before', 'after', 'KB per session'],
-    rows: [
-      ['resident', mib(before.rssBytes), mib(after.rssBytes), figure(idle.rssBytesPerSession / 1000)],
-      ['proportional', mib(before.pssBytes), mib(after.pssBytes), figure(idle.pssBytesPerSession / 1000)],
     ],
   };
 }

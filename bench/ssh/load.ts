@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { Client, type ClientChannel } from 'ssh2';
+import { interleaved, many, pressEvery, serveJob, sleep } from '../load-process.ts';
 import type { Endpoint, Job, JobOutcome } from './jobs.ts';
 
 /** Resolves when a connection is logged on. */
@@ -63,34 +64,6 @@ async function openShell(endpoint: Endpoint): Promise<ClientChannel> {
   });
 }
 
-/** Runs `work` `count` times, `concurrency` at once; returns how long each took and what failed. */
-async function many(
-  count: number,
-  concurrency: number,
-  work: () => Promise<void>,
-): Promise<{ seconds: number; millis: number[]; errors: string[] }> {
-  const started = performance.now();
-  const millis: number[] = [];
-  const errors: string[] = [];
-  let left = count;
-  const lane = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
-      const begun = performance.now();
-      try {
-        await work();
-        millis.push(performance.now() - begun);
-      } catch (error) {
-        errors.push(String(error));
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: concurrency }, lane));
-  return { seconds: (performance.now() - started) / 1000, millis, errors };
-}
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** Types `keys` letters, one every `spacingMs`; resolves with ms from each key to its echo. */
 async function typeKeys(channel: ClientChannel, keys: number, spacingMs: number): Promise<number[]> {
   const sentAt: number[] = [];
@@ -110,31 +83,23 @@ async function typeKeys(channel: ClientChannel, keys: number, spacingMs: number)
   });
   // Who awaits `done` comes later; a failure before that must not end the process.
   done.catch(() => {});
-  const start = performance.now();
-  for (let index = 0; index < keys; index += 1) {
-    await sleep(Math.max(0, start + index * spacingMs - performance.now()));
+  await pressEvery(spacingMs, keys, (index) => {
     sentAt.push(performance.now());
     channel.write(Buffer.of(letter(index)));
-  }
+  });
   await done;
   return millis;
 }
 
 const letter = (index: number): number => 0x61 + (index % 26);
 
-/** All endpoints at the same time, their keys evenly apart, so that whatever disturbs meets all. */
 async function echo(job: Job & { kind: 'echo' }): Promise<number[][]> {
   const channels = await Promise.all(job.endpoints.map(openShell));
   // cat never sees a key: the terminal's driver in the target's kernel echoes it.
   for (const channel of channels) channel.resume().write('exec cat\n');
   await sleep(1000);
   for (const channel of channels) channel.removeAllListeners('data');
-  return await Promise.all(
-    channels.map(async (channel, index) => {
-      await sleep((index * job.spacingMs) / channels.length);
-      return await typeKeys(channel, job.keys, job.spacingMs);
-    }),
-  );
+  return await interleaved(channels, job.spacingMs, (channel) => typeKeys(channel, job.keys, job.spacingMs));
 }
 
 async function perform(job: Job): Promise<JobOutcome> {
@@ -150,10 +115,4 @@ async function perform(job: Job): Promise<JobOutcome> {
   }
 }
 
-process.once('disconnect', () => process.exit());
-process.once('message', (job: Job) => {
-  perform(job).then(
-    (outcome) => process.send?.(outcome),
-    (error: unknown) => process.send?.({ kind: 'failed', error: String(error) } satisfies JobOutcome),
-  );
-});
+serveJob(perform);

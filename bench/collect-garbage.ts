@@ -2,7 +2,7 @@
  * Makes a Node process collect its garbage, in its main thread and its workers, over the inspector
  * protocol. What stays resident afterwards is what the process really holds.
  */
-import { until } from '../../test/support/process.ts';
+import { until } from '../test/support/process.ts';
 
 interface Message {
   readonly id?: number;
