@@ -3,7 +3,7 @@ import { run } from '../../test/support/process.ts';
 import { rotated } from '../figures/statistics.ts';
 import { type Idle, type IdleSubject, measureIdle as idle } from '../idle.ts';
 import { KEY_SPACING_MS, type Latency, measureLatency } from '../latency.ts';
-import { sleep } from '../load-process.ts';
+import { many, sleep } from '../load-process.ts';
 import { cpuOf } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
 import { type Batch, type SetUpFigures, setUpFigures } from '../set-ups.ts';
@@ -70,21 +70,10 @@ async function byLight(bed: Bed, path: Exclude<SetUpPath, 'jump'>, count: number
 }
 
 async function byOpenssh(bed: Bed, path: SetUpPath, count: number): Promise<Batch> {
-  const started = performance.now();
-  const millis: number[] = [];
-  const errors: string[] = [];
-  let left = count;
-  const lane = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
-      const begun = performance.now();
-      const { code, stderr } = await run('ssh', ['-F', bed.sshConfig, path, 'true']);
-      if (code === 0) millis.push(performance.now() - begun);
-      else errors.push(`ssh ended with ${code}: ${stderr.trim()}`);
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, lane));
-  return { seconds: (performance.now() - started) / 1000, millis, errors };
+  return await many(count, CONCURRENCY, async () => {
+    const { code, stderr } = await run('ssh', ['-F', bed.sshConfig, path, 'true']);
+    if (code !== 0) throw new Error(`ssh ended with ${code}: ${stderr.trim()}`);
+  });
 }
 
 const ECHO_PATHS = ['direct', 'haproxy', 'gateway'] as const;

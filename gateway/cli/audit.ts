@@ -1,6 +1,6 @@
 /** `sallyport audit`: what happened, newest first. */
 import type { Command } from 'commander';
-import { openStore, withCommon } from './common.ts';
+import { numberOption, openStore, withCommon } from './common.ts';
 import { printList, timeText, UsageError } from './output.ts';
 
 interface Options {
@@ -32,7 +32,7 @@ export function addAudit(program: Command): void {
           ...(options.session === undefined ? {} : { sessionId: options.session }),
           ...(since === undefined ? {} : { since }),
         },
-        { limit: Number(options.limit) },
+        { limit: numberOption('--limit', options.limit) },
       );
       printList(
         rows,

@@ -7,11 +7,35 @@ import { openStoreAt } from '../store/open.ts';
 import type { Store } from '../store/port.ts';
 import { UsageError } from './output.ts';
 
-/** Adds `--config` and `--json`, which every subcommand has. */
+/** What `<id>` may be, see `findSession`. */
+export const SESSION_ID = 'session id, or a unique beginning or end of it';
+
+/** Adds `--config`, which every subcommand that reads the configuration has. */
+export function withConfig(command: Command): Command {
+  return command.option(
+    '--config <file>',
+    'configuration file (default: ./sallyport.yaml where there is one)',
+  );
+}
+
+/** Adds `--config` and `--json`. */
 export function withCommon(command: Command): Command {
-  return command
-    .option('--config <file>', 'configuration file (default: ./sallyport.yaml where there is one)')
-    .option('--json', 'print JSON');
+  return withConfig(command).option('--json', 'print JSON');
+}
+
+/** @throws UsageError: `text` is no whole number from `least` */
+export function countOption(name: string, text: string, least = 1): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new UsageError(`${name}: wants a whole number from ${least}, not ${text}`);
+  return value;
+}
+
+/** @throws UsageError: `text` is no number from 0 */
+export function numberOption(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 0) throw new UsageError(`${name}: ${text} is not a number`);
+  return value;
 }
 
 export function configOf(file: string | undefined): Config {

@@ -1,4 +1,5 @@
 /** `sallyport recordings export`: a recording as a file that other programs read. */
+
 import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
@@ -12,11 +13,11 @@ import {
   type RecordingSource,
   type RenderOptions,
 } from '../../recorder/index.ts';
+import { numberOption } from './common.ts';
 import { bytesText, durationText, printJson, UsageError } from './output.ts';
 import {
   type CommonOptions,
   channelOption,
-  numberOption,
   type Opened,
   openOne,
   withIdentity,

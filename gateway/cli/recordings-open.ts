@@ -15,7 +15,7 @@ import {
 import { auditRow } from '../audit/events.ts';
 import type { Config } from '../config/config.ts';
 import type { SessionRow, Store } from '../store/port.ts';
-import { configOf, openStore, operator, withCommon } from './common.ts';
+import { configOf, numberOption, openStore, operator, withCommon } from './common.ts';
 import { UsageError } from './output.ts';
 import { findSession } from './sessions.ts';
 
@@ -98,13 +98,6 @@ export async function identitiesOf(
   if (existsSync(local)) return await loadIdentities(`file:${local}`);
   if (!needed) return [];
   throw new UsageError(`no archive identity at ${local}: give --identity FILE or set SALLYPORT_IDENTITY`);
-}
-
-/** @throws UsageError: `text` is no number from 0 */
-export function numberOption(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value < 0) throw new UsageError(`${name}: ${text} is not a number`);
-  return value;
 }
 
 export function channelOption(channel: string | undefined): { channel?: number } {

@@ -11,7 +11,7 @@ import {
 } from '../../recorder/index.ts';
 import { signingKeysIn } from '../bootstrap/keys.ts';
 import type { SessionRow, Store } from '../store/port.ts';
-import { configOf, openStore, withCommon } from './common.ts';
+import { configOf, numberOption, openStore, withCommon } from './common.ts';
 import {
   bytesText,
   durationText,
@@ -28,7 +28,6 @@ import {
   type CommonOptions,
   channelOption,
   identitiesOf,
-  numberOption,
   openOne,
   withIdentity,
   writeAll,

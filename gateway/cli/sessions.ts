@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { auditRow } from '../audit/events.ts';
 import { newSessionId } from '../control/session-id.ts';
 import type { CommandRow, SessionRow, Store } from '../store/port.ts';
-import { openStore, operator, withCommon } from './common.ts';
+import { numberOption, openStore, operator, withCommon } from './common.ts';
 import {
   bytesText,
   durationText,
@@ -33,7 +33,7 @@ export function addSessions(program: Command): void {
     .action(async (options: ListOptions) => {
       await using store = await openStore(options.config);
       const state = options.all === true ? {} : { state: ['opening', 'active', 'locked'] as const };
-      const rows = await store.sessions(state, { limit: Number(options.limit) });
+      const rows = await store.sessions(state, { limit: numberOption('--limit', options.limit) });
       printList(
         rows,
         [
