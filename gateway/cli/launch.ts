@@ -21,6 +21,7 @@ interface LaunchOptions {
   readonly json?: boolean;
   readonly valid: string;
   readonly from?: string;
+  readonly nla?: boolean;
   readonly output?: string;
 }
 
@@ -36,12 +37,13 @@ export function addLaunch(program: Command): void {
   )
     .option('--valid <duration>', 'how long it may be opened', '60s')
     .option('--from <range>', 'address or range (CIDR) that it must be opened from')
+    .option('--nla', 'for clients that insist on NLA: they ask for a password, which is printed here')
     .option('--output <file>', "where to write it, '-' for standard output (default: ACCOUNT-SYSTEM.rdp)")
     .addHelpText(
       'after',
       '\nThe file holds a credential that works once and stands for every factor of that person: give it to\n' +
-        'nobody else. Clients that insist on NLA ' +
-        'ask for a password: it is the text before the "\\" of the user name in the file.\n\n' +
+        'nobody else. With --nla the file holds none, and the password that is printed works once. While it is\n' +
+        "open, the person's own password does not fit NLA unless they have nla: true.\n\n" +
         'Example:\n  sallyport launch alice administrator@win01 --valid 5m --from 10.1.0.0/16',
     )
     .action(async (user: string, target: string, options: LaunchOptions) => {
@@ -49,13 +51,20 @@ export function addLaunch(program: Command): void {
       const { account, system } = targetOf(target);
       const lifetimeMs = lifetimeOf(options.valid);
       const source = rangeOf(options.from);
+      const nla = options.nla === true;
       const login = formatLogin(user, account, system);
       const { store, masterKey } = await openNode(config);
       try {
         const now = Date.now();
         const allow = await allowed(store, user, account, system, now);
         const { credential } = await store.transaction(async (tx) => {
-          const made = await makeLaunch(tx, masterKey, { user, account, system, source }, now, lifetimeMs);
+          const made = await makeLaunch(
+            tx,
+            masterKey,
+            { user, account, system, source, nla },
+            now,
+            lifetimeMs,
+          );
           const detail = {
             launch: made.name,
             user,
@@ -70,7 +79,7 @@ export function addLaunch(program: Command): void {
           );
           return made;
         });
-        const lines = desktopFile({ address: config.rdp.address, login, credential, allow });
+        const lines = desktopFile({ address: config.rdp.address, login, credential, nla, allow });
         const { lines: written, signedBy, unsigned } = await sign(lines, join(config.node.dataDir, 'keys'));
         const file = options.output ?? `${account}-${system}.rdp`.replace(/[^\w.-]/g, '_');
         write(file, fileBytes(written));
@@ -88,11 +97,13 @@ export function addLaunch(program: Command): void {
             expiresAt,
             source,
             signed: signedBy !== undefined,
+            ...(nla ? { password: credential } : {}),
           });
         printFields(
           {
             file,
             opens: `${account}@${system} for ${user}${source === undefined ? '' : ` from ${source}`}`,
+            ...(nla ? { password: credential } : {}),
             until: `${new Date(expiresAt).toISOString()} (once)`,
             'signed by': signedBy ?? 'nobody',
           },

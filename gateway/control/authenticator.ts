@@ -158,7 +158,7 @@ export class Authenticator {
   }
 
   /**
-   * Whether NLA can log this person on: they opted in, or have an open launch credential.
+   * Whether NLA can log this person on: they opted in, or have a launch credential open for it.
    * @param name what a client says in its first PDU; Windows' cuts it after nine characters
    */
   async nlaKnows({ name, source }: { readonly name: string; readonly source: string }): Promise<boolean> {
@@ -176,7 +176,8 @@ export class Authenticator {
       if (enabled(await this.#store.user(each))?.ntHash !== undefined) return true;
     if (target === undefined) return false;
     const { account, system } = target;
-    return (await this.#store.openLaunches(requester, account, system, this.#clock.now())).length > 0;
+    const launches = await this.#store.openLaunches(requester, account, system, this.#clock.now());
+    return launches.some(({ nla }) => nla);
   }
 
   connectionClosed(worker: number, connection: string): void {
@@ -305,7 +306,7 @@ export class Authenticator {
     );
     if (user !== undefined && own !== undefined)
       return withKey(await this.#firstFactorProved(connection, login, user, 'nla'), own);
-    for (const launch of launches.slice(0, MAX_LAUNCHES)) {
+    for (const launch of launches.filter(({ nla }) => nla).slice(0, MAX_LAUNCHES)) {
       const sessionBaseKey = prove(this.#masterKey.open(launch.ntHash, launchBinding(launch.id)));
       if (sessionBaseKey === undefined) continue;
       const redeemed = await useLaunch(this.#store, launch, connection.source, now);
@@ -320,7 +321,7 @@ export class Authenticator {
     redeemed: Redeemed,
   ): Promise<AuthenticationOutcome> {
     if ('refused' in redeemed) {
-      const outcome = this.#failed(connection, login.requester, redeemed.refused);
+      const outcome = this.#failed(connection, login.requester, 'launch', redeemed.refused);
       return { ...outcome, message: redeemed.refused };
     }
     const user = enabled(await this.#store.user(login.requester));
@@ -369,21 +370,21 @@ export class Authenticator {
     return { outcome: 'accepted', user: user.name, target: login.target };
   }
 
-  #failed(connection: Connection, name: string, factor: string): Rejected {
+  #failed(connection: Connection, name: string, factor: string, reason?: string): Rejected {
     connection.refusedKeyOf = undefined;
     this.#limiter.failed(connection.source, name);
-    this.#auditFailure(connection, name, factor);
+    this.#auditFailure(connection, name, factor, reason);
     return rejected(connection.proved === undefined ? FIRST_METHODS : SECOND_METHODS);
   }
 
-  #auditFailure({ source, protocol }: Connection, name: string, factor: string): void {
+  #auditFailure({ source, protocol }: Connection, name: string, factor: string, reason?: string): void {
     const code = 'user.login.failed';
     const actor = name === '' ? undefined : withoutLaunch(name);
     this.#audit.bounded(`${code} ${sourceKey(source)} ${name}`, FAILED_BOUND, {
       code,
       actor,
       source,
-      detail: { protocol, factor },
+      detail: { protocol, factor, ...(reason === undefined ? {} : { reason }) },
     });
   }
 

@@ -21,6 +21,8 @@ export class Commands {
   readonly #clock: Clock;
   readonly #node: string;
   readonly #send: (worker: number, notice: ControlNotice) => void;
+  /** Id of the order that failed half-way: what it did already must not refuse its second try. */
+  #halfWay: string | undefined;
 
   constructor(options: {
     store: Store;
@@ -47,10 +49,23 @@ export class Commands {
     const inOrder = open.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
     for (const command of inOrder) {
       const session = this.#sessions.live(command.sessionId);
-      if (session !== undefined) await this.#carryOut(command, session);
-      const result = session === undefined ? 'no such session on this node' : 'ok';
-      await this.#store.finishCommand(command.id, this.#clock.now(), result);
+      const refusal = this.#refusalOf(command, session);
+      if (session !== undefined && refusal === undefined) {
+        this.#halfWay = command.id;
+        await this.#carryOut(command, session);
+      }
+      await this.#store.finishCommand(command.id, this.#clock.now(), refusal ?? 'ok');
+      this.#halfWay = undefined;
     }
+  }
+
+  /** Why an order has nothing to do: nobody is told twice that their session is locked. */
+  #refusalOf({ id, verb }: CommandRow, session: LiveSession | undefined): string | undefined {
+    if (session === undefined) return 'no such session on this node';
+    if (id === this.#halfWay) return undefined;
+    if (verb === 'lock' && session.locked) return 'is locked already';
+    if (verb === 'unlock' && !session.locked) return 'is not locked';
+    return undefined;
   }
 
   async #carryOut(command: CommandRow, session: LiveSession): Promise<void> {

@@ -22,6 +22,8 @@ export interface Launch {
   readonly system: string;
   /** Address or range (CIDR) that it must come from; undefined: any. */
   readonly source: string | undefined;
+  /** For a client that insists on NLA: while it is open, the person's own password does not fit there. */
+  readonly nla: boolean;
 }
 
 /**

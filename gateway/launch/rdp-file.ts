@@ -11,12 +11,14 @@ export interface DesktopFile {
   /** `user+account+system`. */
   readonly login: string;
   readonly credential: string;
+  /** The client logs on with NLA: it asks for a password, which is the credential. */
+  readonly nla: boolean;
   /** What the policy allows: the client offers no more. */
   readonly allow: readonly Capability[];
 }
 
 /** The lines of the file, without their ends. */
-export function desktopFile({ address, login, credential, allow }: DesktopFile): readonly string[] {
+export function desktopFile({ address, login, credential, nla, allow }: DesktopFile): readonly string[] {
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   const may = (...capabilities: Capability[]): number =>
     capabilities.some((capability) => allow.includes(capability)) ? 1 : 0;
@@ -26,9 +28,9 @@ export function desktopFile({ address, login, credential, allow }: DesktopFile):
     `alternate full address:s:${host}:${address.port}`,
     // What stands as the domain is sent on without asking, and behind TLS only: the user name goes
     // before it in plain text, and a password cannot stand in a file. (FreeRDP 2 reads no `domain`.)
-    `username:s:${credential}\\${login}`,
-    'enablecredsspsupport:i:0',
-    'prompt for credentials:i:0',
+    `username:s:${nla ? '' : `${credential}\\`}${login}`,
+    `enablecredsspsupport:i:${nla ? 1 : 0}`,
+    `prompt for credentials:i:${nla ? 1 : 0}`,
     'promptcredentialonce:i:0',
     'negotiate security layer:i:1',
     // Warns when the gateway's certificate is not trusted.

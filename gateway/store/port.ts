@@ -108,8 +108,10 @@ export interface LaunchRow {
   readonly user: string;
   readonly account: string;
   readonly system: string;
-  /** Sealed NT hash of the credential, for NLA. */
+  /** Sealed NT hash of the credential. */
   readonly ntHash: Uint8Array;
+  /** It may be proved with NLA. */
+  readonly nla: boolean;
   /** Address or range that it must come from; undefined: any. */
   readonly source: string | undefined;
   readonly createdAt: number;

@@ -89,7 +89,7 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHO
 ALTER TABLE users ADD COLUMN nt_hash BLOB;
 CREATE TABLE launches (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL,
-  account TEXT NOT NULL, system TEXT NOT NULL, nt_hash BLOB NOT NULL, source TEXT,
+  account TEXT NOT NULL, system TEXT NOT NULL, nt_hash BLOB NOT NULL, nla INTEGER NOT NULL, source TEXT,
   created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER
 ) STRICT;
 CREATE INDEX launches_open ON launches (user, account, system) WHERE used_at IS NULL;

@@ -129,6 +129,7 @@ const LAUNCHES = new Table<LaunchRow>('launches', {
   account: text,
   system: text,
   ntHash: bytes,
+  nla: flag,
   source: optional(text),
   createdAt: integer,
   expiresAt: integer,

@@ -104,7 +104,7 @@ async function launch(
   const target = `${xrdp.account.name}@win01`;
   const { code, text } = await gateway.sallyport(['launch', user, target, '--output', file, ...more]);
   assert.equal(code, 0, text);
-  const credential = /^username:s:(launch-\w+)\\/m.exec(readFileSync(file, 'utf16le'))?.[1];
+  const credential = /launch-[0-9a-f]{32}/.exec(more.includes('--nla') ? text : readFileSync(file, 'utf16le'))?.[0];
   assert.ok(credential !== undefined);
   return { file, credential, text };
 }
@@ -195,12 +195,13 @@ testWith(
 );
 
 testWith(NEEDS, 'a launch credential is a password for NLA, too', async () => {
-  const { credential } = await launch('plain');
-  client = xfreerdp(withNla('plain', credential));
+  const { file, credential } = await launch('plain', '--nla');
+  assert.ok(!readFileSync(file, 'utf16le').includes(credential), 'the file holds the password');
+  client = xfreerdpFile(file, display, [`/p:${credential}`]);
   await typesIntoTarget(await client.window(), 'launched-nla');
   await client.stop();
   // Another is open: NLA is made, and finds that this one is not.
-  await launch('plain');
+  await launch('plain', '--nla');
   const again = await runXfreerdp(withNla('plain', credential));
   assert.equal(exitWord(again.code ?? -1), 'log-on failed');
 });
@@ -220,11 +221,11 @@ testWith(
     const { file } = await launch('plain');
     await refusedOnScreen(file, 'is for another person or target', [`/u:${loginOf('alice')}`]);
     await refusedOnScreen(file, 'is for another person or target', [`/u:${loginOf('plain', 'win02')}`]);
-    const stolen = await launch('plain');
+    const stolen = await launch('plain', '--nla');
     const { code } = await runXfreerdp(withNla('alice', stolen.credential));
     assert.equal(exitWord(code ?? -1), 'log-on failed');
     // Nobody but its owner has used it up.
-    client = xfreerdpFile(stolen.file, display, []);
+    client = xfreerdpFile(stolen.file, display, [`/p:${stolen.credential}`]);
     await typesIntoTarget(await client.window(), 'not-stolen');
   },
 );
@@ -251,7 +252,7 @@ testWith(NEEDS, 'launch says what is wrong', async () => {
 async function refusedOnScreen(file: string, why: string, extra: readonly string[] = []): Promise<void> {
   const sessions = (await evidence.sessions()).length;
   const refused = async () =>
-    (await evidence.audit('user.login.failed')).filter(({ detail }) => String(detail['factor']).includes(why))
+    (await evidence.audit('user.login.failed')).filter(({ detail }) => String(detail['reason']).includes(why))
       .length;
   const before = await refused();
   client = xfreerdpFile(file, display, extra);

@@ -355,7 +355,7 @@ test('the front hears whom NLA can log on', async (t) => {
   await putUser(node, 'alice', { ntHash: optedIn(node, 'alice', 'Pa55') });
   await putUser(node, 'off', { ntHash: optedIn(node, 'off', 'Pa55'), disabled: true });
   await putUser(node, 'plain');
-  const launch = { user: 'plain', account: 'root', system: 'win01', source: undefined };
+  const launch = { user: 'plain', account: 'root', system: 'win01', source: undefined, nla: true };
   await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
   const known: [string, boolean][] = [
     ['alice', true],
@@ -380,7 +380,7 @@ test('a launch credential lets its person in once, to its target alone', async (
   node.protocol = 'rdp';
   await putUser(node, 'alice');
   await putUser(node, 'bob');
-  const launch = { user: 'alice', account: 'root', system: 'web01', source: '192.0.2.0/24' };
+  const launch = { user: 'alice', account: 'root', system: 'web01', source: '192.0.2.0/24', nla: false };
   const make = (more: { source?: string | undefined } = {}) =>
     makeLaunch(node.store, node.masterKey, { ...launch, ...more }, node.clock.at, 60_000);
   const { credential, name } = await make();
@@ -423,7 +423,7 @@ test('a launch credential lets its person in once, to its target alone', async (
 test('a launch credential opens nothing over SSH, and is not spent there', async (t) => {
   const node = await openNode(t);
   await putUser(node, 'alice');
-  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined };
+  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined, nla: true };
   const { credential } = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
   assert.equal((await node.password('alice', credential)).outcome, 'rejected');
   node.protocol = 'rdp';
@@ -444,7 +444,7 @@ test('of two who present a launch credential at once, one gets in', async (t) =>
   const node = await openNode(t);
   node.protocol = 'rdp';
   await putUser(node, 'alice');
-  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined };
+  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined, nla: true };
   const { credential } = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
   const login = 'alice+root+web01';
   const outcomes = await Promise.all([
@@ -458,7 +458,7 @@ test('of two who present a launch credential at once, one gets in', async (t) =>
 test('neither the credential nor its hash is in the store', async (t) => {
   const node = await openNode(t);
   node.protocol = 'rdp';
-  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined };
+  const launch = { user: 'alice', account: 'root', system: 'web01', source: undefined, nla: true };
   const { credential } = await makeLaunch(node.store, node.masterKey, launch, NOON, 60_000);
   const rows = await node.store.openLaunches('alice', 'root', 'web01', NOON);
   assert.equal(rows.length, 1);

@@ -13,6 +13,7 @@ const LINES = desktopFile({
   address: { host: 'gateway.example', port: 4489 },
   login: 'jürgen+root+win01',
   credential: 'launch-0123',
+  nla: false,
   allow: ['desktop', 'clipboard-from-target', 'audio'],
 });
 
@@ -82,6 +83,7 @@ test('a desktop file says where, as whom and with what, and asks for no more tha
     address: { host: 'fd00::1', port: 1 },
     login: 'a',
     credential: 'b',
+    nla: true,
     allow: ['drives'],
   });
   assert.ok(v6.includes('full address:s:[fd00::1]:1') && v6.includes('drivestoredirect:s:*'));

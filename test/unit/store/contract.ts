@@ -279,6 +279,7 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
         account: 'root',
         system: 'win01',
         ntHash: new Uint8Array([1, 2]),
+        nla: false,
         source: undefined,
         createdAt: 1000,
         expiresAt: 61_000,
@@ -287,7 +288,7 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
       });
       await store.insertLaunch(launch('l1', { source: '192.0.2.0/24' }));
       await store.insertLaunch(launch('l2', { account: 'sa' }));
-      await store.insertLaunch(launch('l3', { expiresAt: 90_000 }));
+      await store.insertLaunch(launch('l3', { expiresAt: 90_000, nla: true }));
       assert.deepEqual(await store.launch('l1'), launch('l1', { source: '192.0.2.0/24' }));
       assert.equal(await store.launch('none'), undefined);
       const open = async (now: number) => ids(await store.openLaunches('alice', 'root', 'win01', now));
