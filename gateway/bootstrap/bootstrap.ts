@@ -7,6 +7,7 @@ import { join, sep } from 'node:path';
 import type { MasterKey } from '../../vault-client/index.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigurationError } from '../config/problems.ts';
+import { requireFree } from '../listener/free-port.ts';
 import { openStoreAt } from '../store/open.ts';
 import type { Store } from '../store/port.ts';
 import { startDemo } from './demo.ts';
@@ -36,7 +37,7 @@ export interface Bootstrapped extends OpenNode {
   readonly signingKey: string;
   /** age recipients of recordings, at least one. */
   readonly recipients: readonly string[];
-  /** Of the console; undefined: none could be made, `warnings` says why. */
+  /** Without it RDP is off; undefined: none could be made, `warnings` says why. */
   readonly tls: TlsCertificate | undefined;
   /** Passwords of what this very run created; shown once, kept nowhere. */
   readonly created: FirstPasswords;
@@ -69,7 +70,7 @@ export async function openNode(config: Config): Promise<OpenNode> {
  * Opens or makes everything, and starts the demonstration's target. The caller ends it with
  * `stopDemo`, and closes the store.
  *
- * @throws ConfigurationError, StoreError or VaultError saying what to do
+ * @throws ConfigurationError, ListenError, StoreError or VaultError saying what to do
  */
 export async function bootstrap(config: Config): Promise<Bootstrapped> {
   const { store, masterKey } = await openNode(config);
@@ -89,10 +90,10 @@ async function prepare(
   const folder = keysFolder(config);
   const { name, demo: wanted } = config.node;
   const warnings: string[] = [];
-  const archive = config.archive.url.startsWith('file:') ? config.archive.url.slice('file:'.length) : '';
+  const archive = archiveFolder(config);
   // An archive elsewhere may be a mount that is not there yet: a folder made in its place
   // would keep recordings on this node. Sessions are refused until it is there.
-  if (isInside(archive, config.node.dataDir)) makeFolder(archive, 'archive.url');
+  if (isOwn(archive, config)) makeFolder(archive, 'archive.url');
   else if (archive !== '' && !existsSync(archive))
     warnings.push(`the archive folder ${archive} is missing: no session can be recorded until it is there`);
   const [hostKeys, signingKey, recipients, tls, demoHostKey] = await Promise.all([
@@ -104,10 +105,13 @@ async function prepare(
   ]);
   if (tls === undefined) {
     warnings.push(
-      'no certificate for the console: install openssl, or put tls.key and tls.crt into the keys folder',
+      'no certificate: RDP is off until openssl is installed, or tls.key and tls.crt are in the keys folder',
     );
   }
 
+  // A node that runs already must not have its demonstration moved, nor its sessions taken for leftovers.
+  await requireFree('listen.ssh', config.listen.ssh);
+  if (tls !== undefined) await requireFree('listen.rdp', config.listen.rdp);
   // Last of what can fail, so that no password is created that is never shown.
   const created = await createFirstRows(store, masterKey, name, wanted);
   const target =
@@ -129,8 +133,28 @@ async function prepare(
   };
 }
 
-function isInside(path: string, folder: string): boolean {
-  return path.startsWith(folder + sep);
+/** The folder of an archive in files; empty for any other. */
+function archiveFolder({ archive }: Config): string {
+  return archive.url.startsWith('file:') ? archive.url.slice('file:'.length) : '';
+}
+
+const isOwn = (path: string, { node }: Config): boolean => path.startsWith(node.dataDir + sep);
+
+/** What only the first `serve` makes, as far as it is not there yet: it is no fault that it is missing. */
+export function notMadeYet(config: Config): {
+  readonly store: boolean;
+  readonly archive: boolean;
+  readonly identity: boolean;
+} {
+  const { store, archive } = config;
+  const keys = keysFolder(config);
+  const folder = archiveFolder(config);
+  const served = existsSync(join(keys, 'signing.key'));
+  return {
+    store: store.url.startsWith('sqlite:') && !existsSync(store.url.slice('sqlite:'.length)),
+    archive: !served && isOwn(folder, config) && !existsSync(folder),
+    identity: !served && archive.recipients.length === 0 && !existsSync(join(keys, 'archive.identity')),
+  };
 }
 
 /** @param key of the configuration that names the folder */

@@ -36,7 +36,7 @@ export async function createFirstRows(
   return store.transaction(async (tx) => {
     const users = await tx.users();
     const created = async (kind: string, name: string) => {
-      const detail = { action: 'created', kind, name, fields: '' };
+      const detail = { action: 'created', kind, name };
       await tx.insertAudit(auditRow({ code: 'admin.applied', node, detail }));
     };
     // Another process may have been faster.

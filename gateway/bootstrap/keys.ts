@@ -1,6 +1,6 @@
 /** The keys of a node, below `<dataDir>/keys`, made on the first run. */
 import { execFile } from 'node:child_process';
-import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, X509Certificate } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -150,13 +150,16 @@ const recipientIn = (identity: string): string | undefined =>
 export interface TlsCertificate {
   readonly key: string;
   readonly certificate: string;
+  /** `sha256:` and 64 hex digits: what clients show of it. */
+  readonly fingerprint: string;
 }
 
 /**
- * The console's key and self-signed certificate (ECDSA P-256), PEM. Node makes no X.509
+ * The gateway's own TLS key and self-signed certificate (ECDSA P-256), PEM. Node makes no X.509
  * certificates, so the program `openssl` does.
  *
  * @returns undefined when there is no certificate and no openssl to make one
+ * @throws ConfigurationError when the file holds no certificate
  */
 export async function openCertificate(folder: string, node: string): Promise<TlsCertificate | undefined> {
   const keyPath = join(folder, 'tls.key');
@@ -167,7 +170,7 @@ export async function openCertificate(folder: string, node: string): Promise<Tls
   );
   const path = join(folder, 'tls.crt');
   const found = readKeyFile(path);
-  if (found !== undefined) return { key, certificate: found };
+  if (found !== undefined) return withFingerprint(path, key, found);
   const names = [...new Set([hostname(), node, 'localhost'])].map((name) => `DNS:${name}`);
   const args = ['req', '-x509', '-new', '-sha256', '-key', keyPath, '-days', '3650', '-subj', `/CN=${node}`];
   args.push('-addext', 'basicConstraints=critical,CA:FALSE', '-addext', 'extendedKeyUsage=serverAuth');
@@ -179,7 +182,16 @@ export async function openCertificate(folder: string, node: string): Promise<Tls
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;
   }
-  return { key, certificate: readKeyFile(path) ?? '' };
+  return withFingerprint(path, key, readKeyFile(path) ?? '');
+}
+
+function withFingerprint(path: string, key: string, certificate: string): TlsCertificate {
+  try {
+    const { raw } = new X509Certificate(certificate);
+    return { key, certificate, fingerprint: `sha256:${hash('sha256', raw)}` };
+  } catch (cause) {
+    throw new ConfigurationError(path, ['is no certificate in PEM form'], { cause });
+  }
 }
 
 /** The ids of the keys in a `node.<name>.signingKey` setting, newest first, with the keys. */

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openArchive } from '../../recorder/index.ts';
-import { openNode } from '../bootstrap/bootstrap.ts';
+import { notMadeYet, openNode } from '../bootstrap/bootstrap.ts';
 import type { Config } from '../config/config.ts';
 import { probeDesktop } from '../rdp/probe.ts';
 import { readHostKey } from '../ssh/host-key.ts';
@@ -28,8 +28,13 @@ export function addCheck(program: Command): void {
     const findings: Finding[] = [
       { id: 'configuration', state: 'ok', text: config.file ?? 'defaults, there is no sallyport.yaml' },
     ];
-    findings.push(await checkArchive(config), checkIdentity(config));
-    findings.push(...(await checkStore(config)));
+    // A check only looks: what is to be made, `serve` makes.
+    const missing = notMadeYet(config);
+    findings.push(
+      missing.archive ? toBeMade('archive', config.archive.url) : await checkArchive(config),
+      missing.identity ? toBeMade('archive identity', 'it') : checkIdentity(config),
+      ...(missing.store ? [toBeMade('store and vault', config.store.url)] : await checkStore(config)),
+    );
     printList(
       findings,
       [
@@ -42,6 +47,12 @@ export function addCheck(program: Command): void {
     if (findings.some((finding) => finding.state === 'problem')) process.exitCode = 1;
   });
 }
+
+const toBeMade = (id: string, what: string): Finding => ({
+  id,
+  state: 'advice',
+  text: `${what} is made by the first \`serve\``,
+});
 
 async function checkArchive({ archive }: Config): Promise<Finding> {
   return await finding('archive', async () => {
@@ -91,7 +102,10 @@ async function checkSystem(system: SystemRow, config: Config): Promise<Finding> 
     });
     const where = `${system.host}:${system.port}`;
     if (pinned === undefined && system.hostKey === undefined)
-      throw new Error(`${where} shows ${shown}: no hostKey is declared, so nobody can connect`);
+      throw new Error(
+        `${where} shows ${shown}: no hostKey is declared, so nobody can connect: ` +
+          'declare `hostKey` (the one shown) or trust-on-first-use',
+      );
     if (pinned === undefined) return `${where} is reachable, its host key will be pinned on first use`;
     if (shown !== pinned.split(' ').slice(0, 2).join(' '))
       throw new Error(`${where} shows another host key than the pinned one: ${shown}`);
@@ -110,8 +124,14 @@ async function checkDesktop(system: SystemRow, config: Config): Promise<string> 
   );
   const where = `${host}:${port}`;
   if (declared === undefined)
-    throw new Error(`${where} shows ${certificate}: no certificate is declared, so nobody can connect`);
-  if (wrong !== undefined) throw new Error(`${where} shows ${certificate}: ${wrong}`);
+    throw new Error(
+      `${where} shows ${certificate}: no certificate is declared, so nobody can connect: ` +
+        'declare `certificate: sha256:…` (the one shown) or trust-on-first-use',
+    );
+  if (wrong !== undefined)
+    throw new Error(
+      `${where} shows ${certificate}${identity?.startsWith('sha256:') ? `, not the pinned ${identity}` : `: ${wrong}`}`,
+    );
   if (identity === undefined) return `${where} is reachable, its certificate will be pinned on first use`;
   return `${where} is reachable and shows the ${identity === 'ca' ? 'right' : 'pinned'} certificate`;
 }

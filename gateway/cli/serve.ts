@@ -20,12 +20,14 @@ export function addServe(program: Command): void {
     .action(async (options: { config?: string }) => {
       const config = configOf(options.config);
       const log = pino({ level: config.log.level, base: { node: config.node.name } }, pino.destination(2));
-      const parts = await bootstrap(config);
+      const parts = await bootstrap(config).catch((error: unknown) => {
+        throw error instanceof ListenError ? new UsageError(`${error.key}: ${error.message}`) : error;
+      });
       for (const warning of parts.warnings) log.warn(warning);
       const { node, ports } = await Node.start(parts, log).catch(async (error: unknown) => {
         await parts.stopDemo();
         await parts.store.close();
-        throw error instanceof ListenError ? new UsageError(`${error.key}: ${error.message}`) : error;
+        throw error;
       });
       process.stdout.write(welcome(parts, ports));
       await stopSignal(async (deadline) => {
@@ -49,7 +51,7 @@ function stopSignal(stop: (deadline: number) => Promise<void>): Promise<void> {
   });
 }
 
-function welcome({ config, created, demo }: Bootstrapped, { ssh, rdp }: Ports): string {
+function welcome({ config, created, demo, tls }: Bootstrapped, { ssh, rdp }: Ports): string {
   const { listen } = config;
   const lines = [
     `Sallyport ${VERSION} is ready on node ${config.node.name}`,
@@ -57,6 +59,7 @@ function welcome({ config, created, demo }: Bootstrapped, { ssh, rdp }: Ports): 
     ...(rdp === undefined ? [] : [`  RDP      ${address(listen.rdp.host, rdp)}`]),
     `  data     ${config.node.dataDir}`,
     `  archive  ${config.archive.url}`,
+    ...(tls === undefined ? [] : [`  certificate  ${tls.fingerprint}`]),
   ];
   if (created.adminPassword !== undefined)
     lines.push('', 'First run. Note these passwords, they are not shown again:');

@@ -9,7 +9,6 @@ import { hashPassword, verifyPassword } from '../apply/password.ts';
 import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
-import { requireFree } from '../listener/free-port.ts';
 
 export class Node {
   readonly #parts: Bootstrapped;
@@ -50,15 +49,12 @@ export class Node {
     );
   }
 
-  /** Starts everything. @returns the node and the ports it listens on */
+  /** Starts everything; `bootstrap` found the ports free. @returns the node and the ports it listens on */
   static async start(parts: Bootstrapped, log: Logger): Promise<{ node: Node; ports: Ports }> {
     // No account has this password: it costs what a real check costs.
     const dummyHash = await hashPassword(crypto.randomUUID());
     const node = new Node(parts, dummyHash, log);
     const { config, store } = parts;
-    // Before anything else: a node that runs already must not have its sessions taken for leftovers.
-    await requireFree('listen.ssh', config.listen.ssh);
-    if (parts.tls !== undefined) await requireFree('listen.rdp', config.listen.rdp);
     await node.#control.start();
     const ports = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
       await node.#supervisor.stop();

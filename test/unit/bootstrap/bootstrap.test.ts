@@ -12,6 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -27,10 +28,13 @@ import { MasterKey } from '../../../vault-client/index.ts';
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-bootstrap-'));
 after(() => rmSync(folder, { recursive: true }));
 
+/** Any free port: another gateway may run on this machine. */
+const LISTEN = 'listen: {ssh: "127.0.0.1:0", rdp: "127.0.0.1:0"}';
+
 /** The configuration of a node in a folder of its own. */
 function configIn(name: string, yaml = ''): Config {
   return parseConfig(
-    `node: {name: n1, dataDir: ${name}, demo: false}\n${yaml}`,
+    `node: {name: n1, dataDir: ${name}, demo: false}\n${LISTEN}\n${yaml}`,
     join(folder, 'sallyport.yaml'),
   );
 }
@@ -106,7 +110,11 @@ describe('the first run', () => {
       const [admin, ...rest] = await store.users();
       assert.deepEqual([admin?.name, admin?.role, rest.length], ['admin', 'administrator', 0]);
       assert(await verifyPassword(admin?.passwordHash ?? '', adminPassword));
-      assert.equal((await store.audit({ code: 'admin.applied' }, { limit: 9 })).length, 1);
+      const audit = await store.audit({ code: 'admin.applied' }, { limit: 9 });
+      assert.deepEqual(
+        audit.map(({ detail }) => detail),
+        [{ action: 'created', kind: 'user', name: 'admin' }],
+      );
     });
   });
 
@@ -184,7 +192,7 @@ describe('a run', () => {
     const config = configIn('env', 'vault: {masterKey: "env:SALLYPORT_TEST_KEY"}');
     await assert.rejects(bootstrap(config), {
       code: 'master-key',
-      message: /SALLYPORT_TEST_KEY: is not set/,
+      message: /SALLYPORT_TEST_KEY is not set/,
     });
     process.env['SALLYPORT_TEST_KEY'] = MasterKey.generate();
     try {
@@ -243,7 +251,10 @@ describe('a run', () => {
   });
 
   it('may follow an apply, and then creates only the administrator that is missing', async () => {
-    const config = parseConfig('node: {name: n1, dataDir: applied}', join(folder, 'sallyport.yaml'));
+    const config = parseConfig(
+      `node: {name: n1, dataDir: applied}\n${LISTEN}`,
+      join(folder, 'sallyport.yaml'),
+    );
     const { store, masterKey } = await openNode(config);
     const options = { baseDir: folder, env: {}, by: 'root', node: 'n1' };
     await applyDocument(store, masterKey, 'users: [{name: alice}]', options);
@@ -261,6 +272,43 @@ describe('a run', () => {
     await node.store.close();
     assert.deepEqual(await run(own, ({ created }) => created), {});
   });
+
+  it('refuses a certificate that is none', async () => {
+    const config = configIn('no-certificate');
+    await run(config, () => {});
+    const file = join(config.node.dataDir, 'keys', 'tls.crt');
+    writeFileSync(file, 'hunter2');
+    await assert.rejects(bootstrap(config), { message: `${file}: is no certificate in PEM form` });
+  });
+
+  for (const key of ['ssh', 'rdp']) {
+    it(`leaves the store as it is while listen.${key} is taken`, async () => {
+      const other = createServer();
+      await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+      const address = other.address();
+      assert(typeof address === 'object' && address !== null);
+      const ports = { ssh: 0, rdp: 0, [key]: address.port };
+      const text = `node: {name: n1, dataDir: taken-${key}}\nlisten: {ssh: "127.0.0.1:${ports.ssh}", rdp: "127.0.0.1:${ports.rdp}"}`;
+      const config = parseConfig(text, join(folder, 'sallyport.yaml'));
+      const busy = { name: 'ListenError', key: `listen.${key}`, message: /is in use/ };
+      await assert.rejects(bootstrap(config), busy);
+      await new Promise((resolve) => other.close(resolve));
+      const port = await run(config, async ({ created, store }) => {
+        assert.deepEqual(Object.keys(created), ['adminPassword', 'demoPassword']);
+        const running = createServer();
+        await new Promise<void>((resolve) => running.listen(address.port, '127.0.0.1', resolve));
+        try {
+          const before = await store.system('demo');
+          await assert.rejects(bootstrap(config), busy);
+          assert.deepEqual(await store.system('demo'), before, 'the target of the running node was moved');
+          return before?.port;
+        } finally {
+          await new Promise((resolve) => running.close(resolve));
+        }
+      });
+      assert.ok(port !== undefined && port > 0);
+    });
+  }
 
   it('may begin twice at the same time', async () => {
     const config = configIn('twice');

@@ -13,7 +13,10 @@ import { until } from '../../support/process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-demo-'));
 after(() => rmSync(folder, { recursive: true }));
-const config = parseConfig('node: {name: n1, dataDir: data}', join(folder, 'sallyport.yaml'));
+const config = parseConfig(
+  'node: {name: n1, dataDir: data}\nlisten: {ssh: "127.0.0.1:0", rdp: "127.0.0.1:0"}',
+  join(folder, 'sallyport.yaml'),
+);
 
 interface Ran {
   readonly out: string;
