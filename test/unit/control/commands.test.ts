@@ -102,6 +102,32 @@ test('an order for a session that is not here is answered so, and others are lef
   assert.deepEqual(node.sent, []);
 });
 
+test('a second lock or unlock is refused in words, and nobody is told twice', async (t) => {
+  const { node, sessionId } = await withSession(t);
+  const results: (string | undefined)[] = [];
+  for (const verb of ['unlock', 'lock', 'lock', 'unlock', 'unlock'] as const) {
+    const result = await order(node, sessionId, verb);
+    await node.control.tick();
+    results.push(await result());
+  }
+  assert.deepEqual(results, ['is not locked', 'ok', 'is locked already', 'ok', 'is not locked']);
+  assert.deepEqual(
+    node.sent.map(({ notice }) => notice.type),
+    ['lock', 'unlock'],
+  );
+});
+
+test('a lock that failed half-way is carried out again, not refused as a second one', async (t) => {
+  const { node, sessionId } = await withSession(t);
+  const finish = t.mock.method(node.store, 'finishCommand');
+  finish.mock.mockImplementationOnce(() => Promise.reject(new Error('the database is away')));
+  const locked = await order(node, sessionId, 'lock');
+  await node.control.tick().catch(() => {});
+  assert.equal(await locked(), undefined);
+  await node.control.tick();
+  assert.equal(await locked(), 'ok');
+});
+
 test('a session that ends while it is locked stays ended', async (t) => {
   const { node, sessionId } = await withSession(t);
   const sums = { bytesFromClient: 0, bytesFromTarget: 0, recording: undefined };
