@@ -54,7 +54,7 @@ export class MasterKey {
     if (text === undefined || text === '') {
       throw new VaultError(
         'master-key',
-        `environment variable ${source.name}: is not set; it must hold the master key`,
+        `environment variable ${source.name} is not set; it must hold the master key`,
       );
     }
     return MasterKey.parse(text, `environment variable ${source.name}`);

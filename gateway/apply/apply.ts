@@ -67,7 +67,7 @@ export async function applyDocument(
     }
     for (const { action, kind, name, fields } of changes) {
       if (action === 'unchanged') continue;
-      const detail = { action, kind, name, fields: fields.join(', ') };
+      const detail = { action, kind, name, ...(fields.length === 0 ? {} : { fields: fields.join(', ') }) };
       await tx.insertAudit(
         auditRow({ code: 'admin.applied', node: options.node, actor: options.by, detail }),
       );

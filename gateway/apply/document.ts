@@ -43,7 +43,7 @@ const DAY = `one of ${DAY_NAMES.join(', ')}`;
 const ZONE = 'an IANA time zone such as Europe/Zurich';
 const PORT = 'a port from 1 to 65535';
 const HOST = 'a host name or address';
-const CERTIFICATE = '"sha256:" and 64 hex digits, or trust-on-first-use';
+const CERTIFICATE = '"sha256:" and 64 hex digits, ca or trust-on-first-use';
 const COUNT = 'a whole number from 1 up';
 const TARGET = '"account@system", each with * and ? as wildcards';
 

@@ -5,6 +5,8 @@ import ssh2 from 'ssh2';
 /** A key, or why the text is none. The reason never quotes the text. */
 export type Checked<T> = { readonly value: T } | { readonly problem: string };
 
+const KNOWN_TYPES = /^(ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp(256|384|521))$/;
+
 /** `type base64 comment` of a public key, white space tidied, types that SSH sessions use. */
 export function checkPublicKey(line: string): Checked<string> {
   const text = line.trim().replace(/\s+/g, ' ');
@@ -13,7 +15,11 @@ export function checkPublicKey(line: string): Checked<string> {
     return { problem: 'wants an OpenSSH public key line such as "ssh-ed25519 AAAA…"' };
   }
   const key = first(text);
-  if (key === undefined) return { problem: `is no public key of a known type (${type})` };
+  if (key === undefined) {
+    return KNOWN_TYPES.test(type)
+      ? { problem: `is no OpenSSH public key line: the text after ${type} is damaged` }
+      : { problem: `is no public key of a known type (${type})` };
+  }
   if (key.isPrivateKey()) return { problem: 'is a private key; give the public one' };
   // The type is written twice, in the line and in the blob.
   if (key.type !== type || key.getPublicSSH().toString('base64') !== blob) {

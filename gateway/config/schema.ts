@@ -27,8 +27,9 @@ export const NLA_MODES = ['auto', 'preferred', 'never'] as const;
 export type NlaMode = (typeof NLA_MODES)[number];
 const CIDRS = 'an address range such as 10.0.0.0/8 or fd00::/8';
 const SIZE = 'a size such as 4194304 or "4MiB", from 64 KiB to 1 GiB';
-const ARCHIVE = '"file:FOLDER" or "s3://BUCKET/PREFIX?endpoint=URL"';
-const STORE = '"sqlite:FILE", "mssql://…" or "postgres://…"';
+// What works; the other schemes below are understood and refused in words when they are opened.
+const ARCHIVE = '"file:FOLDER"';
+const STORE = '"sqlite:FILE"';
 const KEY = '"file:PATH" or "env:NAME"';
 const RECIPIENT = 'an age recipient ("age1…")';
 
@@ -49,9 +50,11 @@ export const configSchema = group({
   listen: group({
     ssh: endpoint.default('0.0.0.0:4422').describe('Where people connect with SSH'),
     rdp: endpoint.default('0.0.0.0:4489').describe('Where people connect with RDP'),
-    console: endpoint.default('0.0.0.0:8443').describe('Web console and API, HTTPS'),
-    health: endpoint.default('0.0.0.0:8480').describe('Health and metrics, plain HTTP without secrets'),
-    agentCheck: endpoint.default('0.0.0.0:8481').describe('Load balancer agent check'),
+    console: endpoint.default('0.0.0.0:8443').describe('Web console and API, HTTPS (not served yet)'),
+    health: endpoint
+      .default('0.0.0.0:8480')
+      .describe('Health and metrics, plain HTTP without secrets (not served yet)'),
+    agentCheck: endpoint.default('0.0.0.0:8481').describe('Load balancer agent check (not served yet)'),
     proxyProtocol: group({
       from: z
         .array(
@@ -112,13 +115,15 @@ export const configSchema = group({
       .string(wants('text'))
       .max(4096, wants('text of at most 4096 characters'))
       .optional()
-      .describe('Text that SSH clients show before log-on (RFC 4252 §5.4)'),
+      .describe(
+        'Text that people see before log-on: SSH clients show it (RFC 4252 §5.4), RDP has it on the logon screen',
+      ),
     loginGraceSeconds: count(1, 3600, 'seconds')
       .default(30)
-      .describe('Time to authenticate before the connection is closed'),
+      .describe('Time to authenticate, with SSH or RDP, before the connection is closed'),
     connectTimeoutSeconds: count(1, 600, 'seconds')
       .default(10)
-      .describe('Time for a target to accept the connection and the log-on'),
+      .describe('Time for a target, SSH or RDP, to accept the connection and the log-on'),
     maxChannels: count(1, 65_536).default(512).describe('Open channels on one SSH connection'),
   }).optional(),
   rdp: group({

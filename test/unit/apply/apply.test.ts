@@ -298,7 +298,12 @@ describe('apply', () => {
     [
       'a key that is none',
       'users: [{name: a, sshKeys: ["ssh-ed25519 AAAA"]}]',
-      'users[0].sshKeys[0]: is no public key of a known type (ssh-ed25519)',
+      'users[0].sshKeys[0]: is no OpenSSH public key line: the text after ssh-ed25519 is damaged',
+    ],
+    [
+      'a key of an unknown type',
+      'users: [{name: a, sshKeys: ["ssh-ed448 AAAA"]}]',
+      'users[0].sshKeys[0]: is no public key of a known type (ssh-ed448)',
     ],
     [
       'text for a key',

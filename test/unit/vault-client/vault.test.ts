@@ -99,7 +99,7 @@ describe('the master key', () => {
   it('says where it looked when there is no key, and never shows what it found', () => {
     assert.throws(
       () => MasterKey.load({ from: 'env', name: 'NOPE' }, {}),
-      /environment variable NOPE: is not set/,
+      /environment variable NOPE is not set/,
     );
     const path = join(folder, 'missing');
     assert.throws(() => MasterKey.load({ from: 'file', path }), {
