@@ -1,8 +1,5 @@
 /** `sallyport recordings export`: a recording as a file that other programs read. */
-
-import { createWriteStream } from 'node:fs';
-import type { Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Command } from 'commander';
 import {
   BackgroundPool,
@@ -13,11 +10,12 @@ import {
   type RecordingSource,
   type RenderOptions,
 } from '../../recorder/index.ts';
-import { numberOption } from './common.ts';
+import { numberOption, withCommon } from './common.ts';
 import { bytesText, durationText, printJson, UsageError } from './output.ts';
 import {
   type CommonOptions,
   channelOption,
+  checkChannel,
   type Opened,
   openOne,
   withIdentity,
@@ -62,7 +60,7 @@ const KNOWN = [...new Set(Object.values(FORMATS).flatMap((formats) => Object.key
 const BINARY = ['mp4', 'png'];
 
 export function addExport(recordings: Command): void {
-  withIdentity(recordings.command('export').description('write a recording in a standard format'))
+  withIdentity(withCommon(recordings.command('export').description('write a recording in a standard format')))
     .requiredOption(
       '--format <format>',
       'mp4 (video), png (a picture), jsonl (every event); of SSH sessions also cast (asciicast v2) and ' +
@@ -78,6 +76,8 @@ export function addExport(recordings: Command): void {
         throw new UsageError('--at: only a picture is of one moment, add --format png');
       if (output === undefined && BINARY.includes(format) && process.stdout.isTTY)
         throw new UsageError(`--output: ${format} is nothing for a terminal, name a file`);
+      if (output === undefined && options.json === true)
+        throw new UsageError('--json: name a file with --output, standard output has the data');
       const part: Part = {
         ...channelOption(options.channel),
         ...(options.at === undefined ? {} : { at: timeOption('--at', options.at) }),
@@ -90,6 +90,7 @@ export function addExport(recordings: Command): void {
           `--format: session ${opened.session.id} is ${protocol === 'ssh' ? 'an SSH session' : 'a desktop'}, ` +
             `which becomes ${Object.keys(FORMATS[protocol]).join(', ')}, not ${format}`,
         );
+      await checkChannel(opened.reader, part.channel);
       await opened.audit('recording.exported', { format });
       const bytes = await writeTo(output, toFormat(opened, part));
       if (options.json === true) printJson({ id: opened.session.id, format, bytes });
@@ -152,24 +153,40 @@ async function* withProgress<Chunk>(
   }
 }
 
-/** Writes everything; the file is made when there is something to write. Resolves with the bytes. */
+/**
+ * Writes everything; the file is made when there is something to write. Resolves with the bytes,
+ * rejects with {@link UsageError} where the file cannot be written.
+ */
 async function writeTo(
   file: string | undefined,
   chunks: AsyncIterable<Uint8Array | string>,
 ): Promise<number> {
   let bytes = 0;
-  let out: Writable | undefined;
-  const open = (): Writable =>
-    file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
-  for await (const chunk of chunks) {
-    bytes += Buffer.byteLength(chunk);
-    out ??= open();
-    await writeAll(out, chunk);
+  if (file === undefined) {
+    for await (const chunk of chunks) {
+      bytes += Buffer.byteLength(chunk);
+      await writeAll(process.stdout, chunk);
+    }
+    return bytes;
   }
-  out ??= open();
-  if (file !== undefined) {
-    out.end();
-    await finished(out);
+  let out: FileHandle | undefined;
+  try {
+    for await (const chunk of chunks) {
+      bytes += Buffer.byteLength(chunk);
+      out ??= await inWords(file, open(file, 'w', 0o600));
+      await inWords(file, out.writeFile(chunk));
+    }
+    out ??= await inWords(file, open(file, 'w', 0o600));
+  } finally {
+    if (out !== undefined) await inWords(file, out.close());
   }
   return bytes;
+}
+
+async function inWords<T>(file: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw new UsageError(`${file}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
+  }
 }

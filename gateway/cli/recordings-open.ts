@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import {
   ArchiveError,
   ContainerError,
+  EventKind,
   loadIdentities,
   openArchive,
   openRecording,
@@ -15,7 +16,7 @@ import {
 import { auditRow } from '../audit/events.ts';
 import type { Config } from '../config/config.ts';
 import type { SessionRow, Store } from '../store/port.ts';
-import { configOf, numberOption, openStore, operator, withCommon } from './common.ts';
+import { configOf, countOption, openStore, operator, SESSION_ID } from './common.ts';
 import { UsageError } from './output.ts';
 import { findSession } from './sessions.ts';
 
@@ -25,12 +26,14 @@ export interface CommonOptions {
   readonly identity?: string;
 }
 
-/** Adds what every command on one recording has. */
+/** Adds what every command on one recording has beside the common options. */
 export function withIdentity(command: Command): Command {
-  return withCommon(command.argument('<id>', 'session id, or a unique beginning or end of it')).option(
-    '--identity <file>',
-    'age identity that opens the archive (default: SALLYPORT_IDENTITY, then the one of the data folder)',
-  );
+  return command
+    .argument('<id>', SESSION_ID)
+    .option(
+      '--identity <file>',
+      'age identity that opens the archive (default: SALLYPORT_IDENTITY, then the one of the data folder)',
+    );
 }
 
 export interface Opened extends AsyncDisposable {
@@ -100,8 +103,18 @@ export async function identitiesOf(
   throw new UsageError(`no archive identity at ${local}: give --identity FILE or set SALLYPORT_IDENTITY`);
 }
 
+/** @throws UsageError: `channel` is no whole number */
 export function channelOption(channel: string | undefined): { channel?: number } {
-  return channel === undefined ? {} : { channel: numberOption('--channel', channel) };
+  return channel === undefined ? {} : { channel: countOption('--channel', channel, 0) };
+}
+
+/** Rejects with {@link UsageError} where a channel is asked for that the session had not. */
+export async function checkChannel(reader: RecordingReader, channel: number | undefined): Promise<void> {
+  if (channel === undefined) return;
+  if (reader.header().protocol === 'rdp') throw new UsageError('--channel: a desktop has none');
+  for await (const event of reader.events())
+    if (event.kind === EventKind.channelOpen && event.channel === channel) return;
+  throw new UsageError(`--channel: the session had no channel ${channel}`);
 }
 
 /** Resolves when `out` has taken the chunk. */

@@ -11,7 +11,7 @@ import {
 } from '../../recorder/index.ts';
 import { signingKeysIn } from '../bootstrap/keys.ts';
 import type { SessionRow, Store } from '../store/port.ts';
-import { configOf, numberOption, openStore, withCommon } from './common.ts';
+import { configOf, countOption, numberOption, openStore, withCommon, withConfig } from './common.ts';
 import {
   bytesText,
   durationText,
@@ -27,6 +27,7 @@ import {
   audit,
   type CommonOptions,
   channelOption,
+  checkChannel,
   identitiesOf,
   openOne,
   withIdentity,
@@ -40,11 +41,9 @@ export function addRecordings(program: Command): void {
   withCommon(recordings.command('ls').description('list recordings, newest first'))
     .option('--limit <count>', 'at most this many', '100')
     .action(async (options: CommonOptions & { limit: string }) => {
+      const limit = countOption('--limit', options.limit);
       await using store = await openStore(options.config);
-      const rows = await store.sessions(
-        { recorded: true },
-        { limit: numberOption('--limit', options.limit) },
-      );
+      const rows = await store.sessions({ recorded: true }, { limit });
       printList(
         rows,
         [
@@ -68,8 +67,9 @@ export function addRecordings(program: Command): void {
   )
     .option('--limit <count>', 'at most this many', '100')
     .action(async (text: string, options: CommonOptions & { limit: string }) => {
+      const limit = countOption('--limit', options.limit);
       await using store = await openStore(options.config);
-      const rows = await store.searchKeystrokes(text, { limit: numberOption('--limit', options.limit) });
+      const rows = await store.searchKeystrokes(text, { limit });
       printList(
         rows.map((row) => ({ id: row.sessionId, ...row })),
         [
@@ -82,23 +82,27 @@ export function addRecordings(program: Command): void {
       );
     });
 
-  withIdentity(recordings.command('show').description('show what a recording holds')).action(
+  withIdentity(withCommon(recordings.command('show').description('show what a recording holds'))).action(
     async (id: string, options: CommonOptions) => {
       await using opened = await openOne(id, options, false);
       const { reader, session } = opened;
       const manifest = reader.manifest();
       const desktop = await desktopOf(reader);
-      const duration = manifest?.duration ?? desktop?.duration;
+      const micros = manifest?.duration ?? desktop?.duration;
+      const { startedAt } = reader.header();
+      const duration = micros === undefined ? undefined : Math.round(micros / 1000);
       const fields = {
         id: session.id,
         state: manifest === undefined ? `truncated at segment ${reader.truncatedAt}` : 'sealed',
         user: session.user,
         account: session.account,
         system: session.system,
+        protocol: reader.header().protocol,
         policy: session.policy,
+        source: session.source,
         node: reader.header().node,
-        started: new Date(reader.header().startedAt).toISOString(),
-        duration: duration === undefined ? undefined : durationText(duration / 1000),
+        started: timeText(startedAt),
+        duration: durationText(duration),
         resolution: desktop?.resolution,
         segments: manifest?.segments,
         events: manifest?.events,
@@ -107,19 +111,27 @@ export function addRecordings(program: Command): void {
         head: session.headHash,
       };
       const commands = await opened.commands();
-      if (options.json === true) return printJson({ ...fields, commands });
+      if (options.json === true) {
+        const { started: _, ...rest } = fields;
+        return printJson({ ...rest, startedAt, duration, commands });
+      }
       printFields(fields, false);
+      if (commands.length > 0) process.stdout.write('commands\n');
       for (const { at, text } of commands) process.stdout.write(`  ${timeText(at)}  ${printable(text)}\n`);
     },
   );
 
-  withIdentity(recordings.command('play').description('replay a recording in this terminal'))
+  withIdentity(withConfig(recordings.command('play').description('replay a recording in this terminal')))
     .option('--speed <factor>', 'how fast, 2 is twice as fast', '1')
     .option('--max-idle <seconds>', 'shorten longer pauses to this', '2')
     .option('--channel <number>', 'which channel of the session')
     .action(
       async (id: string, options: CommonOptions & { speed: string; maxIdle: string; channel?: string }) => {
-        const speed = numberOption('--speed', options.speed);
+        const speed = Number(options.speed);
+        if (!(speed > 0 && speed < Number.POSITIVE_INFINITY))
+          throw new UsageError(`--speed: wants a number above 0, not ${options.speed}`);
+        const maxIdle = numberOption('--max-idle', options.maxIdle) * 1000;
+        const channel = channelOption(options.channel);
         await using opened = await openOne(id, options, true);
         if (opened.reader.header().protocol === 'rdp')
           throw new UsageError(
@@ -127,15 +139,16 @@ export function addRecordings(program: Command): void {
               `(sallyport recordings export ${opened.session.id} --format mp4 --output FILE.mp4) ` +
               'or a picture of it (--format png --at TIME)',
           );
+        await checkChannel(opened.reader, channel.channel);
         await opened.audit('recording.played', {});
         const stop = new AbortController();
         process.once('SIGINT', () => stop.abort());
         await play(opened.reader, {
-          ...channelOption(options.channel),
+          ...channel,
           write: (bytes) => writeAll(process.stdout, bytes),
           sleep: (ms) => pause(ms, stop.signal),
           speed,
-          maxIdle: numberOption('--max-idle', options.maxIdle) * 1000,
+          maxIdle,
           signal: stop.signal,
         });
       },
@@ -144,7 +157,7 @@ export function addRecordings(program: Command): void {
   addExport(recordings);
 
   withIdentity(
-    recordings.command('verify').description('prove that a recording is whole and unaltered'),
+    withCommon(recordings.command('verify').description('prove that a recording is whole and unaltered')),
   ).action(async (id: string, options: CommonOptions) => {
     const config = configOf(options.config);
     await using store = await openStore(options.config);

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { auditRow } from '../audit/events.ts';
 import { newSessionId } from '../control/session-id.ts';
 import type { CommandRow, SessionRow, Store } from '../store/port.ts';
-import { numberOption, openStore, operator, withCommon } from './common.ts';
+import { countOption, openStore, operator, SESSION_ID, withCommon } from './common.ts';
 import {
   bytesText,
   durationText,
@@ -31,9 +31,10 @@ export function addSessions(program: Command): void {
     .option('--all', 'ended sessions too')
     .option('--limit <count>', 'at most this many', '100')
     .action(async (options: ListOptions) => {
+      const limit = countOption('--limit', options.limit);
       await using store = await openStore(options.config);
       const state = options.all === true ? {} : { state: ['opening', 'active', 'locked'] as const };
-      const rows = await store.sessions(state, { limit: numberOption('--limit', options.limit) });
+      const rows = await store.sessions(state, { limit });
       printList(
         rows,
         [
@@ -50,7 +51,7 @@ export function addSessions(program: Command): void {
       );
     });
 
-  withCommon(sessions.command('show').description('show one session').argument('<id>', 'session id')).action(
+  withCommon(sessions.command('show').description('show one session').argument('<id>', SESSION_ID)).action(
     async (id: string, options: { config?: string; json?: boolean }) => {
       await using store = await openStore(options.config);
       const row = await findSession(store, id);
@@ -71,8 +72,9 @@ export function addSessions(program: Command): void {
           started: timeText(row.startedAt),
           ended: timeText(row.endedAt),
           end: row.endReason === undefined ? undefined : `${row.endReason} (${row.endCode})`,
-          'from client': bytesText(row.bytesFromClient),
-          'from target': bytesText(row.bytesFromTarget),
+          // They are counted up when it ends: until then the store has none.
+          'from client': row.state === 'ended' ? bytesText(row.bytesFromClient) : undefined,
+          'from target': row.state === 'ended' ? bytesText(row.bytesFromTarget) : undefined,
           recording: recordingText(row),
         },
         false,
@@ -80,14 +82,14 @@ export function addSessions(program: Command): void {
     },
   );
 
-  const verbs: readonly [CommandRow['verb'], string][] = [
-    ['lock', "stop the person's input and tell them"],
-    ['unlock', 'let a locked session go on'],
-    ['terminate', 'end a session and tell the person why'],
+  const verbs: readonly [CommandRow['verb'], string, string][] = [
+    ['lock', "stop the person's input and tell them", 'kept in the audit log'],
+    ['unlock', 'let a locked session go on', 'kept in the audit log'],
+    ['terminate', 'end a session and tell the person why', 'shown to the person, kept in the audit log'],
   ];
-  for (const [verb, description] of verbs)
-    withCommon(sessions.command(verb).description(description).argument('<id>', 'session id'))
-      .option('--reason <text>', 'shown to the person where it ends, kept in the audit log')
+  for (const [verb, description, use] of verbs)
+    withCommon(sessions.command(verb).description(description).argument('<id>', SESSION_ID))
+      .option('--reason <text>', use)
       .action(async (id: string, options: { config?: string; json?: boolean; reason?: string }) => {
         await using store = await openStore(options.config);
         const session = await findSession(store, id);
