@@ -36,8 +36,11 @@ program
   .description('print the JSON Schema of sallyport.yaml, for editors')
   .action(() => printJson(configJsonSchema()));
 
+/** Who read standard output has enough, as `head` does: that is no failure. */
+let readerLeft = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (isBrokenPipe(error)) return;
+  readerLeft = error.code === 'EPIPE';
+  if (readerLeft) return;
   process.stderr.write(`sallyport: standard output: cannot be written (${error.code})\n`);
   process.exit(1);
 });
@@ -45,19 +48,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   await program.parseAsync();
 } catch (error) {
-  // A broken pipe to another process, as to ffmpeg, is a failure.
-  if (process.stdout.errored !== null && isBrokenPipe(error)) process.exitCode = 0;
+  if (readerLeft && (error as NodeJS.ErrnoException).code === 'EPIPE') process.exitCode = 0;
   else if (error instanceof CommanderError) process.exitCode = error.exitCode;
   else {
     process.exitCode = 1;
     process.stderr.write(`sallyport: ${textOf(error)}\n`);
   }
-}
-
-/** Who reads has enough, as `head` does: that is no failure. */
-function isBrokenPipe(error: unknown): boolean {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  return code === 'EPIPE' && syscall === 'write';
 }
 
 /** Errors that say what is wrong and what to do speak for themselves; others show their stack. */
