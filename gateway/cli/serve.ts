@@ -55,10 +55,10 @@ function welcome({ config, created, demo, tls }: Bootstrapped, { ssh, rdp }: Por
   const { listen } = config;
   const lines = [
     `Sallyport ${VERSION} is ready on node ${config.node.name}`,
-    `  SSH      ${address(listen.ssh.host, ssh)}`,
-    ...(rdp === undefined ? [] : [`  RDP      ${address(listen.rdp.host, rdp)}`]),
-    `  data     ${config.node.dataDir}`,
-    `  archive  ${config.archive.url}`,
+    `  SSH          ${address(listen.ssh.host, ssh)}`,
+    ...(rdp === undefined ? [] : [`  RDP          ${address(listen.rdp.host, rdp)}`]),
+    `  data         ${config.node.dataDir}`,
+    `  archive      ${config.archive.url}`,
     ...(tls === undefined ? [] : [`  certificate  ${tls.fingerprint}`]),
   ];
   if (created.adminPassword !== undefined)

@@ -95,6 +95,8 @@ describe('apply', () => {
       'created policy ops',
       'created policy all',
     ]);
+    const [newest] = await store.audit({ code: 'admin.applied' }, { limit: 1 });
+    assert.deepEqual(newest?.detail, { action: 'created', kind: 'policy', name: 'all' });
     const alice = await store.user('alice');
     assert(alice?.passwordHash !== undefined && alice.totp !== undefined);
     assert(await verifyPassword(alice.passwordHash, 'hunter2'));
@@ -299,6 +301,11 @@ describe('apply', () => {
       'a key that is none',
       'users: [{name: a, sshKeys: ["ssh-ed25519 AAAA"]}]',
       'users[0].sshKeys[0]: is no OpenSSH public key line: the text after ssh-ed25519 is damaged',
+    ],
+    [
+      'a certificate in another form',
+      'systems: [{name: s, host: h, protocol: rdp, certificate: "AB:CD"}]',
+      'systems[0].certificate: wants "sha256:" and 64 hex digits, ca or trust-on-first-use, was given "AB:CD"',
     ],
     [
       'a key of an unknown type',

@@ -283,7 +283,7 @@ describe('a run', () => {
 
   for (const key of ['ssh', 'rdp']) {
     it(`leaves the store as it is while listen.${key} is taken`, async () => {
-      const other = createServer();
+      const other = createServer().unref();
       await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
       const address = other.address();
       assert(typeof address === 'object' && address !== null);
@@ -295,7 +295,7 @@ describe('a run', () => {
       await new Promise((resolve) => other.close(resolve));
       const port = await run(config, async ({ created, store }) => {
         assert.deepEqual(Object.keys(created), ['adminPassword', 'demoPassword']);
-        const running = createServer();
+        const running = createServer().unref();
         await new Promise<void>((resolve) => running.listen(address.port, '127.0.0.1', resolve));
         try {
           const before = await store.system('demo');
