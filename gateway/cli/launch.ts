@@ -47,8 +47,10 @@ export function addLaunch(program: Command): void {
         'Example:\n  sallyport launch alice administrator@win01 --valid 5m --from 10.1.0.0/16',
     )
     .action(async (user: string, target: string, options: LaunchOptions) => {
-      if (options.output === '-' && options.json === true)
-        throw new UsageError('--json: name a file with --output, standard output has the data');
+      if (options.output === '-' && (options.json === true || options.nla === true)) {
+        const option = options.json === true ? '--json' : '--nla';
+        throw new UsageError(`${option}: name a file with --output, standard output has the data`);
+      }
       const config = configOf(options.config);
       const { account, system } = targetOf(target);
       const lifetimeMs = lifetimeOf(options.valid);

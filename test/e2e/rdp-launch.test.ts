@@ -104,7 +104,9 @@ async function launch(
   const target = `${xrdp.account.name}@win01`;
   const { code, text } = await gateway.sallyport(['launch', user, target, '--output', file, ...more]);
   assert.equal(code, 0, text);
-  const credential = /launch-[0-9a-f]{32}/.exec(more.includes('--nla') ? text : readFileSync(file, 'utf16le'))?.[0];
+  const credential = /launch-[0-9a-f]{32}/.exec(
+    more.includes('--nla') ? text : readFileSync(file, 'utf16le'),
+  )?.[0];
   assert.ok(credential !== undefined);
   return { file, credential, text };
 }
@@ -240,6 +242,7 @@ testWith(NEEDS, 'launch says what is wrong', async () => {
     [['plain', target, '--valid', 'soon'], /wants a duration/],
     [['plain', target, '--from', 'home'], /wants an address/],
     [['plain', target, '--output', '/nowhere/x.rdp'], /cannot be written/],
+    [['plain', target, '--output', '-', '--nla'], /--nla: name a file/],
   ];
   for (const [args, words] of cases) {
     const { code, stderr } = await gateway.sallyport(['launch', ...args]);
