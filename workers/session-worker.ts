@@ -7,7 +7,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Listener, type TurnedAway } from '../gateway/listener/listener.ts';
 import { withSharedRead } from '../gateway/listener/shared-read.ts';
-import { RdpFront } from '../gateway/rdp/front.ts';
+import { RdpFront } from '../gateway/rdp/front/front.ts';
 import { runRdpSession } from '../gateway/rdp/session.ts';
 import type { LiveSession } from '../gateway/session/live.ts';
 import type { SessionServices } from '../gateway/session/session.ts';

@@ -1,6 +1,6 @@
 /** A light RDP client: the gateway's own client half, and the activation that the gateway leaves to others. */
 import { connect } from 'node:net';
-import { dialDesktop } from '../../gateway/rdp/dial.ts';
+import { dialDesktop } from '../../gateway/rdp/back/dial.ts';
 import { Reader, Writer } from '../../gateway/rdp/pdu/cursor.ts';
 import {
   ControlAction,
@@ -20,8 +20,8 @@ import {
   ShareType,
 } from '../../gateway/rdp/pdu/share.ts';
 import { withData } from '../../gateway/rdp/pdu/x224.ts';
-import { PduStream } from '../../gateway/rdp/stream.ts';
-import { dialTls } from '../../gateway/rdp/tls.ts';
+import { PduStream } from '../../gateway/rdp/stream/stream.ts';
+import { dialTls } from '../../gateway/rdp/stream/tls.ts';
 import { Secret } from '../../vault-client/index.ts';
 import { type Endpoint, PASSWORD } from './jobs.ts';
 import { clientBlocks, confirmActive } from './peer.ts';

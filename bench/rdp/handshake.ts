@@ -3,9 +3,9 @@
  * and the activation that the gateway leaves to others. The account's name says what it shows.
  */
 import type { SecureContext } from 'node:tls';
-import { acceptClient, IO_CHANNEL, sendOnIoChannel } from '../../gateway/rdp/accept.ts';
 import { ntlmHash, sessionBaseKeyOf } from '../../gateway/rdp/credssp/ntlm.ts';
-import type { Present } from '../../gateway/rdp/nla.ts';
+import { acceptClient, IO_CHANNEL, sendOnIoChannel } from '../../gateway/rdp/front/accept.ts';
+import type { Present } from '../../gateway/rdp/front/nla.ts';
 import type { Writer } from '../../gateway/rdp/pdu/cursor.ts';
 import {
   ControlAction,
@@ -23,7 +23,7 @@ import {
   SERVER_CHANNEL_ID,
   ShareType,
 } from '../../gateway/rdp/pdu/share.ts';
-import type { PduStream } from '../../gateway/rdp/stream.ts';
+import type { PduStream } from '../../gateway/rdp/stream/stream.ts';
 import { PASSWORD } from './jobs.ts';
 import { demandActive, SHARE_ID } from './peer.ts';
 

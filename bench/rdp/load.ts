@@ -2,7 +2,7 @@
  * Process entry: light RDP clients that put load on a server. It does one job, sent by its parent,
  * answers with the outcome and keeps its connections until the parent disconnects.
  */
-import type { PduStream } from '../../gateway/rdp/stream.ts';
+import type { PduStream } from '../../gateway/rdp/stream/stream.ts';
 import { go, interleaved, many, pressEvery, serveJob, sleep } from '../load-process.ts';
 import { openDesktop, openTls, pressKey } from './client.ts';
 import { floodOf } from './content.ts';

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { openArchive } from '../../recorder/index.ts';
 import { notMadeYet, openNode } from '../bootstrap/bootstrap.ts';
 import type { Config } from '../config/config.ts';
-import { probeDesktop } from '../rdp/probe.ts';
+import { probeDesktop } from '../rdp/back/probe.ts';
 import { readHostKey } from '../ssh/host-key.ts';
 import type { Store, SystemRow } from '../store/port.ts';
 import { configOf, withCommon } from './common.ts';

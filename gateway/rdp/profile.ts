@@ -3,8 +3,9 @@
  * ("no RDPGFX": bitmaps, interleaved RLE, planar, pointers), nothing that would leave the
  * gateway (UDP), nothing compressed so that it could not be seen.
  */
-import type { StaticChannel } from './accept.ts';
+
 import type { Side } from './channels/policy.ts';
+import type { StaticChannel } from './front/accept.ts';
 import type { ConfirmActive, DemandActive } from './pdu/activation.ts';
 import { type CapabilitySet, CapabilityType } from './pdu/capabilities.ts';
 import { DrawingFlag, GeneralFlag } from './pdu/capability-base.ts';

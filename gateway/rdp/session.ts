@@ -18,17 +18,17 @@ import {
   type SessionServices,
   type SessionSignals,
 } from '../session/session.ts';
-import type { AcceptedClient } from './accept.ts';
+import type { DialedTarget } from './back/dial.ts';
+import { DesktopRoute } from './back/route.ts';
 import { type RdpChannelPolicy, staticChannelAllowed } from './channels/police.ts';
-import type { DialedTarget } from './dial.ts';
-import type { AuthenticatedClient } from './front.ts';
+import type { AcceptedClient } from './front/accept.ts';
+import type { AuthenticatedClient } from './front/front.ts';
+import { authorise, type Reception, sentence } from './front/reception.ts';
 import { PduError } from './pdu/cursor.ts';
 import type { ServerRedirectionWithPassword } from './pdu/redirection.ts';
-import { authorise, type Reception, sentence } from './reception.ts';
-import { DesktopRecord } from './record.ts';
-import { DesktopRelay } from './relay.ts';
-import { DesktopRoute } from './route.ts';
-import { Pause, type PduStream, StreamClosedError } from './stream.ts';
+import { DesktopRecord } from './relay/record.ts';
+import { DesktopRelay } from './relay/relay.ts';
+import { Pause, type PduStream, StreamClosedError } from './stream/stream.ts';
 
 export interface RdpServices extends SessionServices {
   readonly connectTimeoutMs: number;

@@ -5,8 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IO_CHANNEL } from '../../gateway/rdp/accept.ts';
 import type { Side } from '../../gateway/rdp/channels/policy.ts';
+import { IO_CHANNEL } from '../../gateway/rdp/front/accept.ts';
 import { Writer } from '../../gateway/rdp/pdu/cursor.ts';
 import { encodeEnhancedRedirection, RedirectionFlag } from '../../gateway/rdp/pdu/redirection.ts';
 import { encodeShareControl, ShareType } from '../../gateway/rdp/pdu/share.ts';

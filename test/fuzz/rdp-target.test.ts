@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { LicenseClient, LicenseRefusedError } from '../../gateway/rdp/license-client.ts';
+import { LicenseClient, LicenseRefusedError } from '../../gateway/rdp/back/license-client.ts';
 import { PduError, Reader, Writer } from '../../gateway/rdp/pdu/cursor.ts';
 import { decodeLicense } from '../../gateway/rdp/pdu/license.ts';
 import {

@@ -1,14 +1,14 @@
 /** A server that issues licences ([MS-RDPELE] 3.2), with a key of its own, to clients whose answers are right. */
 import assert from 'node:assert/strict';
 import { constants, generateKeyPairSync, type KeyObject, privateDecrypt, randomBytes } from 'node:crypto';
-import { IO_CHANNEL, sendOnIoChannel } from '../../gateway/rdp/accept.ts';
+import { type LicenseKeys, licenseKeys, licenseMac } from '../../gateway/rdp/back/license-client.ts';
 import { Rc4 } from '../../gateway/rdp/credssp/rc4.ts';
-import { type LicenseKeys, licenseKeys, licenseMac } from '../../gateway/rdp/license-client.ts';
+import { IO_CHANNEL, sendOnIoChannel } from '../../gateway/rdp/front/accept.ts';
 import { Reader, Writer } from '../../gateway/rdp/pdu/cursor.ts';
 import { LicenseBlob, LicenseMessage } from '../../gateway/rdp/pdu/license.ts';
 import { readSendData } from '../../gateway/rdp/pdu/mcs-data.ts';
 import { encodeSecurityHeader, SecurityFlag } from '../../gateway/rdp/pdu/security.ts';
-import type { PduStream } from '../../gateway/rdp/stream.ts';
+import type { PduStream } from '../../gateway/rdp/stream/stream.ts';
 
 /** What Windows sends, and rdesktop wants: ten bytes. */
 const CHALLENGE = Buffer.from('TEST\0', 'utf16le');

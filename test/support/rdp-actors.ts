@@ -3,14 +3,19 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { type AcceptedClient, acceptClient, IO_CHANNEL, sendOnIoChannel } from '../../gateway/rdp/accept.ts';
+import {
+  type AcceptedClient,
+  acceptClient,
+  IO_CHANNEL,
+  sendOnIoChannel,
+} from '../../gateway/rdp/front/accept.ts';
 import { Writer } from '../../gateway/rdp/pdu/cursor.ts';
 import { encodeFastPathInput } from '../../gateway/rdp/pdu/input.ts';
 import { encodeSendDataRequest, readSendData } from '../../gateway/rdp/pdu/mcs-data.ts';
 import { bitmapUpdates, encodeFastPathOutput } from '../../gateway/rdp/pdu/output.ts';
 import { DataType, readShareControl, readShareData, ShareType } from '../../gateway/rdp/pdu/share.ts';
 import { withData } from '../../gateway/rdp/pdu/x224.ts';
-import { PduStream } from '../../gateway/rdp/stream.ts';
+import { PduStream } from '../../gateway/rdp/stream/stream.ts';
 import { dialling, realActivation, TLS } from '../unit/rdp/legs.ts';
 import { until } from './process.ts';
 

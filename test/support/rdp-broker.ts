@@ -6,8 +6,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { type AcceptedClient, acceptClient, sendOnIoChannel } from '../../gateway/rdp/accept.ts';
-import { Desk } from '../../gateway/rdp/desk.ts';
+import { type AcceptedClient, acceptClient, sendOnIoChannel } from '../../gateway/rdp/front/accept.ts';
+import { Desk } from '../../gateway/rdp/front/desk.ts';
 import { Reader } from '../../gateway/rdp/pdu/cursor.ts';
 import { readSendData } from '../../gateway/rdp/pdu/mcs-data.ts';
 import {
@@ -19,7 +19,7 @@ import { SecurityFlag } from '../../gateway/rdp/pdu/security.ts';
 import { encodeShareControl, SERVER_CHANNEL_ID, ShareType } from '../../gateway/rdp/pdu/share.ts';
 import { TPKT_HEADER_BYTES } from '../../gateway/rdp/pdu/tpkt.ts';
 import { type ConnectionRequest, decodeConnectionRequest } from '../../gateway/rdp/pdu/x224.ts';
-import { PduStream } from '../../gateway/rdp/stream.ts';
+import { PduStream } from '../../gateway/rdp/stream/stream.ts';
 import { type Issued, type IssuerOptions, issueLicense } from './license-issuer.ts';
 
 export interface BrokerOptions {

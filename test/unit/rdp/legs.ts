@@ -7,14 +7,14 @@ import { type Duplex, duplexPair } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { createSecureContext } from 'node:tls';
 import { openCertificate, type TlsCertificate } from '../../../gateway/bootstrap/keys.ts';
-import { type AcceptedClient, IO_CHANNEL, type StaticChannel } from '../../../gateway/rdp/accept.ts';
-import type { ChannelEvent, RdpChannelPolicy, Side } from '../../../gateway/rdp/channels/policy.ts';
 import {
   type DialedTarget,
   type DialOptions,
   dialDesktop,
   type RedirectedDial,
-} from '../../../gateway/rdp/dial.ts';
+} from '../../../gateway/rdp/back/dial.ts';
+import type { ChannelEvent, RdpChannelPolicy, Side } from '../../../gateway/rdp/channels/policy.ts';
+import { type AcceptedClient, IO_CHANNEL, type StaticChannel } from '../../../gateway/rdp/front/accept.ts';
 import { Reader, Writer } from '../../../gateway/rdp/pdu/cursor.ts';
 import { decodeConferenceCreateRequest } from '../../../gateway/rdp/pdu/gcc.ts';
 import { type ClientGccBlocks, decodeClientBlocks } from '../../../gateway/rdp/pdu/gcc-client.ts';
@@ -28,9 +28,9 @@ import {
 import { encodeShareData, readShareControl, ShareType } from '../../../gateway/rdp/pdu/share.ts';
 import { framePdu } from '../../../gateway/rdp/pdu/tpkt.ts';
 import { dataReader, withData } from '../../../gateway/rdp/pdu/x224.ts';
-import { DesktopRecord } from '../../../gateway/rdp/record.ts';
-import { DesktopRelay } from '../../../gateway/rdp/relay.ts';
-import { PduStream } from '../../../gateway/rdp/stream.ts';
+import { DesktopRecord } from '../../../gateway/rdp/relay/record.ts';
+import { DesktopRelay } from '../../../gateway/rdp/relay/relay.ts';
+import { PduStream } from '../../../gateway/rdp/stream/stream.ts';
 import { Secret } from '../../../vault-client/index.ts';
 import { loadTrace, type TraceMessage } from '../../support/rdp-traces.ts';
 import { temporaryFolder } from '../../support/temp.ts';

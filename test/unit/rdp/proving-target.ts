@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { TLSSocket } from 'node:tls';
-import { type AcceptedClient, acceptClient } from '../../../gateway/rdp/accept.ts';
+import { type AcceptedClient, acceptClient } from '../../../gateway/rdp/front/accept.ts';
 import { withTpkt } from '../../../gateway/rdp/pdu/tpkt.ts';
 import { encodeConnectionConfirm, TpduCode, tpduCode } from '../../../gateway/rdp/pdu/x224.ts';
-import { PduStream } from '../../../gateway/rdp/stream.ts';
+import { PduStream } from '../../../gateway/rdp/stream/stream.ts';
 import { startTcpTarget } from '../../support/faulty-targets.ts';
 import { TLS } from './legs.ts';
 

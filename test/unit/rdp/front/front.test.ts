@@ -1,0 +1,189 @@
+/** How long the front waits for those who do not log on. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { proveByNla } from '../../../../gateway/rdp/back/dial-identity.ts';
+import { ntlmHash, sessionBaseKeyOf } from '../../../../gateway/rdp/credssp/ntlm.ts';
+import { subjectPublicKeyOf } from '../../../../gateway/rdp/credssp/public-key.ts';
+import { RdpFront } from '../../../../gateway/rdp/front/front.ts';
+import { Reception } from '../../../../gateway/rdp/front/reception.ts';
+import { Reader } from '../../../../gateway/rdp/pdu/cursor.ts';
+import { withTpkt } from '../../../../gateway/rdp/pdu/tpkt.ts';
+import {
+  decodeConnectionConfirm,
+  encodeConnectionRequest,
+  Protocol,
+} from '../../../../gateway/rdp/pdu/x224.ts';
+import { type RdpServices, runRdpSession } from '../../../../gateway/rdp/session.ts';
+import { PduStream } from '../../../../gateway/rdp/stream/stream.ts';
+import { dialTls } from '../../../../gateway/rdp/stream/tls.ts';
+import type { ControlRequests } from '../../../../workers/messages.ts';
+import {
+  acceptedClient,
+  CERTIFICATE,
+  dialling,
+  type Leg,
+  leg,
+  PRIVATE_KEY,
+  realBlocks,
+  settled,
+} from '../legs.ts';
+
+const PUBLIC_KEY = subjectPublicKeyOf(new X509Certificate(CERTIFICATE).raw);
+const GRACE_MS = 10_000;
+/** What somebody at the logon screen has. */
+const SCREEN_MS = 180_000;
+
+interface Door {
+  readonly port: number;
+  readonly log: string[];
+}
+
+/** A front whose clock stands still until the test moves it. */
+async function door(t: TestContext, control: Partial<ControlRequests> = {}): Promise<Door> {
+  const log: string[] = [];
+  const front = new RdpFront({
+    tls: { key: PRIVATE_KEY, certificate: CERTIFICATE },
+    name: 'test-node',
+    nla: 'auto',
+    banner: '',
+    loginGraceMs: GRACE_MS,
+    // Nobody says who they are where nothing else is given.
+    control: control as ControlRequests,
+    onAuthenticated: () => log.push('authenticated'),
+    onDropped: (spoke) => log.push(spoke ? 'dropped at the screen' : 'dropped'),
+    onNlaBroken: (_id, source, code) => log.push(`nla ${code} from ${source}`),
+    onConnectionClosed: () => log.push('closed'),
+    onFault: (error) => log.push(`fault: ${String(error)}`),
+  });
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    front.accept(socket, '10.0.0.1');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  return { port: (server.address() as AddressInfo).port, log };
+}
+
+/** Everything that is under way on loopback has arrived. */
+async function quiet(): Promise<void> {
+  for (let n = 0; n < 200; n += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test('who connects and says nothing is let go after the grace', async (t) => {
+  const { port, log } = await door(t);
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  await quiet();
+  t.mock.timers.tick(GRACE_MS - 1);
+  await quiet();
+  assert.deepEqual(log, []);
+  t.mock.timers.tick(1);
+  await once(socket, 'close');
+  await quiet();
+  assert.deepEqual(log, ['dropped']);
+});
+
+test('who stands before the logon screen has three minutes, and no more', async (t) => {
+  const { port, log } = await door(t);
+  const { stream } = await dialling(port, { username: '', password: '' });
+  const gone = Promise.withResolvers<void>();
+  stream.onClose = () => gone.resolve();
+  // The gateway's desktop comes, which this client never takes.
+  await stream.next();
+  t.mock.timers.tick(SCREEN_MS - 1);
+  await quiet();
+  assert.deepEqual(log, []);
+  t.mock.timers.tick(1);
+  await gone.promise;
+  await quiet();
+  assert.deepEqual(log.toSorted(), ['closed', 'dropped at the screen']);
+});
+
+/** Somebody who has logged on and is shown two targets; resolves when that is over. */
+function choosing(): { readonly chooser: Leg; readonly over: Promise<void> } {
+  const chooser = leg();
+  const reception = new Reception(chooser.stream, acceptedClient(realBlocks(), []), '');
+  const target = { account: 'admin', system: 'win01', protocol: 'rdp', policy: 'p', reasonRequired: false };
+  const services = {
+    control: { targets: async () => [target, { ...target, system: 'win02' }] },
+    onFault: (error: unknown) => assert.fail(String(error)),
+  } as unknown as RdpServices;
+  const loggedOn = { user: 'alice', target: undefined };
+  // Nothing of the socket is used but what the stream has of it.
+  const socket = chooser.peer as unknown as Socket;
+  const over = runRdpSession({ id: 'c', socket, reception, loggedOn, source: '10.0.0.1' }, services);
+  return { chooser, over };
+}
+
+test('who has logged on and chooses no target has five minutes', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { chooser, over } = choosing();
+  await settled();
+  t.mock.timers.tick(300_000 - 1);
+  await settled();
+  assert.equal(chooser.stream.closed || chooser.peer.readableEnded, false);
+  t.mock.timers.tick(1);
+  await settled();
+  assert.ok(chooser.peer.readableEnded);
+  chooser.peer.end();
+  await over;
+});
+
+test('who has logged on and breaks the protocol is let go, which is no error of the gateway', async () => {
+  const { chooser, over } = choosing();
+  await settled();
+  chooser.peer.write(Buffer.alloc(8, 0x33));
+  await over;
+  await settled();
+  assert.ok(chooser.peer.readableEnded);
+});
+
+for (const [name, key, expected] of [
+  ['the right key', PUBLIC_KEY, []],
+  ['another key', PUBLIC_KEY.toReversed(), ['nla binding from 10.0.0.1']],
+] as const)
+  test(`who does NLA over ${name} ${expected.length === 0 ? 'gets in' : 'is told of, though the password was right'}`, async (t) => {
+    const { port, log } = await door(t, {
+      nlaKnows: async ({ name: said, source }) => said === 'alice' && source === '10.0.0.1',
+      authenticate: async ({ login, factor }) => {
+        assert.ok(factor.kind === 'ntlm');
+        const sessionBaseKey = sessionBaseKeyOf(ntlmHash('Pa55'), { user: login, ...factor });
+        assert.ok(sessionBaseKey);
+        return { outcome: 'accepted', user: 'alice', target: undefined, sessionBaseKey };
+      },
+    });
+    const stream = new PduStream(connect(port, '127.0.0.1'));
+    const requestedProtocols = Protocol.ssl | Protocol.hybrid;
+    stream.send(
+      withTpkt((writer) =>
+        encodeConnectionRequest(writer, { cookie: 'alice', negotiation: { flags: 0, requestedProtocols } }),
+      ),
+    );
+    const { negotiation } = decodeConnectionConfirm(new Reader(await stream.next(), 4));
+    assert.ok(negotiation?.kind === 'selected' && negotiation.selectedProtocol === Protocol.hybrid);
+    await stream.secure((plain) => dialTls(plain, '127.0.0.1'));
+    const credential = { username: 'alice', password: 'Pa55', privateKey: undefined, passphrase: undefined };
+    const proved = proveByNla(stream, {
+      credential,
+      publicKey: key,
+      certificateKnown: true,
+      selected: Protocol.hybrid,
+      approved: async () => {},
+    });
+    await (expected.length === 0 ? proved : assert.rejects(proved));
+    await quiet();
+    assert.deepEqual(
+      log.filter((line) => line.startsWith('nla')),
+      expected,
+    );
+    stream.destroy();
+  });
