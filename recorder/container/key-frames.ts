@@ -22,6 +22,9 @@ import type { RecordingManifest } from '../format/document.ts';
 import { ContainerError } from '../format/error.ts';
 import { HASH_BYTES } from '../format/frame.ts';
 
+/** Bytes of a recording between two key frames at least: a shorter one is replayed before anybody waits. */
+export const KEY_FRAMES_APART = 128 * 1024;
+
 /** Where a recording can be read on, as if everything before had been read. */
 export interface SegmentPlace {
   readonly sequence: number;

@@ -4,6 +4,7 @@ import { type Archive, type ArchiveAppender, ArchiveError } from '../archive/por
 import type { RecordingHeader } from '../format/document.ts';
 import { FrameChain, type Signer } from './chain.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { KEY_FRAMES_APART } from './key-frames.ts';
 import { KeyRing, keyIdOf } from './keys.ts';
 import { type DurabilityWindow, LiveRecording, type RecorderSignals, type Recording } from './recording.ts';
 import { Scribe } from './scribe.ts';
@@ -31,8 +32,8 @@ export interface RecorderOptions {
   readonly window: DurabilityWindow;
   readonly clock?: Clock;
   /**
-   * Told of each recording of a desktop that is sealed, with its own key, so that its index can be made
-   * by who has no identity: a node keeps none. To be forgotten when that is done.
+   * Told of each recording of a desktop that is sealed and long enough for key frames, with its own key, so
+   * that its index can be made by who has no identity: a node keeps none. To be forgotten when that is done.
    */
   readonly onSealed?: (sessionId: string, key: Uint8Array) => void;
 }
@@ -107,7 +108,9 @@ export class Recorder {
       pool: this.#pool,
       scribe: this.#scribe,
       wake: this.#wake,
-      onSealed: protocol === 'rdp' ? () => this.#onSealed?.(sessionId, key) : undefined,
+      onSealed: (bytes) => {
+        if (protocol === 'rdp' && bytes >= KEY_FRAMES_APART) this.#onSealed?.(sessionId, key);
+      },
       headerBytes: frame.length,
     });
   }

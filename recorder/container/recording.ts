@@ -74,8 +74,8 @@ export interface RecordingParts {
   readonly scribe: Scribe;
   /** Asks for {@link LiveRecording.tick} until it returns false. */
   wake(recording: LiveRecording): void;
-  /** Called when it is sealed. */
-  readonly onSealed: (() => void) | undefined;
+  /** Called when it is sealed, with its bytes. */
+  onSealed(bytes: number): void;
   /** Length of the header frame, already durable. */
   readonly headerBytes: number;
 }
@@ -356,7 +356,7 @@ export class LiveRecording implements Recording {
     this.#acknowledged = { segments, bytes, head: chain.head, sealed: true };
     await this.#close();
     this.#sealed?.resolve(this.#acknowledged);
-    this.#parts.onSealed?.();
+    this.#parts.onSealed(bytes);
   }
 
   #fail(error: ArchiveError): void {

@@ -1,14 +1,13 @@
 /** Key frames of desktops, made from recordings that are sealed. */
-import type { KeyFrame } from '../container/key-frames.ts';
+import { KEY_FRAMES_APART, type KeyFrame } from '../container/key-frames.ts';
 import type { RecordingReader } from '../container/reader.ts';
 import { DesktopPlayer } from './desktop-player.ts';
 
 /**
- * Bytes of the recording between two key frames, at least, and as a multiple of the last one's size: the
+ * Two key frames are {@link KEY_FRAMES_APART} apart at least, and so many times the last one's size: the
  * index takes no more than an eighth of what the recording does, and from a key frame on there is less to
  * replay than a person waits for. Hours in which nothing is drawn need none.
  */
-const MIN_APART_BYTES = 256 * 1024;
 const APART = 8;
 
 /**
@@ -23,7 +22,7 @@ export async function indexDesktop(reader: RecordingReader): Promise<void> {
 async function* keyFramesOf(reader: RecordingReader): AsyncGenerator<KeyFrame, void, void> {
   const player = new DesktopPlayer();
   let behind = 0;
-  let apart = MIN_APART_BYTES;
+  let apart = KEY_FRAMES_APART;
   for await (const { events, lastAt, bytes, next } of reader.segments()) {
     for (const event of events) player.apply(event);
     behind += bytes;
@@ -32,6 +31,6 @@ async function* keyFramesOf(reader: RecordingReader): AsyncGenerator<KeyFrame, v
     if (state === undefined) continue;
     yield { at: lastAt, place: next, state };
     behind = 0;
-    apart = Math.max(MIN_APART_BYTES, APART * state.length);
+    apart = Math.max(KEY_FRAMES_APART, APART * state.length);
   }
 }

@@ -3,6 +3,7 @@
  * window on real desktops, pictures exported of the very moments at which the client was looked at.
  */
 import assert from 'node:assert/strict';
+import { globSync } from 'node:fs';
 import { after, afterEach, before, type TestContext } from 'node:test';
 import { exportPng } from '../../recorder/index.ts';
 import { Evidence } from './evidence.ts';
@@ -146,6 +147,9 @@ export function fidelityTests({ server, needs, depths, start }: FidelityOptions)
       );
 
       const inClient = sent === 16 ? greenOfFreerdp : (picture: Picture): Picture => picture;
+      await until('its key frames to be made in the background', () =>
+        globSync(`archive/**/${id}.index`, { cwd: gateway.dataDir }).length === 1 ? true : undefined,
+      );
       const reader = await readRecording(gateway, id);
       const times = await timesOf(reader, moments.taken);
       let last: Moment | undefined;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -118,6 +118,9 @@ test('the recorder gives the key of a desktop that is sealed, which makes its in
   await shell.seal('done');
   const live = await recorder.open({ ...initOf('s4'), protocol: 'rdp' }, new Signals());
   live.note(EventKind.desktop, 0, { width: 64, height: 48, bitsPerPixel: 32 });
+  for (let n = 0; n < 8; n += 1) live.write(EventKind.clipboard, 0, randomBytes(40 * 1024));
+  const short = await recorder.open({ ...initOf('s5'), protocol: 'rdp' }, new Signals());
+  await short.seal('done');
   await live.seal('done');
   const [sessionId, key] = await sealed;
   assert.equal(sessionId, 's4');

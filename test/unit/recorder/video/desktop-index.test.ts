@@ -121,9 +121,10 @@ test('what a key frame leads to is held to the chain', async () => {
   const { archive, identity } = await archived(busyDesktop());
   await index(archive, identity);
   const bytes = archive.bytes('s1');
-  // The hash in the last segment, which stands before the manifest.
-  const at = bytes.lastIndexOf('SLYR', bytes.lastIndexOf('SLYR') - 1) + 40;
-  bytes.writeUInt8((bytes[at] ?? 0) ^ 1, at);
+  // The hash in each segment, between the header and the manifest: only one behind a key frame is read.
+  const manifest = bytes.lastIndexOf('SLYR');
+  for (let at = bytes.indexOf('SLYR', 1); at < manifest; at = bytes.indexOf('SLYR', at + 1))
+    bytes.writeUInt8((bytes[at + 40] ?? 0) ^ 1, at + 40);
   await assert.rejects(lookAt(archive, identity), { name: 'ContainerError', code: 'broken-chain' });
 });
 
