@@ -26,7 +26,7 @@ const ADDRESS = '"host:port"';
 export const NLA_MODES = ['auto', 'preferred', 'never'] as const;
 export type NlaMode = (typeof NLA_MODES)[number];
 const CIDRS = 'an address range such as 10.0.0.0/8 or fd00::/8';
-const SIZE = 'a size such as 4194304 or "4MiB", from 64 KiB to 1 GiB';
+const SIZE = 'a size such as 4194304 or "4MiB", from 1 MiB to 1 GiB';
 // What works; the other schemes below are understood and refused in words when they are opened.
 const ARCHIVE = '"file:FOLDER"';
 const STORE = '"sqlite:FILE"';
@@ -93,7 +93,7 @@ export const configSchema = group({
     window: group({
       bytes: z
         .union([z.number(), z.string()], wants(SIZE))
-        .refine((value) => inRange(parseSize(value), 64 * 1024, 1024 ** 3), wants(SIZE))
+        .refine((value) => inRange(parseSize(value), 1024 ** 2, 1024 ** 3), wants(SIZE))
         .default('4MiB')
         .describe('Bytes of one recording that the archive may not have acknowledged yet'),
       ms: count(50, 60_000, 'milliseconds')

@@ -6,8 +6,11 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-/** Larger than Node's own 64 KiB: fewer calls, and fewer packets that span two reads. */
-const READ_BYTES = 256 * 1024;
+/**
+ * Larger than Node's own 64 KiB: fewer calls, and fewer packets that span two reads. Well within what
+ * a recording still takes when it says pause in the middle of a read (READ_AHEAD_BYTES).
+ */
+export const READ_BYTES = 256 * 1024;
 const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /** The `onread` option of a socket whose `data` is valid only until its listeners return. */

@@ -85,8 +85,11 @@ const SEGMENT_BYTES = 256 * 1024;
 const SEGMENT_MS = 250;
 /** Longer payloads become several events, so that a segment stays far under the format's bound. */
 const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
-/** What a leg has already read when it is told to pause, 64 KiB at most, is still written: room for both. */
-const READ_AHEAD_BYTES = 128 * 1024;
+/**
+ * What a session may still write once it is told to pause: the rest of the read that it is working on,
+ * with what the events around it take. Kept free in the window, so that the window holds all the same.
+ */
+export const READ_AHEAD_BYTES = 512 * 1024;
 /** Bytes of streams on their way to be hashed at which the session pauses. */
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream';
 import { after, afterEach, before } from 'node:test';
 import { TOTP } from 'otpauth';
 import { Evidence } from '../support/evidence.ts';
@@ -286,11 +287,9 @@ async function startTap(port: number): Promise<Tap> {
       secure ||= bytes[0] === 22;
       if (!secure) plain += bytes.toString('latin1');
     });
-    for (const socket of [client, there]) {
-      sockets.add(socket);
-      socket.on('error', () => socket.destroy());
-    }
-    client.pipe(there).pipe(client);
+    sockets.add(client).add(there);
+    // Both sides end however one ends: a pipe alone would keep the other when it is reset.
+    pipeline(client, there, client, () => {});
   });
   const listening = await freePort();
   await new Promise<void>((resolve) => server.listen(listening, '127.0.0.1', resolve));

@@ -56,7 +56,7 @@ before(async () => {
       archive: {
         url: `file:${disk.folder}`,
         graceSeconds: GRACE_SECONDS,
-        window: { bytes: '512KiB' },
+        window: { bytes: '1MiB' },
       },
     },
     document: {

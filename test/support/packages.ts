@@ -80,5 +80,5 @@ export function testWith(
   options: TestOptions = {},
 ): void {
   const reason = obstacle(packages);
-  test(name, { timeout: 60_000, ...options, ...(reason === undefined ? {} : { skip: reason }) }, body);
+  test(name, { timeout: 180_000, ...options, ...(reason === undefined ? {} : { skip: reason }) }, body);
 }

@@ -104,11 +104,11 @@ describe('the configuration', () => {
   });
 
   const sizes: readonly [yaml: string, bytes: number][] = [
-    ['65536', 65_536],
-    ['"65536"', 65_536],
+    ['1048576', 1_048_576],
+    ['"1048576"', 1_048_576],
     ['4MiB', 4 * 1024 * 1024],
     ['8 MiB', 8 * 1024 * 1024],
-    ['512k', 512_000],
+    ['5000k', 5_000_000],
     ['1GiB', 1024 ** 3],
   ];
   for (const [yaml, bytes] of sizes) {
@@ -140,7 +140,7 @@ describe('the configuration', () => {
     ['workers: {sessions: 0}', /^workers.sessions: wants a whole number from 1 to 256, was given 0$/],
     ['workers: {sessions: 1.5}', /^workers.sessions: wants a whole number/],
     ['archive: {window: {bytes: 4 miles}}', /^archive.window.bytes: wants a size/],
-    ['archive: {window: {bytes: 1KiB}}', /^archive.window.bytes: wants a size.*from 64 KiB/],
+    ['archive: {window: {bytes: 1KiB}}', /^archive.window.bytes: wants a size.*from 1 MiB/],
     ['archive: {url: "ftp://x"}', /^archive.url: wants "file:FOLDER", was given/],
     ['archive: {recipients: [age1qqq]}', /^archive.recipients\[0\]: wants an age recipient/],
     [

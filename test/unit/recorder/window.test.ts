@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { READ_BYTES } from '../../../gateway/listener/shared-read.ts';
+import { MAX_EVENT_OVERHEAD } from '../../../recorder/format/event-codec.ts';
 import { ArchiveError, EventKind, openRecording } from '../../../recorder/index.ts';
 import { type Bed, eventsOf, initOf, makeBed, Signals, settle, text, until, WINDOW } from './bed.ts';
 
@@ -100,6 +102,23 @@ test('the window pauses the session with room for what its legs have read, and r
   const summary = await recording.seal('done');
   assert.equal(summary.sealed, true);
   assert.equal(await bytesBack(bed), 65 * 1024, 'what came after the pause is not lost');
+});
+
+test('the window holds though a leg gives the rest of its read behind the pause', async () => {
+  const window = { ...WINDOW, bytes: 4 * 1024 * 1024 };
+  const bed = await makeBed(window);
+  const { recording } = await open(bed);
+  bed.archive.held = true;
+  let events = 0;
+  const write = (): void => {
+    recording.write(EventKind.output, 0, KIB);
+    events += 1;
+  };
+  while (!recording.paused) write();
+  for (let rest = READ_BYTES; rest > 0; rest -= KIB.length) write();
+  assert.ok(events * (KIB.length + MAX_EVENT_OVERHEAD) <= window.bytes, `${events} KiB are taken`);
+  bed.archive.release();
+  await recording.seal('done');
 });
 
 test('a session stays paused while more than half of the window waits', async () => {
