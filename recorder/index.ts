@@ -2,7 +2,7 @@
  * The recorder's door: sessions are recorded through {@link Recorder}, and read back
  * with {@link openRecording}, {@link verifyRecording} and the exports.
  */
-export { openArchive } from './archive/open.ts';
+export { type ArchiveCredentials, type ArchiveSettings, openArchive, openArchives } from './archive/open.ts';
 export {
   type Archive,
   type ArchiveAppender,

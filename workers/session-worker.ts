@@ -13,7 +13,7 @@ import type { LiveSession } from '../gateway/session/live.ts';
 import type { SessionServices } from '../gateway/session/session.ts';
 import { SshFront } from '../gateway/ssh/front.ts';
 import { runSshSession } from '../gateway/ssh/session.ts';
-import { openArchive, Recorder } from '../recorder/index.ts';
+import { openArchives, Recorder } from '../recorder/index.ts';
 import type { ControlNotice, KeystrokeLine } from './messages.ts';
 import { ControlClient, type ToWorker } from './rpc.ts';
 import type { WorkerSettings } from './settings.ts';
@@ -87,7 +87,7 @@ class SessionWorker {
   #makeServices(): SessionServices {
     const { settings, client } = { settings: this.#settings, client: this.#client };
     const recorder = new Recorder({
-      archive: openArchive(settings.archive.url),
+      archive: openArchives(settings.archive.settings),
       recipients: settings.archive.recipients,
       node: settings.node,
       signingKey: createPrivateKey(settings.signingKey),

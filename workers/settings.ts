@@ -1,5 +1,5 @@
 /** What a session worker is started with; structured-cloned, so plain data only. */
-import type { DurabilityWindow } from '../recorder/index.ts';
+import type { ArchiveSettings, DurabilityWindow } from '../recorder/index.ts';
 
 export interface Endpoint {
   readonly host: string;
@@ -31,7 +31,7 @@ export interface WorkerSettings {
       }
     | undefined;
   readonly archive: {
-    readonly url: string;
+    readonly settings: ArchiveSettings;
     readonly recipients: readonly string[];
     readonly window: DurabilityWindow;
   };

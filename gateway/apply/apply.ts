@@ -8,12 +8,12 @@ import { randomUUID } from 'node:crypto';
 import { type MasterKey, ntHashBinding, sealAccountSecret, totpBinding } from '../../vault-client/index.ts';
 import { auditRow } from '../audit/events.ts';
 import { ConfigurationError } from '../config/problems.ts';
+import type { SecretSources } from '../config/secrets.ts';
 import { ntlmHash } from '../rdp/credssp/ntlm.ts';
 import type { AccountRow, PolicyRow, Store, StoreTransaction, SystemRow, UserRow } from '../store/port.ts';
 import { parseDocument } from './document.ts';
 import { hashPassword, verifyPassword } from './password.ts';
 import { type Plan, type PlannedAccount, type PlannedSystem, type PlannedUser, plan } from './plan.ts';
-import type { SecretSources } from './secrets.ts';
 
 export interface Change {
   readonly action: 'created' | 'updated' | 'unchanged';

@@ -2,6 +2,7 @@
 import { Secret as TotpSecret } from 'otpauth';
 import type { AccountSecret } from '../../vault-client/index.ts';
 import { ConfigurationError } from '../config/problems.ts';
+import { resolveSecret, type SecretSources } from '../config/secrets.ts';
 import { parseDuration, parseSize } from '../config/units.ts';
 import type { PolicyRow, SystemRow, UserRow } from '../store/port.ts';
 import type {
@@ -12,7 +13,6 @@ import type {
   DeclaredUser,
 } from './document.ts';
 import { type Checked, checkPrivateKey, checkPublicKey } from './keys.ts';
-import { resolveSecret, type SecretSources } from './secrets.ts';
 import { parseDate, parseDay, parseTimeOfDay } from './times.ts';
 
 /** `undefined`: stays as it is. `false`: none. */

@@ -90,12 +90,13 @@ async function prepare(
   const folder = keysFolder(config);
   const { name, demo: wanted } = config.node;
   const warnings: string[] = [];
-  const archive = archiveFolder(config);
-  // An archive elsewhere may be a mount that is not there yet: a folder made in its place
-  // would keep recordings on this node. Sessions are refused until it is there.
-  if (isOwn(archive, config)) makeFolder(archive, 'archive.url');
-  else if (archive !== '' && !existsSync(archive))
-    warnings.push(`the archive folder ${archive} is missing: no session can be recorded until it is there`);
+  for (const archive of archiveFolders(config)) {
+    // An archive elsewhere may be a mount that is not there yet: a folder made in its place
+    // would keep recordings on this node. Sessions are refused until it is there.
+    if (isOwn(archive, config)) makeFolder(archive, 'archive.url');
+    else if (!existsSync(archive))
+      warnings.push(`the archive folder ${archive} is missing: no session can be recorded until it is there`);
+  }
   const [hostKeys, signingKey, recipients, tls, demoHostKey] = await Promise.all([
     openHostKeys(folder),
     openSigningKey(folder, name, store),
@@ -133,9 +134,9 @@ async function prepare(
   };
 }
 
-/** The folder of an archive in files; empty for any other. */
-function archiveFolder({ archive }: Config): string {
-  return archive.url.startsWith('file:') ? archive.url.slice('file:'.length) : '';
+/** The folders of the archives that are in files. */
+function archiveFolders({ archive }: Config): readonly string[] {
+  return archive.urls.filter((url) => url.startsWith('file:')).map((url) => url.slice('file:'.length));
 }
 
 const isOwn = (path: string, { node }: Config): boolean => path.startsWith(node.dataDir + sep);
@@ -148,11 +149,10 @@ export function notMadeYet(config: Config): {
 } {
   const { store, archive } = config;
   const keys = keysFolder(config);
-  const folder = archiveFolder(config);
   const served = existsSync(join(keys, 'signing.key'));
   return {
     store: store.url.startsWith('sqlite:') && !existsSync(store.url.slice('sqlite:'.length)),
-    archive: !served && isOwn(folder, config) && !existsSync(folder),
+    archive: !served && archiveFolders(config).some((folder) => isOwn(folder, config) && !existsSync(folder)),
     identity: !served && archive.recipients.length === 0 && !existsSync(join(keys, 'archive.identity')),
   };
 }

@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { openArchive } from '../../recorder/index.ts';
+import { openArchives } from '../../recorder/index.ts';
 import { notMadeYet, openNode } from '../bootstrap/bootstrap.ts';
+import { archiveSettings } from '../config/archive.ts';
 import type { Config } from '../config/config.ts';
 import { probeDesktop } from '../rdp/back/probe.ts';
 import { readHostKey } from '../ssh/host-key.ts';
@@ -31,7 +32,7 @@ export function addCheck(program: Command): void {
     // A check only looks: what is to be made, `serve` makes.
     const missing = notMadeYet(config);
     findings.push(
-      missing.archive ? toBeMade('archive', config.archive.url) : await checkArchive(config),
+      missing.archive ? toBeMade('archive', config.archive.urls.join(', ')) : await checkArchive(config),
       missing.identity ? toBeMade('archive identity', 'it') : checkIdentity(config),
       ...(missing.store ? [toBeMade('store and vault', config.store.url)] : await checkStore(config)),
     );
@@ -54,10 +55,11 @@ const toBeMade = (id: string, what: string): Finding => ({
   text: `${what} is made by the first \`serve\``,
 });
 
-async function checkArchive({ archive }: Config): Promise<Finding> {
+async function checkArchive(config: Config): Promise<Finding> {
   return await finding('archive', async () => {
-    await openArchive(archive.url).check();
-    return `${archive.url} takes recordings`;
+    const archive = openArchives(archiveSettings(config));
+    await archive.check();
+    return `${archive.description} takes recordings`;
   });
 }
 

@@ -8,12 +8,13 @@ import {
   ContainerError,
   EventKind,
   loadIdentities,
-  openArchive,
+  openArchives,
   openRecording,
   type RecordingReader,
   type RecordingSource,
 } from '../../recorder/index.ts';
 import { auditRow } from '../audit/events.ts';
+import { archiveSettings } from '../config/archive.ts';
 import type { Config } from '../config/config.ts';
 import type { SessionRow, Store } from '../store/port.ts';
 import { configOf, countOption, openStore, operator, SESSION_ID } from './common.ts';
@@ -54,12 +55,12 @@ export async function openOne(id: string, options: CommonOptions, decrypt: boole
     const session = await findSession(store, id);
     if (!session.recorded) throw new UsageError(`session ${session.id} was not recorded: its policy says so`);
     const identities = await identitiesOf(config, options.identity, decrypt);
-    const archiveUrl = config.archive.url;
-    const reader = await openRecording(openArchive(archiveUrl), session.id, identities);
+    const archive = archiveSettings(config);
+    const reader = await openRecording(openArchives(archive), session.id, identities);
     return {
       session,
       reader,
-      source: { archiveUrl, sessionId: session.id, opener: identities },
+      source: { archive, sessionId: session.id, opener: identities },
       async commands() {
         const rows = await store.keystrokes(session.id, 'command');
         return rows.map(({ at, text }) => ({ at, text })).sort((a, b) => a.at - b.at);

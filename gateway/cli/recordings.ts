@@ -3,13 +3,14 @@ import type { KeyObject } from 'node:crypto';
 import type { Command } from 'commander';
 import {
   ContainerError,
-  openArchive,
+  openArchives,
   play,
   type RecordingReader,
   surveyDesktop,
   verifyRecording,
 } from '../../recorder/index.ts';
 import { signingKeysIn } from '../bootstrap/keys.ts';
+import { archiveSettings } from '../config/archive.ts';
 import type { SessionRow, Store } from '../store/port.ts';
 import { configOf, countOption, numberOption, openStore, withCommon, withConfig } from './common.ts';
 import {
@@ -163,7 +164,7 @@ export function addRecordings(program: Command): void {
     await using store = await openStore(options.config);
     const session = await findSession(store, id);
     const identities = await identitiesOf(config, options.identity, false);
-    const report = await verifyRecording(openArchive(config.archive.url), session.id, {
+    const report = await verifyRecording(openArchives(archiveSettings(config)), session.id, {
       identities,
       publicKeys: await nodeKeys(store, session.node),
       ...(session.headHash === undefined ? {} : { expectedHead: session.headHash }),

@@ -58,7 +58,7 @@ function welcome({ config, created, demo, tls }: Bootstrapped, { ssh, rdp }: Por
     `  SSH          ${address(listen.ssh.host, ssh)}`,
     ...(rdp === undefined ? [] : [`  RDP          ${address(listen.rdp.host, rdp)}`]),
     `  data         ${config.node.dataDir}`,
-    `  archive      ${config.archive.url}`,
+    `  archive      ${config.archive.urls.join(', ')}`,
     ...(tls === undefined ? [] : [`  certificate  ${tls.fingerprint}`]),
   ];
   if (created.adminPassword !== undefined)

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import type { ArchiveCredentials } from '../../recorder/index.ts';
 import { type Endpoint, parseCidr, parseEndpoint } from './address.ts';
 import { ConfigurationError, explain, keysOf } from './problems.ts';
 import { type ConfigFile, configSchema, defaultWorkers, type NlaMode } from './schema.ts';
@@ -40,8 +41,10 @@ export interface Config {
   readonly store: { readonly url: string };
   readonly vault: { readonly masterKey: KeySource };
   readonly archive: {
-    /** `file:` is followed by an absolute path. */
-    readonly url: string;
+    /** At least one; `file:` is followed by an absolute path. */
+    readonly urls: readonly string[];
+    /** As given: texts, `env:NAME` or `file:PATH`. */
+    readonly credentials: ArchiveCredentials | undefined;
     readonly window: { readonly bytes: number; readonly ms: number };
     readonly graceSeconds: number;
     /** age recipients; empty: the recipient of the identity in keys/archive.identity. */
@@ -126,7 +129,10 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
     store: { url: pathUrl('sqlite:', given.store?.url ?? `sqlite:${join(dataDir, 'sallyport.db')}`, base) },
     vault: { masterKey: keySource(given.vault?.masterKey, base, dataDir) },
     archive: {
-      url: pathUrl('file:', archive.url ?? `file:${join(dataDir, 'archive')}`, base),
+      urls: [archive.url ?? `file:${join(dataDir, 'archive')}`]
+        .flat()
+        .map((url) => pathUrl('file:', url, base)),
+      credentials: archive.credentials,
       window: { bytes: parseSize(window.bytes) ?? 0, ms: window.ms },
       graceSeconds: archive.graceSeconds,
       recipients: archive.recipients,

@@ -29,6 +29,9 @@ const CIDRS = 'an address range such as 10.0.0.0/8 or fd00::/8';
 const SIZE = 'a size such as 4194304 or "4MiB", from 1 MiB to 1 GiB';
 // What works; the other schemes below are understood and refused in words when they are opened.
 const ARCHIVE = '"file:FOLDER"';
+const ARCHIVES = `${ARCHIVE}, or a list of them`;
+const archiveUrl = text(ARCHIVE).regex(/^(file:.+|s3:\/\/[^/?]+.*)$/, wants(ARCHIVE));
+const SECRET = 'text, "env:NAME" or "file:PATH" (numbers in quotes)';
 const STORE = '"sqlite:FILE"';
 const KEY = '"file:PATH" or "env:NAME"';
 const RECIPIENT = 'an age recipient ("age1…")';
@@ -86,10 +89,16 @@ export const configSchema = group({
       .describe('32-byte key that seals secrets in the database. Default: file:<dataDir>/keys/master.key'),
   }).optional(),
   archive: group({
-    url: text(ARCHIVE)
-      .regex(/^(file:.+|s3:\/\/[^/?]+.*)$/, wants(ARCHIVE))
+    url: z
+      .union([archiveUrl, z.array(archiveUrl).min(1).max(4)], wants(ARCHIVES))
       .optional()
-      .describe('Where recordings go. Default: file:<dataDir>/archive'),
+      .describe('Where recordings go; of a list, to each. Default: file:<dataDir>/archive'),
+    credentials: group({
+      accessKeyId: text(SECRET).describe('Who writes: text, env:NAME or file:PATH'),
+      secretAccessKey: text(SECRET).describe('Its secret: text, env:NAME or file:PATH'),
+    })
+      .optional()
+      .describe('Of the S3 archive. Default: what the environment has (AWS_ACCESS_KEY_ID …)'),
     window: group({
       bytes: z
         .union([z.number(), z.string()], wants(SIZE))

@@ -8,6 +8,7 @@ import { Supervisor } from '../../workers/supervisor.ts';
 import { hashPassword, verifyPassword } from '../apply/password.ts';
 import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
+import { archiveSettings } from '../config/archive.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
 
 export class Node {
@@ -121,8 +122,8 @@ export class Node {
   /** Key frames for who looks for a moment of a desktop later. Never rejects: a recording is whole without. */
   async #index(sessionId: string, key: Uint8Array): Promise<void> {
     try {
-      const archiveUrl = this.#parts.config.archive.url;
-      await this.#background.index({ archiveUrl, sessionId, opener: { key } });
+      const archive = archiveSettings(this.#parts.config);
+      await this.#background.index({ archive, sessionId, opener: { key } });
     } catch (error) {
       this.#log.warn({ session: sessionId, err: error }, 'a recording has no index');
     }
@@ -156,7 +157,7 @@ function settingsOf({ config, hostKeys, signingKey, recipients, tls }: Bootstrap
             connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
           },
     archive: {
-      url: archive.url,
+      settings: archiveSettings(config),
       recipients,
       window: { ...archive.window, graceSeconds: archive.graceSeconds },
     },

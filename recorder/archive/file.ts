@@ -1,19 +1,20 @@
 /**
- * The `file:` sink: `<root>/<yyyy>/<mm>/<dd>/<session id>.slr`, the day in UTC, its index as
- * `<session id>.index` beside it. The root
- * may be a network mount; it must exist, so that a mount that is not there is noticed.
+ * The `file:` sink: `<root>/<yyyy>/<mm>/<dd>/<session id>.slr`, the day in UTC; beside it, where there
+ * are any, `<session id>.index`, and `<session id>.seal`, the manifest of a recording that another
+ * than its writer has sealed. The root may be a network mount; it must exist, so that a mount that is
+ * not there is noticed.
  */
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { access, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { close, errnoOf, explained, FileAppender, FileReader, open, statOf, sync } from './file-io.ts';
+import { dayOf, likelyDays, requireSessionId } from './layout.ts';
 import {
   type Archive,
   type ArchiveAppender,
   type ArchiveEntry,
   ArchiveError,
-  type ArchiveErrorCode,
   type ArchiveReader,
 } from './port.ts';
 
@@ -21,24 +22,10 @@ const EXTENSION = '.slr';
 /** Of what stands beside a recording, and of the same while it is written. */
 const INDEX_EXTENSION = '.index';
 const PART_EXTENSION = '.part';
-const SESSION_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
-/** RFC 9562 §5.7: the first 48 bits are ms since the epoch. */
-const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-/i;
-const DAY_MS = 86_400_000;
-/** A new file whose every write is durable when it returns, as by fdatasync(2) but without its call. */
-const NEW_DURABLE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_DSYNC;
-
-/**
- * Plain descriptors, not FileHandles: a handle that is collected unclosed ends the whole
- * process, and with it every other session of the worker.
- */
-const open = promisify(fs.open);
-const close = promisify(fs.close);
-const read = promisify(fs.read);
-const write = promisify(fs.write);
-const truncate = promisify(fs.ftruncate);
-const sync = promisify(fs.fsync);
-const statOf = promisify(fs.fstat);
+const SEAL_EXTENSION = '.seal';
+/** Every write is durable when it returns, as by fdatasync(2) but without its call. */
+const DURABLE = fs.constants.O_WRONLY | fs.constants.O_DSYNC;
+const NEW_DURABLE = DURABLE | fs.constants.O_CREAT | fs.constants.O_EXCL;
 
 export class FileArchive implements Archive {
   readonly description: string;
@@ -61,13 +48,12 @@ export class FileArchive implements Archive {
 
   async create(sessionId: string, startedAt: number, first: Uint8Array): Promise<ArchiveAppender> {
     requireSessionId(sessionId);
-    const folder = join(this.#root, dayOf(startedAt));
-    const path = join(folder, sessionId + EXTENSION);
+    const path = this.#path(sessionId, startedAt);
     const fd = await this.#createFile(path, startedAt);
-    const appender = new FileAppender(fd, (error) => this.#explain(error));
+    const appender = new FileAppender(fd, this.#explain);
     try {
       await appender.append(first);
-      await this.#syncFolder(folder);
+      await this.#syncFolder(dirname(path));
       return appender;
     } catch (error) {
       // What failed is told; the cleaning up is best effort.
@@ -121,36 +107,94 @@ export class FileArchive implements Archive {
       const reader = await this.#openFile(join(folder, sessionId + EXTENSION));
       if (reader !== undefined) return reader;
     }
-    throw new ArchiveError(
-      'recording-missing',
-      `archive ${this.description} holds no recording of session ${sessionId}`,
-    );
+    throw this.#missing(sessionId);
   }
 
   async openIndex(sessionId: string, startedAt: number): Promise<ArchiveReader | undefined> {
     requireSessionId(sessionId);
-    return await this.#openFile(join(this.#root, dayOf(startedAt), sessionId + INDEX_EXTENSION));
+    return await this.#openFile(this.#path(sessionId, startedAt, INDEX_EXTENSION));
   }
 
   async putIndex(sessionId: string, startedAt: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
     requireSessionId(sessionId);
-    const path = join(this.#root, dayOf(startedAt), sessionId + INDEX_EXTENSION);
+    await this.#putWhole(this.#path(sessionId, startedAt, INDEX_EXTENSION), startedAt, bytes, rename);
+  }
+
+  async resume(sessionId: string, startedAt: number, end: number): Promise<ArchiveAppender> {
+    requireSessionId(sessionId);
+    try {
+      const fd = await open(this.#path(sessionId, startedAt), DURABLE);
+      return await FileAppender.behind(end, fd, this.#explain);
+    } catch (error) {
+      throw errnoOf(error) === 'ENOENT' ? this.#missing(sessionId) : this.#explain(error);
+    }
+  }
+
+  async seal(sessionId: string, startedAt: number, end: number, manifest: Uint8Array): Promise<Uint8Array> {
+    requireSessionId(sessionId);
+    const path = this.#path(sessionId, startedAt, SEAL_EXTENSION);
+    // A link, because of several only one can be made, and it is whole at once.
+    await this.#putWhole(path, startedAt, [manifest], link).catch((error: unknown) => {
+      if (!(error instanceof ArchiveError) || error.code !== 'recording-exists') throw error;
+    });
+    // Whoever won: all write the same bytes to the same place, so that it does not matter who dies here.
+    const won = await readFile(path).catch((error: unknown) => {
+      throw this.#explain(error);
+    });
+    const appender = await this.resume(sessionId, startedAt, end);
+    try {
+      await appender.append(won);
+    } finally {
+      await appender.close();
+    }
+    return won;
+  }
+
+  /** A recording is one file from its start. */
+  async compact(): Promise<void> {}
+
+  async remove(sessionId: string, startedAt: number): Promise<void> {
+    requireSessionId(sessionId);
+    await this.#requireRoot();
+    try {
+      // The recording last: what is beside it could not be found without.
+      for (const extension of [INDEX_EXTENSION, SEAL_EXTENSION, EXTENSION])
+        await rm(this.#path(sessionId, startedAt, extension), { force: true });
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  /** Writers leave nothing but recordings. */
+  async tidy(): Promise<void> {}
+
+  #path(sessionId: string, startedAt: number, extension = EXTENSION): string {
+    return join(this.#root, dayOf(startedAt), sessionId + extension);
+  }
+
+  /** Writes a file beside `path`, whole, and then gives it that name with `place`. */
+  async #putWhole(
+    path: string,
+    startedAt: number,
+    bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    place: (part: string, path: string) => Promise<void>,
+  ): Promise<void> {
     // Two that are made at once do not write into each other.
     const part = `${path}.${randomUUID()}${PART_EXTENSION}`;
     const fd = await this.#createFile(part, startedAt);
-    const appender = new FileAppender(fd, (error) => this.#explain(error));
+    const appender = new FileAppender(fd, this.#explain);
     try {
       try {
         for await (const chunk of bytes) await appender.append(chunk);
       } finally {
         await appender.close();
       }
-      await rename(part, path).catch((error: unknown) => {
+      await place(part, path).catch((error: unknown) => {
         throw this.#explain(error);
       });
-    } catch (error) {
+      await this.#syncFolder(dirname(path));
+    } finally {
       await rm(part, { force: true }).catch(() => {});
-      throw error;
     }
   }
 
@@ -164,7 +208,7 @@ export class FileArchive implements Archive {
     }
     try {
       const { size } = await statOf(fd);
-      return new FileReader(fd, size, (error) => this.#explain(error));
+      return new FileReader(fd, size, this.#explain);
     } catch (error) {
       await close(fd);
       throw this.#explain(error);
@@ -237,135 +281,12 @@ export class FileArchive implements Archive {
     }
   }
 
-  #explain(error: unknown): ArchiveError {
-    if (error instanceof ArchiveError) return error;
-    const errno = errnoOf(error);
-    const [code, words] = FAILURES.get(errno) ?? (['archive-io', 'cannot be used'] as const);
-    return new ArchiveError(code, `archive folder ${this.#root} ${words} (${errno})`, error);
-  }
-}
-
-const FAILURES = new Map<string, readonly [ArchiveErrorCode, string]>([
-  ['ENOENT', ['archive-missing', 'is missing: create it or mount it']],
-  ['ENOTDIR', ['archive-missing', 'is missing: a part of its path is no folder']],
-  ['EROFS', ['archive-read-only', 'is read-only: mount it writable']],
-  ['EACCES', ['archive-forbidden', 'may not be written: give the gateway its rights']],
-  ['EPERM', ['archive-forbidden', 'may not be written: give the gateway its rights']],
-  ['ENOSPC', ['archive-full', 'is full: free space on it']],
-  ['EDQUOT', ['archive-full', 'is full: raise its quota or free space']],
-  ['EFBIG', ['archive-full', 'takes no larger file: raise its file size limit']],
-  ['ESTALE', ['archive-stale', 'was exported anew by its server: mount it again']],
-  ['EIO', ['archive-io', 'has an input/output error: look at its disk or server']],
-  ['EEXIST', ['recording-exists', 'already holds a recording of this session']],
-]);
-
-class FileAppender implements ArchiveAppender {
-  /** Opened as {@link NEW_DURABLE}. */
-  readonly #fd: number;
-  readonly #explain: (error: unknown) => ArchiveError;
-  /** INVARIANT: so many bytes from the start of the file are durable. */
-  #durable = 0;
-  /** Whether bytes behind `#durable` may be in the file. */
-  #torn = false;
-
-  constructor(fd: number, explain: (error: unknown) => ArchiveError) {
-    this.#fd = fd;
-    this.#explain = explain;
-  }
-
-  async append(bytes: Uint8Array): Promise<void> {
-    try {
-      // A part that an append before left behind is written over.
-      this.#torn = true;
-      let done = 0;
-      while (done < bytes.length) {
-        const { bytesWritten } = await write(
-          this.#fd,
-          bytes,
-          done,
-          bytes.length - done,
-          this.#durable + done,
-        );
-        done += bytesWritten;
-      }
-    } catch (error) {
-      throw this.#explain(error);
-    }
-    this.#durable += bytes.length;
-    this.#torn = false;
-  }
-
-  async close(): Promise<void> {
-    try {
-      if (this.#torn) await truncate(this.#fd, this.#durable);
-    } catch (error) {
-      throw this.#explain(error);
-    } finally {
-      await close(this.#fd);
-    }
-  }
-}
-
-class FileReader implements ArchiveReader {
-  readonly size: number;
-  readonly #fd: number;
-  readonly #explain: (error: unknown) => ArchiveError;
-
-  constructor(fd: number, size: number, explain: (error: unknown) => ArchiveError) {
-    this.#fd = fd;
-    this.size = size;
-    this.#explain = explain;
-  }
-
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const wanted = Math.max(0, Math.min(length, this.size - offset));
-    const buffer = Buffer.allocUnsafe(wanted);
-    let done = 0;
-    try {
-      while (done < wanted) {
-        const { bytesRead } = await read(this.#fd, buffer, done, wanted - done, offset + done);
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
-    } catch (error) {
-      throw this.#explain(error);
-    }
-    return buffer.subarray(0, done);
-  }
-
-  async close(): Promise<void> {
-    await close(this.#fd);
-  }
-}
-
-function requireSessionId(sessionId: string): void {
-  if (!SESSION_ID.test(sessionId)) {
-    throw new ArchiveError(
-      'recording-id',
-      'session id: only letters, digits, - and _ are allowed, at most 64',
+  #missing(sessionId: string): ArchiveError {
+    return new ArchiveError(
+      'recording-missing',
+      `archive ${this.description} holds no recording of session ${sessionId}`,
     );
   }
-}
 
-/** `yyyy/mm/dd` in UTC. */
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10).replaceAll('-', '/');
-}
-
-/** A session id that tells its time (UUIDv7) saves the search through all days. */
-function likelyDays(sessionId: string): readonly string[] {
-  const match = UUID_V7.exec(sessionId);
-  if (match === null) return [];
-  const ms = Number.parseInt(`${match[1]}${match[2]}`, 16);
-  // Beyond the year 9999 folder names have another shape; such an id was not made by a clock.
-  if (ms > Date.UTC(9999, 0)) return [];
-  // The id is a little older than the recording: midnight may lie between them.
-  return [dayOf(ms), dayOf(ms + DAY_MS)];
-}
-
-function errnoOf(error: unknown): string {
-  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string') {
-    return error.code;
-  }
-  return 'unknown error';
+  readonly #explain = (error: unknown): ArchiveError => explained(this.#root, error);
 }

@@ -2,6 +2,30 @@ import { resolve } from 'node:path';
 import { FileArchive } from './file.ts';
 import { type Archive, ArchiveError } from './port.ts';
 
+/** Where a node's recordings go, as plain data that threads can hand on. */
+export interface ArchiveSettings {
+  /** As {@link openArchive} takes them; a recording goes to each, and is durable when all have it. */
+  readonly urls: readonly string[];
+  /** Of object stores; undefined: what the environment has (AWS_ACCESS_KEY_ID …). */
+  readonly credentials?: ArchiveCredentials | undefined;
+  /** Name of the node that writes; readers need none. */
+  readonly writer?: string;
+}
+
+export interface ArchiveCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** The archive of a node. Throws {@link ArchiveError} as {@link openArchive} does. */
+export function openArchives({ urls }: ArchiveSettings): Archive {
+  const [first, ...more] = urls.map((url) => openArchive(url));
+  if (first === undefined || more.length > 0) {
+    throw new ArchiveError('archive-url', 'archive.url: one archive is needed');
+  }
+  return first;
+}
+
 /**
  * The archive that `archive.url` names: `file:/absolute/path` or `file:relative/path`
  * (to the working directory). Throws {@link ArchiveError} `archive-url` for anything

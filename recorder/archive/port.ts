@@ -72,6 +72,31 @@ export interface Archive {
   list(): AsyncIterable<ArchiveEntry>;
   open(sessionId: string): Promise<ArchiveReader>;
   /**
+   * Goes on with a recording behind its first `end` bytes; what stands behind them is given up. The
+   * caller has made sure that its writer is gone.
+   */
+  resume(sessionId: string, startedAt: number, end: number): Promise<ArchiveAppender>;
+  /**
+   * Puts `manifest` behind the first `end` bytes of a recording whose writer is gone; what stood behind
+   * them is given up. Whoever else tries at the same time, one manifest wins: resolves with that one,
+   * durable. After a rejection it may be tried again.
+   */
+  seal(sessionId: string, startedAt: number, end: number, manifest: Uint8Array): Promise<Uint8Array>;
+  /**
+   * Makes few large objects of a sealed recording that was written as many small ones. `check` reads the
+   * result and rejects when it is not the recording; nothing is deleted before it resolves. May be done
+   * again at any time, by any node; does nothing where nothing is left to do.
+   */
+  compact(
+    sessionId: string,
+    startedAt: number,
+    check: (compacted: ArchiveReader) => Promise<void>,
+  ): Promise<void>;
+  /** Deletes a recording and what stands beside it; one that is not there is no error. */
+  remove(sessionId: string, startedAt: number): Promise<void>;
+  /** Deletes what writers of a node that is gone left beside its recordings; all of these are sealed. */
+  tidy(writer: string): Promise<void>;
+  /**
    * Puts an index beside a recording (container/key-frames.ts), in the place of one that is there. It
    * is seen when it is whole; a rejection, that of `bytes` too, leaves nothing behind.
    */

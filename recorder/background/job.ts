@@ -1,5 +1,6 @@
 /** What the background pool's owner and its threads say to each other; structured-cloned. */
 import type { MessagePort } from 'node:worker_threads';
+import type { ArchiveSettings } from '../archive/open.ts';
 import { ArchiveError, type ArchiveErrorCode } from '../archive/port.ts';
 import type { Opener } from '../container/reader.ts';
 import { ContainerError, type ContainerErrorCode } from '../format/error.ts';
@@ -7,8 +8,7 @@ import { VideoError } from '../video/error.ts';
 
 /** A recording as another thread can find it. */
 export interface RecordingSource {
-  /** As {@link openArchive} takes it. */
-  readonly archiveUrl: string;
+  readonly archive: ArchiveSettings;
   readonly sessionId: string;
   readonly opener: Opener;
 }

@@ -1,6 +1,6 @@
 /** Thread entry of the background pool. */
 import type { MessagePort } from 'node:worker_threads';
-import { openArchive } from '../archive/open.ts';
+import { openArchives } from '../archive/open.ts';
 import { openRecording, type RecordingReader } from '../container/reader.ts';
 import { indexDesktop } from '../video/desktop-index.ts';
 import { exportMp4 } from '../video/export.ts';
@@ -10,8 +10,8 @@ import { encodeJobError, type Job, type JobError, type Rendered } from './job.ts
 /** Does one job; resolves with what it failed with. */
 export async function run(job: Job): Promise<JobError | undefined> {
   try {
-    const { archiveUrl, sessionId, opener } = job.source;
-    const reader = await openRecording(openArchive(archiveUrl), sessionId, opener);
+    const { archive, sessionId, opener } = job.source;
+    const reader = await openRecording(openArchives(archive), sessionId, opener);
     try {
       await work(reader, job);
     } finally {

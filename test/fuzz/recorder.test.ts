@@ -12,7 +12,7 @@ import { decodeHeader, decodeManifest } from '../../recorder/format/document.ts'
 import { decodeEvents } from '../../recorder/format/event-codec.ts';
 import { decodeFrameHeader, FRAME_HEADER_BYTES, MAX_BODY_BYTES } from '../../recorder/format/frame.ts';
 import {
-  type Archive,
+  type ArchiveReader,
   ContainerError,
   EventKind,
   exportCast,
@@ -23,11 +23,27 @@ import {
   verifyRecording,
 } from '../../recorder/index.ts';
 import { damaged, noise, randomFrom } from '../support/random.ts';
-import { type Bed, collect, initOf, makeBed, Signals, text } from '../unit/recorder/bed.ts';
+import { type Bed, collect, initOf, MemoryArchive, makeBed, Signals, text } from '../unit/recorder/bed.ts';
 
 let bed: Bed;
 let recording: Buffer;
-let archive: Archive;
+let archive: WatchedArchive;
+
+/** The archive with its reads watched. */
+class WatchedArchive extends MemoryArchive {
+  override async open(sessionId: string): Promise<ArchiveReader> {
+    const reader = await super.open(sessionId);
+    return {
+      size: reader.size,
+      close: () => reader.close(),
+      read: async (offset, length) => {
+        assert.ok(length <= MAX_BODY_BYTES + FRAME_HEADER_BYTES, `a read of ${length} bytes`);
+        assert.ok(offset >= 0 && offset <= reader.size + MAX_BODY_BYTES + FRAME_HEADER_BYTES);
+        return await reader.read(offset, length);
+      },
+    };
+  }
+}
 
 before(async () => {
   bed = await makeBed();
@@ -40,27 +56,7 @@ before(async () => {
   }
   await live.seal('done');
   recording = Buffer.from(bed.archive.bytes('s1'));
-  // The archive with its reads watched.
-  archive = {
-    description: 'watched',
-    check: () => bed.archive.check(),
-    create: (...args) => bed.archive.create(...args),
-    list: () => bed.archive.list(),
-    putIndex: (...args) => bed.archive.putIndex(...args),
-    openIndex: (sessionId) => bed.archive.openIndex(sessionId),
-    open: async (sessionId) => {
-      const reader = await bed.archive.open(sessionId);
-      return {
-        size: reader.size,
-        close: () => reader.close(),
-        read: async (offset, length) => {
-          assert.ok(length <= MAX_BODY_BYTES + FRAME_HEADER_BYTES, `a read of ${length} bytes`);
-          assert.ok(offset >= 0 && offset <= reader.size + MAX_BODY_BYTES + FRAME_HEADER_BYTES);
-          return await reader.read(offset, length);
-        },
-      };
-    },
-  };
+  archive = new WatchedArchive();
 });
 
 /** Runs `work` to its end; anything thrown but a ContainerError fails the test. */
@@ -75,7 +71,7 @@ async function tolerate(what: string, work: () => unknown): Promise<boolean> {
 }
 
 async function exercise(what: string, bytes: Buffer, identities: string[]): Promise<boolean> {
-  bed.archive.recordings.set('s1', bytes);
+  archive.recordings.set('s1', bytes);
   const publicKeys = new Map([[keyIdOf(bed.publicKey), bed.publicKey]]);
   const report = await verifyRecording(archive, 's1', { identities, publicKeys });
   assert.equal(report.ok, report.problem === undefined, what);

@@ -43,7 +43,8 @@ describe('the configuration', () => {
     assert.equal(config.store.url, `sqlite:${data}/sallyport.db`);
     assert.deepEqual(config.vault.masterKey, { from: 'file', path: `${data}/keys/master.key` });
     assert.deepEqual(config.archive, {
-      url: `file:${data}/archive`,
+      urls: [`file:${data}/archive`],
+      credentials: undefined,
       window: { bytes: 4 * 1024 * 1024, ms: 1000 },
       graceSeconds: 30,
       recipients: [],
@@ -71,11 +72,11 @@ describe('the configuration', () => {
     );
     assert.equal(config.node.dataDir, '/etc/sallyport/data');
     assert.equal(config.store.url, 'sqlite:/etc/sallyport/data/sallyport.db');
-    assert.equal(config.archive.url, 'file:/etc/archive');
+    assert.equal(config.archive.urls[0], 'file:/etc/archive');
     assert.deepEqual(config.vault.masterKey, { from: 'file', path: '/etc/sallyport/k' });
-    assert.equal(parse('archive: {url: "file:///mnt/a%20b"}').archive.url, 'file:/mnt/a b');
+    assert.equal(parse('archive: {url: "file:///mnt/a%20b"}').archive.urls[0], 'file:/mnt/a b');
     assert.equal(
-      parse('archive: {url: "s3://bucket/p?endpoint=http://h"}').archive.url,
+      parse('archive: {url: "s3://bucket/p?endpoint=http://h"}').archive.urls[0],
       's3://bucket/p?endpoint=http://h',
     );
     assert.equal(parse('store: {url: "postgres://h/db"}').store.url, 'postgres://h/db');

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
-import { ArchiveError, openArchive } from '../../../recorder/index.ts';
+import { type Archive, ArchiveError, openArchive } from '../../../recorder/index.ts';
 import { temporaryFolder } from '../../support/temp.ts';
 import { collect, text } from './bed.ts';
 
@@ -181,3 +181,53 @@ for (const url of ['', '/var/archive', 's3://bucket/x', 'file:', 'file://host/x'
     });
   });
 }
+
+async function contentsOf(archive: Archive, sessionId: string): Promise<string> {
+  const reader = await archive.open(sessionId);
+  const bytes = await reader.read(0, reader.size);
+  await reader.close();
+  return Buffer.from(bytes).toString();
+}
+
+test('a recording goes on behind a place, and what stood behind it is given up', async () => {
+  const archive = openArchive(`file:${freshRoot('resume')}`);
+  const first = await archive.create('s1', DAY, text('head '));
+  await first.append(text('one torn'));
+  await first.close();
+  const second = await archive.resume('s1', DAY, 'head one '.length);
+  await second.append(text('two'));
+  await second.close();
+  assert.equal(await contentsOf(archive, 's1'), 'head one two');
+  await assert.rejects(archive.resume('s2', DAY, 0), { code: 'recording-missing' });
+});
+
+test('of several that seal a recording at once one wins, and all are told which', async () => {
+  const archive = openArchive(`file:${freshRoot('seal')}`);
+  const appender = await archive.create('s1', DAY, text('head '));
+  await appender.append(text('one torn'));
+  await appender.close();
+  const end = 'head one '.length;
+  const manifests = ['a', 'long b', 'c'].map((name) => archive.seal('s1', DAY, end, text(`<${name}>`)));
+  const won = new Set((await Promise.all(manifests)).map((bytes) => Buffer.from(bytes).toString()));
+  assert.equal(won.size, 1);
+  assert.equal(await contentsOf(archive, 's1'), `head one ${[...won][0]}`);
+  // A latecomer changes nothing.
+  const late = await archive.seal('s1', DAY, end, text('<late>'));
+  assert.ok(won.has(Buffer.from(late).toString()));
+  assert.equal(await contentsOf(archive, 's1'), `head one ${[...won][0]}`);
+});
+
+test('a recording is removed with all that stands beside it', async () => {
+  const folder = freshRoot('remove');
+  const archive = openArchive(`file:${folder}`);
+  await (await archive.create('s1', DAY, text('head '))).close();
+  await (await archive.create('s2', DAY, text('head '))).close();
+  await archive.seal('s1', DAY, 5, text('<end>'));
+  async function* index(): AsyncGenerator<Uint8Array, void, void> {
+    yield text('index');
+  }
+  await archive.putIndex('s1', DAY, index());
+  await archive.remove('s1', DAY);
+  assert.deepEqual(readdirSync(join(folder, '2026/01/02')), ['s2.slr']);
+  await archive.remove('s1', DAY);
+});

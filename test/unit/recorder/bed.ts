@@ -103,6 +103,29 @@ export class MemoryArchive implements Archive {
     if (this.held) await new Promise<void>((resolve) => void this.#waiting.push(resolve));
     await this.check();
     this.recordings.set(sessionId, Buffer.from(first));
+    return this.#appender(sessionId);
+  }
+
+  async resume(sessionId: string, _startedAt: number, end: number): Promise<ArchiveAppender> {
+    this.recordings.set(sessionId, this.bytes(sessionId).subarray(0, end));
+    return this.#appender(sessionId);
+  }
+
+  async seal(sessionId: string, startedAt: number, end: number, manifest: Uint8Array): Promise<Uint8Array> {
+    await (await this.resume(sessionId, startedAt, end)).append(manifest);
+    return manifest;
+  }
+
+  async compact(): Promise<void> {}
+
+  async remove(sessionId: string): Promise<void> {
+    this.recordings.delete(sessionId);
+    this.indexes.delete(sessionId);
+  }
+
+  async tidy(): Promise<void> {}
+
+  #appender(sessionId: string): ArchiveAppender {
     return {
       append: async (bytes) => {
         this.appends += 1;

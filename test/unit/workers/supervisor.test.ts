@@ -33,7 +33,7 @@ const supervisor = new Supervisor(
       maxChannels: 10,
     },
     archive: {
-      url: `file:${temporaryFolder('archive')}`,
+      settings: { urls: [`file:${temporaryFolder('archive')}`] },
       recipients: [identity.recipient],
       window: { bytes: 2 ** 20, ms: 1_000, graceSeconds: 1 },
     },

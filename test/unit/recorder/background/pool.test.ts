@@ -25,6 +25,7 @@ import { archived, desktop, fill, mouse } from '../video/bed.ts';
 
 const folder = temporaryFolder('background');
 const archiveUrl = `file:${folder}`;
+const archiveSettings = { urls: [archiveUrl] };
 const pool = new BackgroundPool();
 let source: RecordingSource;
 let reader: RecordingReader;
@@ -37,7 +38,7 @@ before(async () => {
   ]);
   const created = await openArchive(archiveUrl).create('s1', STARTED_AT, archive.bytes('s1'));
   await created.close();
-  source = { archiveUrl, sessionId: 's1', opener: [identity] };
+  source = { archive: archiveSettings, sessionId: 's1', opener: [identity] };
   reader = await openRecording(openArchive(archiveUrl), 's1', [identity]);
 });
 after(async () => {
@@ -96,7 +97,7 @@ test('what fails there fails here, as what it is', async () => {
   await assert.rejects(bytesOf(pool.render({ ...source, opener: [] }, 'png')), (error) => {
     return error instanceof ContainerError && error.code === 'no-identity';
   });
-  await assert.rejects(bytesOf(pool.render({ ...source, archiveUrl: 'none' }, 'mp4')), ArchiveError);
+  await assert.rejects(bytesOf(pool.render({ ...source, archive: { urls: ['none'] } }, 'mp4')), ArchiveError);
   await assert.rejects(pool.index({ ...source, opener: { key: Buffer.alloc(32) } }), {
     name: 'ContainerError',
     code: 'bad-body',
@@ -125,7 +126,7 @@ test('the recorder gives the key of a desktop that is sealed, which makes its in
   const [sessionId, key] = await sealed;
   assert.equal(sessionId, 's4');
   assert.ok(!existsSync(join(folder, '2026/11/21/s4.index')));
-  await pool.index({ archiveUrl, sessionId, opener: { key } });
+  await pool.index({ archive: archiveSettings, sessionId, opener: { key } });
   assert.ok(existsSync(join(folder, '2026/11/21/s4.index')));
 });
 

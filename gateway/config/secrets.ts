@@ -1,4 +1,4 @@
-/** Secrets in a document: inline, `env:NAME` or `file:PATH`. */
+/** Secrets in a configuration or document: inline, `env:NAME` or `file:PATH`. */
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 

@@ -1,0 +1,27 @@
+/** What the recorder is told of the archives that the configuration names. */
+import { dirname } from 'node:path';
+import type { ArchiveCredentials, ArchiveSettings } from '../../recorder/index.ts';
+import { type Config, DEFAULT_FILE } from './config.ts';
+import { ConfigurationError } from './problems.ts';
+import { resolveSecret } from './secrets.ts';
+
+/** @throws ConfigurationError: credentials that cannot be had, by key */
+export function archiveSettings(config: Config): ArchiveSettings {
+  const { urls, credentials } = config.archive;
+  return {
+    urls,
+    credentials: credentials === undefined ? undefined : resolved(credentials, config.file),
+    writer: config.node.name,
+  };
+}
+
+function resolved(given: ArchiveCredentials, file: string | undefined): ArchiveCredentials {
+  const source = file ?? DEFAULT_FILE;
+  const secret = (key: keyof ArchiveCredentials): string => {
+    const found = resolveSecret(given[key], { baseDir: dirname(source), env: process.env });
+    if ('problem' in found)
+      throw new ConfigurationError(source, [`archive.credentials.${key}: ${found.problem}`]);
+    return found.value;
+  };
+  return { accessKeyId: secret('accessKeyId'), secretAccessKey: secret('secretAccessKey') };
+}
