@@ -5,7 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import { encodeFrameHeader, FRAME_HEADER_BYTES, type FrameHeader, FrameType } from '../format/frame.ts';
-import { encryptBody, type Packed, Packer, sealedLength } from './segment-body.ts';
+import { encryptBody, type Packed, Packer, release, sealedLength } from './segment-body.ts';
 
 /** Where a chain stands between two segments. */
 export interface ChainLink {
@@ -51,6 +51,7 @@ export function frameSegments(link: ChainLink, segments: readonly PlainSegment[]
     const packed = packer.pack(chunk.subarray(0, length));
     const frame = target.subarray(offset, offset + frameLength(packed.bytes.length));
     frameSegment(link.key, { sequence, firstAt, lastAt, previousHash: head }, packed, frame);
+    release(packed);
     head = hash('sha256', frame, 'buffer');
     lengths.push(frame.length);
     sequence += 1;

@@ -26,6 +26,12 @@ export interface Packed {
   readonly compressed: boolean;
 }
 
+/** Gives the memory of packed bytes back that nobody needs any more; what was packed keeps its own. */
+export function release({ bytes, compressed }: Packed): void {
+  // Node shares the memory of smaller ones among all who ask for some (Buffer.poolSize).
+  if (compressed && bytes.buffer.byteLength > 2 * Buffer.poolSize) letGo(bytes);
+}
+
 /**
  * Packs the segments of one recording: stands aside where the data is dense already (an
  * archive, a video, ciphertext), and looks again every now and then.
@@ -79,7 +85,7 @@ export function encryptBody(key: Uint8Array, sequence: number, packed: Uint8Arra
   for (let at = 0; at < packed.length; at += PIECE_BYTES) {
     const piece = cipher.update(packed.subarray(at, at + PIECE_BYTES));
     frame.set(piece, FRAME_HEADER_BYTES + at);
-    if (piece.length === PIECE_BYTES) letGo(piece);
+    if (piece.length === PIECE_BYTES && piece.buffer.byteLength === PIECE_BYTES) letGo(piece);
   }
   cipher.final();
   frame.set(cipher.getAuthTag(), FRAME_HEADER_BYTES + packed.length);
@@ -89,9 +95,8 @@ export function encryptBody(key: Uint8Array, sequence: number, packed: Uint8Arra
  * Frees memory that Node allocated for these bytes alone: left to the garbage collector, the pieces of
  * a stream cost a quarter of all the time here.
  */
-function letGo(bytes: Buffer): void {
-  const { buffer } = bytes;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0);
+function letGo({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /**
