@@ -1,6 +1,6 @@
 /**
  * The `file:` sink: `<root>/<yyyy>/<mm>/<dd>/<session id>.slr`, the day in UTC; beside it, where there
- * are any, `<session id>.index`, and `<session id>.seal`, the manifest of a recording that another
+ * are any, `<session id>.index` and `.text` ({@link SIDES}), and `<session id>.seal`, the manifest of a recording that another
  * than its writer has sealed. The root may be a network mount; it must exist, so that a mount that is
  * not there is noticed.
  */
@@ -16,11 +16,12 @@ import {
   type ArchiveEntry,
   ArchiveError,
   type ArchiveReader,
+  SIDES,
+  type Side,
 } from './port.ts';
 
 const EXTENSION = '.slr';
-/** Of what stands beside a recording, and of the same while it is written. */
-const INDEX_EXTENSION = '.index';
+/** Of what stands beside a recording while it is written. */
 const PART_EXTENSION = '.part';
 const SEAL_EXTENSION = '.seal';
 /** Every write is durable when it returns, as by fdatasync(2) but without its call. */
@@ -110,14 +111,19 @@ export class FileArchive implements Archive {
     throw this.#missing(sessionId);
   }
 
-  async openIndex(sessionId: string, startedAt: number): Promise<ArchiveReader | undefined> {
+  async openSide(sessionId: string, startedAt: number, side: Side): Promise<ArchiveReader | undefined> {
     requireSessionId(sessionId);
-    return await this.#openFile(this.#path(sessionId, startedAt, INDEX_EXTENSION));
+    return await this.#openFile(this.#path(sessionId, startedAt, `.${side}`));
   }
 
-  async putIndex(sessionId: string, startedAt: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  async putSide(
+    sessionId: string,
+    startedAt: number,
+    side: Side,
+    bytes: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
     requireSessionId(sessionId);
-    await this.#putWhole(this.#path(sessionId, startedAt, INDEX_EXTENSION), startedAt, bytes, rename);
+    await this.#putWhole(this.#path(sessionId, startedAt, `.${side}`), startedAt, bytes, rename);
   }
 
   async resume(sessionId: string, startedAt: number, end: number): Promise<ArchiveAppender> {
@@ -158,7 +164,7 @@ export class FileArchive implements Archive {
     await this.#requireRoot();
     try {
       // The recording last: what is beside it could not be found without.
-      for (const extension of [INDEX_EXTENSION, SEAL_EXTENSION, EXTENSION])
+      for (const extension of [...SIDES.map((side) => `.${side}`), SEAL_EXTENSION, EXTENSION])
         await rm(this.#path(sessionId, startedAt, extension), { force: true });
     } catch (error) {
       throw this.#explain(error);

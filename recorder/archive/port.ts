@@ -52,6 +52,13 @@ export interface ArchiveReader {
   close(): Promise<void>;
 }
 
+/**
+ * What may stand beside a recording, each made from it and needed by nobody to prove anything: the index of
+ * key frames (container/key-frames.ts) and the text that is searched (search/text-file.ts).
+ */
+export const SIDES = ['index', 'text'] as const;
+export type Side = (typeof SIDES)[number];
+
 export interface ArchiveEntry {
   readonly sessionId: string;
   /** Length of the recording in bytes. */
@@ -97,10 +104,10 @@ export interface Archive {
   /** Deletes what writers of a node that is gone left beside its recordings; all of these are sealed. */
   tidy(writer: string): Promise<void>;
   /**
-   * Puts an index beside a recording (container/key-frames.ts), in the place of one that is there. It
-   * is seen when it is whole; a rejection, that of `bytes` too, leaves nothing behind.
+   * Puts a file beside a recording, in the place of one that is there. It is seen when it is whole; a
+   * rejection, that of `bytes` too, leaves nothing behind.
    */
-  putIndex(sessionId: string, startedAt: number, bytes: AsyncIterable<Uint8Array>): Promise<void>;
+  putSide(sessionId: string, startedAt: number, side: Side, bytes: AsyncIterable<Uint8Array>): Promise<void>;
   /** Undefined: there is none. */
-  openIndex(sessionId: string, startedAt: number): Promise<ArchiveReader | undefined>;
+  openSide(sessionId: string, startedAt: number, side: Side): Promise<ArchiveReader | undefined>;
 }

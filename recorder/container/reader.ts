@@ -214,7 +214,7 @@ class ContainerReader implements RecordingReader {
         'the recording was never sealed: there is nothing to bind an index to',
       );
     const bytes = encodeIndex(await this.#openKey(), manifest, keyFrames);
-    await archive.putIndex(header.sessionId, header.startedAt, bytes);
+    await archive.putSide(header.sessionId, header.startedAt, 'index', bytes);
   }
 
   async close(): Promise<void> {
@@ -226,7 +226,7 @@ class ContainerReader implements RecordingReader {
   async #openIndex(): Promise<KeyFrameIndex | undefined> {
     const { archive, header, manifest } = this.#parts;
     if (manifest === undefined) return undefined;
-    const file = await archive.openIndex(header.sessionId, header.startedAt);
+    const file = await archive.openSide(header.sessionId, header.startedAt, 'index');
     if (file === undefined) return undefined;
     try {
       return await KeyFrameIndex.open(file, await this.#openKey(), manifest);

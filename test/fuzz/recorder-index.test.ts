@@ -24,12 +24,12 @@ async function* keyFrames(random: Random): AsyncGenerator<KeyFrame, void, void> 
 
 function archiveOf(bytes: Buffer): MemoryArchive {
   const archive = new MemoryArchive();
-  archive.indexes.set('s1', bytes);
+  archive.sides.set('s1.index', bytes);
   return archive;
 }
 
 async function open(bytes: Buffer): Promise<KeyFrameIndex> {
-  const file = (await archiveOf(bytes).openIndex('s1')) ?? assert.fail('no index');
+  const file = (await archiveOf(bytes).openSide('s1', 0, 'index')) ?? assert.fail('no index');
   const read: typeof file.read = async (offset, length) => {
     assert.ok(offset >= 0 && length <= 2 * index.length, `a read of ${length} bytes at ${offset}`);
     return await file.read(offset, length);

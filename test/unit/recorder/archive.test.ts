@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
+import { SIDES } from '../../../recorder/archive/port.ts';
 import { type Archive, ArchiveError, openArchive } from '../../../recorder/index.ts';
 import { temporaryFolder } from '../../support/temp.ts';
 import { collect, text } from './bed.ts';
@@ -39,11 +40,11 @@ test('a recording is a file of its day, private, and grows by appends', async ()
   }
 });
 
-test('an index stands beside its recording, private, and is replaced by a whole one only', async () => {
+test('a side file stands beside its recording, private, and is replaced by a whole one only', async () => {
   const folder = freshRoot('index');
   const archive = openArchive(`file:${folder}`);
   const contents = async (): Promise<string | undefined> => {
-    const reader = await archive.openIndex('s1', DAY);
+    const reader = await archive.openSide('s1', DAY, 'index');
     if (reader === undefined) return undefined;
     const bytes = await reader.read(0, reader.size);
     await reader.close();
@@ -58,7 +59,7 @@ test('an index stands beside its recording, private, and is replaced by a whole 
     await written;
     yield text('two');
   }
-  const put = archive.putIndex('s1', DAY, slowly());
+  const put = archive.putSide('s1', DAY, 'index', slowly());
   assert.equal(await contents(), undefined);
   release();
   await put;
@@ -69,12 +70,12 @@ test('an index stands beside its recording, private, and is replaced by a whole 
     yield text('three');
     throw new RangeError('altered');
   }
-  await assert.rejects(archive.putIndex('s1', DAY, failing()), RangeError);
+  await assert.rejects(archive.putSide('s1', DAY, 'index', failing()), RangeError);
   assert.equal(await contents(), 'one two');
   assert.deepEqual(readdirSync(join(folder, '2026/01/02')).sort(), ['s1.index', 's1.slr']);
   assert.deepEqual(await collect(archive.list()), [{ sessionId: 's1', bytes: 9 }]);
   for (const id of ['../x', 'a/b'])
-    await assert.rejects(archive.putIndex(id, DAY, failing()), { code: 'recording-id' }, id);
+    await assert.rejects(archive.putSide(id, DAY, 'index', failing()), { code: 'recording-id' }, id);
 });
 
 test('a recording is never written over', async () => {
@@ -223,10 +224,10 @@ test('a recording is removed with all that stands beside it', async () => {
   await (await archive.create('s1', DAY, text('head '))).close();
   await (await archive.create('s2', DAY, text('head '))).close();
   await archive.seal('s1', DAY, 5, text('<end>'));
-  async function* index(): AsyncGenerator<Uint8Array, void, void> {
-    yield text('index');
+  async function* side(): AsyncGenerator<Uint8Array, void, void> {
+    yield text('side');
   }
-  await archive.putIndex('s1', DAY, index());
+  for (const name of SIDES) await archive.putSide('s1', DAY, name, side());
   await archive.remove('s1', DAY);
   assert.deepEqual(readdirSync(join(folder, '2026/01/02')), ['s2.slr']);
   await archive.remove('s1', DAY);

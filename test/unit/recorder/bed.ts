@@ -1,5 +1,6 @@
 /** What the recorder's tests share: a clock held in hand, an archive in memory that can be slow or fail, and one recorder over them. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { SIDES, type Side } from '../../../recorder/archive/port.ts';
 import type { Clock } from '../../../recorder/container/clock.ts';
 import {
   type Archive,
@@ -75,8 +76,9 @@ export async function until(condition: () => boolean): Promise<void> {
 export class MemoryArchive implements Archive {
   readonly description = 'memory';
   readonly recordings = new Map<string, Buffer>();
-  readonly indexes = new Map<string, Buffer>();
-  /** Bytes read of recordings and indexes. */
+  /** By session and side. */
+  readonly sides = new Map<string, Buffer>();
+  /** Bytes read of recordings and of what stands beside them. */
   bytesRead = 0;
   failure: ArchiveError | undefined;
   held = false;
@@ -120,7 +122,7 @@ export class MemoryArchive implements Archive {
 
   async remove(sessionId: string): Promise<void> {
     this.recordings.delete(sessionId);
-    this.indexes.delete(sessionId);
+    for (const side of SIDES) this.sides.delete(`${sessionId}.${side}`);
   }
 
   async tidy(): Promise<void> {}
@@ -146,12 +148,17 @@ export class MemoryArchive implements Archive {
     return this.#reader(this.bytes(sessionId));
   }
 
-  async putIndex(sessionId: string, _startedAt: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-    this.indexes.set(sessionId, Buffer.concat(await collect(bytes)));
+  async putSide(
+    sessionId: string,
+    _startedAt: number,
+    side: Side,
+    bytes: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    this.sides.set(`${sessionId}.${side}`, Buffer.concat(await collect(bytes)));
   }
 
-  async openIndex(sessionId: string): Promise<ArchiveReader | undefined> {
-    const bytes = this.indexes.get(sessionId);
+  async openSide(sessionId: string, _startedAt: number, side: Side): Promise<ArchiveReader | undefined> {
+    const bytes = this.sides.get(`${sessionId}.${side}`);
     return bytes === undefined ? undefined : this.#reader(bytes);
   }
 

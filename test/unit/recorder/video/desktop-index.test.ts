@@ -45,7 +45,7 @@ async function index(archive: MemoryArchive, identity: string): Promise<Buffer> 
   const reader = await openRecording(archive, 's1', [identity]);
   await indexDesktop(reader);
   await reader.close();
-  return archive.indexes.get('s1') ?? assert.fail('no index');
+  return archive.sides.get('s1.index') ?? assert.fail('no index');
 }
 
 test('pictures from key frames are those of a whole replay, and read a part of the recording', async () => {
@@ -99,7 +99,7 @@ test('an index that was altered, cut, or is of another recording is not used', a
     'that is no index': archive.bytes('s1'),
   };
   for (const [what, bytes] of Object.entries(bad)) {
-    archive.indexes.set('s1', bytes);
+    archive.sides.set('s1.index', bytes);
     const { png, bytesRead } = await lookAt(archive, identity);
     assert.ok(png.equals(right), `an index ${what}`);
     assert.ok(bytesRead >= all, `an index ${what} was used`);
@@ -135,7 +135,7 @@ test('a recording that was never sealed gets no index, and is shown all the same
   const bytes = archive.bytes('s1');
   archive.recordings.set('s1', bytes.subarray(0, bytes.lastIndexOf('SLYR')));
   await assert.rejects(index(archive, identity), { name: 'ContainerError', code: 'torn' });
-  assert.equal(archive.indexes.size, 0);
+  assert.equal(archive.sides.size, 0);
   assert.ok((await lookAt(archive, identity, 60_000_000)).png.length > 0);
 });
 
@@ -145,5 +145,5 @@ test('an altered recording gets no index', async () => {
   const at = Math.floor(bytes.length / 2);
   bytes.writeUInt8((bytes[at] ?? 0) ^ 1, at);
   await assert.rejects(index(archive, identity), { name: 'ContainerError' });
-  assert.equal(archive.indexes.size, 0);
+  assert.equal(archive.sides.size, 0);
 });
