@@ -5,10 +5,11 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { ArchiveCredentials } from '../../recorder/index.ts';
+import type { Retention } from '../policy/retention.ts';
 import { type Endpoint, parseCidr, parseEndpoint } from './address.ts';
 import { ConfigurationError, explain, keysOf } from './problems.ts';
 import { type ConfigFile, configSchema, defaultWorkers, type NlaMode } from './schema.ts';
-import { parseSize } from './units.ts';
+import { parseRetention, parseSize } from './units.ts';
 import { parseYaml } from './yaml.ts';
 
 export type { Endpoint } from './address.ts';
@@ -49,6 +50,8 @@ export interface Config {
     readonly graceSeconds: number;
     /** age recipients; empty: the recipient of the identity in keys/archive.identity. */
     readonly recipients: readonly string[];
+    /** Undefined: nobody said, so recordings are kept for ever unless their policy says. */
+    readonly retention: Retention | undefined;
   };
   readonly ssh: {
     readonly banner: string | undefined;
@@ -136,6 +139,7 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
       window: { bytes: parseSize(window.bytes) ?? 0, ms: window.ms },
       graceSeconds: archive.graceSeconds,
       recipients: archive.recipients,
+      retention: archive.retention === undefined ? undefined : parseRetention(archive.retention),
     },
     ssh: { ...ssh, banner: ssh.banner },
     rdp: {

@@ -7,7 +7,7 @@ import { Encrypter } from 'age-encryption';
 import { z } from 'zod';
 import { parseCidr, parseEndpoint } from './address.ts';
 import { group, wants } from './problems.ts';
-import { parseSize } from './units.ts';
+import { parseRetention, parseSize } from './units.ts';
 
 const text = (what: string) => z.string(wants(what)).min(1, wants(what));
 const count = (min: number, max: number, what = 'a whole number') =>
@@ -34,6 +34,7 @@ const archiveUrl = text(ARCHIVE).regex(/^(file:.+|s3:\/\/[^/?]+.*)$/, wants(ARCH
 const SECRET = 'text, "env:NAME" or "file:PATH" (numbers in quotes)';
 const STORE = '"sqlite:FILE"';
 const KEY = '"file:PATH" or "env:NAME"';
+const RETENTION = 'a duration such as 90d, or forever';
 const RECIPIENT = 'an age recipient ("age1…")';
 
 export const configSchema = group({
@@ -118,6 +119,14 @@ export const configSchema = group({
       })
       .default([])
       .describe('age recipients that can read recordings. Default: the identity that first run makes'),
+    retention: z
+      .string(wants(RETENTION))
+      .refine((value) => parseRetention(value) !== undefined, wants(RETENTION))
+      .optional()
+      .describe(
+        'How long recordings are kept whose policy does not say: what older ones `recordings prune` deletes. ' +
+          'Default: forever',
+      ),
   }).optional(),
   ssh: group({
     banner: z

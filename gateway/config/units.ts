@@ -1,4 +1,5 @@
 /** Sizes and durations as people write them. */
+import type { Retention } from '../policy/retention.ts';
 
 const BYTES: Readonly<Record<string, number>> = {
   B: 1,
@@ -42,4 +43,9 @@ export function parseDuration(value: string): number | undefined {
     total += Number(amount) * (MILLISECONDS[unit ?? ''] ?? Number.NaN);
   }
   return total > 0 && Number.isSafeInteger(total) ? total : undefined;
+}
+
+/** `90d` or `forever`; undefined when it is neither. */
+export function parseRetention(value: string): Retention | undefined {
+  return value === 'forever' ? 'forever' : parseDuration(value);
 }

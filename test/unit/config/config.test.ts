@@ -48,6 +48,7 @@ describe('the configuration', () => {
       window: { bytes: 4 * 1024 * 1024, ms: 1000 },
       graceSeconds: 30,
       recipients: [],
+      retention: undefined,
     });
     assert.deepEqual(
       { ...config.ssh },
@@ -98,6 +99,15 @@ describe('the configuration', () => {
       assert.deepEqual(parse(`listen: {ssh: ${yaml}}`).listen.ssh, { host, port });
     });
   }
+
+  it('reads how long recordings are kept', () => {
+    assert.equal(parse('archive: {retention: 90d}').archive.retention, 90 * 86_400_000);
+    assert.equal(parse('archive: {retention: forever}').archive.retention, 'forever');
+    assert.deepEqual(problemsOf('archive: {retention: 90}'), [
+      'archive.retention: wants a duration such as 90d, or forever, was given 90',
+    ]);
+    assert.match(problemsOf('archive: {retention: 0d}').join(), /^archive\.retention: wants a duration/);
+  });
 
   it('brings address ranges into one form', () => {
     const config = parse('listen: {proxyProtocol: {from: [10.0.0.0/8, "fd00::/8", 192.0.2.7, "::1"]}}');
