@@ -43,6 +43,7 @@ export class Authorisation {
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
   readonly #node: string;
+  readonly #run: () => string;
   readonly #maxSessions: number;
   /** Decisions under way: they count against the node's capacity too. */
   #deciding = 0;
@@ -53,6 +54,7 @@ export class Authorisation {
     audit: AuditTrail;
     clock: Clock;
     node: string;
+    run: () => string;
     maxSessions: number;
   }) {
     this.#store = options.store;
@@ -60,6 +62,7 @@ export class Authorisation {
     this.#audit = options.audit;
     this.#clock = options.clock;
     this.#node = options.node;
+    this.#run = options.run;
     this.#maxSessions = options.maxSessions;
   }
 
@@ -155,7 +158,7 @@ export class Authorisation {
     if (policy === undefined) return neutral('no-policy');
 
     const sessionId = newSessionId(now);
-    const row = sessionRow(sessionId, this.#node, person, request, policy, reason, now);
+    const row = sessionRow(sessionId, this.#node, this.#run(), person, request, policy, reason, now);
     const fact: Fact = {
       code: 'session.authorised',
       actor: user.name,
@@ -299,6 +302,7 @@ function cleanReason(reason: string | undefined): string | undefined {
 function sessionRow(
   id: string,
   node: string,
+  run: string,
   person: AuthenticatedUser,
   { protocol, target }: AuthorisationRequest,
   policy: PolicyRow,
@@ -308,6 +312,7 @@ function sessionRow(
   return {
     id,
     node,
+    run,
     protocol,
     user: person.name,
     account: target.account,
@@ -323,10 +328,14 @@ function sessionRow(
     endReason: undefined,
     bytesFromClient: 0,
     bytesFromTarget: 0,
+    credentialLease: undefined,
     recorded: policy.record,
     segments: undefined,
     recordedBytes: undefined,
     headHash: undefined,
     sealed: false,
+    truncated: false,
+    unsealable: undefined,
+    compacted: false,
   };
 }

@@ -38,6 +38,8 @@ export interface ControlPlaneOptions {
   readonly masterKey: MasterKey;
   /** `node.name` */
   readonly node: string;
+  /** Id of the run ({@link NodeRow}) that new sessions belong to. */
+  readonly run: () => string;
   /** `capacity.maxSessions` */
   readonly maxSessions: number;
   readonly clock: Clock;

@@ -1,4 +1,5 @@
 /** One running node: joins store, vault, control plane and session workers, and ends them in order. */
+import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { BackgroundPool } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
@@ -17,6 +18,7 @@ export class Node {
   readonly #control: ControlPlane;
   readonly #supervisor: Supervisor;
   readonly #background = new BackgroundPool();
+  readonly #run = randomUUID();
   readonly #desks = new Map<number, WorkerDesk>();
   readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
 
@@ -29,6 +31,7 @@ export class Node {
       vault: new EmbeddedVault(store, masterKey),
       masterKey,
       node: config.node.name,
+      run: () => this.#run,
       maxSessions: config.capacity.maxSessions,
       clock: { now: Date.now, sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
       log,

@@ -58,12 +58,35 @@ export interface PolicyRow extends Policy {
   readonly id: string;
 }
 
+export const NODE_STATES = ['running', 'lost'] as const;
+export type NodeState = (typeof NODE_STATES)[number];
+
+/** One run of a node, from its start to its end: a lease that it renews as long as it lives. */
+export interface NodeRow {
+  /** Of this run; a restart has another. */
+  readonly id: string;
+  /** `node.name`. INVARIANT: one running row of a name at most. */
+  readonly name: string;
+  /** Names its data folder, which one process at a time can hold. */
+  readonly home: string;
+  readonly startedAt: number;
+  /** Grows with each renewal. Peers judge by its changes over their own time, never by anyone's clock. */
+  readonly renewals: number;
+  readonly leaseMs: number;
+  /** `lost`: it did not renew in time, or ended with work left: what it left is for others to finish. */
+  readonly state: NodeState;
+  /** The run that finishes what a lost one left; as long as that one is running, no other does. */
+  readonly heir: string | undefined;
+}
+
 export const SESSION_STATES = ['opening', 'active', 'locked', 'ended'] as const;
 export type SessionState = (typeof SESSION_STATES)[number];
 
 export interface SessionRow {
   readonly id: string;
   readonly node: string;
+  /** Of the node ({@link NodeRow}) that holds the session. */
+  readonly run: string;
   readonly protocol: Protocol;
   readonly user: string;
   readonly account: string;
@@ -79,12 +102,29 @@ export interface SessionRow {
   readonly endReason: string | undefined;
   readonly bytesFromClient: number;
   readonly bytesFromTarget: number;
-  /** Whether a recording exists (policy `record`), and what its seal said. */
+  /** Of the credential that is checked out for it, until it is checked in. */
+  readonly credentialLease: string | undefined;
+  /** Whether a recording exists (policy `record`); what the archive had last, in the end what its seal said. */
   readonly recorded: boolean;
   readonly segments: number | undefined;
   readonly recordedBytes: number | undefined;
   readonly headHash: string | undefined;
   readonly sealed: boolean;
+  /** Sealed by another than its writer, behind the last segment that the archive had. */
+  readonly truncated: boolean;
+  /** Why it can never be sealed: it is not in the archive, or is damaged there. */
+  readonly unsealable: string | undefined;
+  /** Nothing is left to compact in the archive. */
+  readonly compacted: boolean;
+}
+
+/** How far the archive has a running recording. */
+export interface RecordedHead {
+  readonly sessionId: string;
+  readonly segments: number;
+  readonly bytes: number;
+  /** Lower-case hex hash of the last frame that the archive acknowledged. */
+  readonly head: string;
 }
 
 /** A live-control order to the node that holds the session; any node or CLI may write one. */
@@ -165,11 +205,34 @@ export interface StoreTransaction {
   updateSession(id: string, change: Partial<Omit<SessionRow, 'id'>>): Promise<boolean>;
   session(id: string): Promise<SessionRow | undefined>;
   sessions(
-    filter: { readonly state?: readonly SessionState[]; readonly node?: string; readonly recorded?: boolean },
+    filter: {
+      readonly state?: readonly SessionState[];
+      readonly node?: string;
+      readonly recorded?: boolean;
+      readonly run?: string;
+      /** Not ended, or with a recording that is neither sealed nor unsealable. */
+      readonly unfinished?: true;
+      /** Sealed and not compacted. */
+      readonly uncompacted?: true;
+    },
     page: Page,
   ): Promise<readonly SessionRow[]>;
+  /** Writes how far the recordings of this run's sessions are; those that have ended keep what their end said. */
+  recordHeads(run: string, heads: readonly RecordedHead[]): Promise<void>;
   /** Sessions not ended, for limits: of this user under this policy, over all nodes. */
   countOpenSessions(user: string, policy: string): Promise<number>;
+
+  /** A second running row of the same name is a conflict. */
+  insertNode(node: NodeRow): Promise<void>;
+  node(id: string): Promise<NodeRow | undefined>;
+  nodes(): Promise<readonly NodeRow[]>;
+  /** Changes the row only where it still is as `expected` says; whether it was. */
+  updateNode(
+    id: string,
+    expected: Partial<Omit<NodeRow, 'id'>>,
+    change: Partial<Omit<NodeRow, 'id'>>,
+  ): Promise<boolean>;
+  deleteNode(id: string): Promise<void>;
 
   insertCommand(command: CommandRow): Promise<void>;
   command(id: string): Promise<CommandRow | undefined>;

@@ -96,6 +96,29 @@ CREATE INDEX launches_open ON launches (user, account, system) WHERE used_at IS 
 CREATE INDEX launches_by_expiry ON launches (expires_at);
 `,
   },
+  {
+    // What ran before there were runs is taken for lost: its node had to stop for the upgrade.
+    name: 'runs of nodes with their leases, and what is left to do for recordings',
+    sql: `
+CREATE TABLE nodes (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, home TEXT NOT NULL,
+  started_at INTEGER NOT NULL, renewals INTEGER NOT NULL, lease_ms INTEGER NOT NULL, state TEXT NOT NULL,
+  heir TEXT
+) STRICT;
+CREATE UNIQUE INDEX nodes_running ON nodes (name) WHERE state = 'running';
+ALTER TABLE sessions ADD COLUMN run TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN credential_lease TEXT;
+ALTER TABLE sessions ADD COLUMN truncated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN unsealable TEXT;
+ALTER TABLE sessions ADD COLUMN compacted INTEGER NOT NULL DEFAULT 1;
+UPDATE sessions SET run = 'before ' || node WHERE state <> 'ended' OR (recorded = 1 AND sealed = 0);
+INSERT INTO nodes (id, name, home, started_at, renewals, lease_ms, state)
+  SELECT DISTINCT run, node, '', 0, 0, 0, 'lost' FROM sessions WHERE run <> '';
+CREATE INDEX sessions_unfinished ON sessions (run)
+  WHERE state <> 'ended' OR (recorded = 1 AND sealed = 0 AND unsealable IS NULL);
+CREATE INDEX sessions_uncompacted ON sessions (seq) WHERE sealed = 1 AND compacted = 0;
+`,
+  },
 ];
 
 /**

@@ -102,6 +102,13 @@ export class Table<Row extends object> {
     };
   }
 
+  /** What holds for a row whose fields are those that `expected` has: conditions with their values. */
+  condition(expected: Partial<Row>): (readonly [sql: string, ...values: SqlValue[]])[] {
+    return this.#fields
+      .filter(({ key }) => Object.hasOwn(expected, key))
+      .map(({ key, column, codec }) => [`${column} IS ?`, codec.toSql(Reflect.get(expected, key))]);
+  }
+
   read(raw: Record<string, unknown>): Row {
     const row: Record<string, unknown> = {};
     for (const { key, column, codec } of this.#fields) {

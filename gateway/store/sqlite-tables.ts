@@ -8,8 +8,11 @@ import {
   type CommandRow,
   type KeystrokeRow,
   type LaunchRow,
+  NODE_STATES,
+  type NodeRow,
   type Page,
   type PolicyRow,
+  type RecordedHead,
   ROLES,
   SESSION_STATES,
   type SessionRow,
@@ -88,9 +91,20 @@ const POLICIES = new Table<PolicyRow>('policies', {
   notAfter: optional(integer),
   execLimit: json(isLimit),
 });
+const NODES = new Table<NodeRow>('nodes', {
+  id: text,
+  name: text,
+  home: text,
+  startedAt: integer,
+  renewals: integer,
+  leaseMs: integer,
+  state: oneOf(NODE_STATES),
+  heir: optional(text),
+});
 const SESSIONS = new Table<SessionRow>('sessions', {
   id: text,
   node: text,
+  run: text,
   protocol: oneOf(PROTOCOLS),
   user: text,
   account: text,
@@ -106,11 +120,15 @@ const SESSIONS = new Table<SessionRow>('sessions', {
   endReason: optional(text),
   bytesFromClient: integer,
   bytesFromTarget: integer,
+  credentialLease: optional(text),
   recorded: flag,
   segments: optional(integer),
   recordedBytes: optional(integer),
   headHash: optional(text),
   sealed: flag,
+  truncated: flag,
+  unsealable: optional(text),
+  compacted: flag,
 });
 const COMMANDS = new Table<CommandRow>('commands', {
   id: text,
@@ -191,17 +209,55 @@ export class SqliteTables implements StoreTransaction {
     });
   }
 
-  sessions: StoreTransaction['sessions'] = ({ state, node, recorded }, page) => {
+  sessions: StoreTransaction['sessions'] = (
+    { state, node, recorded, run, unfinished, uncompacted },
+    page,
+  ) => {
     const where: Condition[] = [];
     if (state !== undefined) where.push([`state IN (${state.map(() => '?').join(', ')})`, ...state]);
     if (node !== undefined) where.push(['node = ?', node]);
     if (recorded !== undefined) where.push(['recorded = ?', recorded ? 1 : 0]);
+    if (run !== undefined) where.push(['run = ?', run]);
+    // In the words of their indexes.
+    if (unfinished) where.push(["state <> 'ended' OR (recorded = 1 AND sealed = 0 AND unsealable IS NULL)"]);
+    if (uncompacted) where.push(['sealed = 1 AND compacted = 0']);
     return this.#page(SESSIONS, where, page);
   };
+
+  recordHeads(run: string, heads: readonly RecordedHead[]): Promise<void> {
+    const sql =
+      'UPDATE sessions SET segments = ?, recorded_bytes = ?, head_hash = ? ' +
+      "WHERE id = ? AND run = ? AND state <> 'ended'";
+    return this.#access.write((db) => {
+      for (const { sessionId, segments, bytes, head } of heads)
+        db.run(sql, segments, bytes, head, sessionId, run);
+    });
+  }
 
   countOpenSessions(user: string, policy: string): Promise<number> {
     const sql = "SELECT count(*) AS n FROM sessions WHERE user = ? AND policy = ? AND state <> 'ended'";
     return this.#access.read((db) => Number(db.get(sql, user, policy)?.['n']));
+  }
+
+  insertNode = (node: NodeRow) => this.#insert(NODES, [node]);
+  node = (id: string) => this.#one(NODES, ['id = ?', id]);
+  nodes = () => this.#list(NODES);
+
+  updateNode: StoreTransaction['updateNode'] = (id, expected, change) => {
+    const is = NODES.condition(expected);
+    const set = NODES.change(change);
+    return this.#access.write((db) => {
+      const where = [...is.map(([sql]) => sql), 'id = ?'].join(' AND ');
+      const values = [...is.flatMap(([, ...bound]) => bound), id];
+      if (set === undefined) return db.get(`SELECT 1 FROM nodes WHERE ${where}`, ...values) !== undefined;
+      return db.run(`UPDATE nodes SET ${set.set} WHERE ${where}`, ...set.values, ...values) > 0;
+    });
+  };
+
+  deleteNode(id: string): Promise<void> {
+    return this.#access.write((db) => {
+      db.run('DELETE FROM nodes WHERE id = ?', id);
+    });
   }
 
   insertCommand = (command: CommandRow) => this.#insert(COMMANDS, [command]);

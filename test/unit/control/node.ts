@@ -35,6 +35,7 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     vault: change.vault ?? new EmbeddedVault(store, masterKey),
     masterKey,
     node: 'node1',
+    run: () => 'run-of-node1',
     maxSessions: change.maxSessions ?? 600,
     clock: {
       now: () => clock.at,

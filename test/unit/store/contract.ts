@@ -7,6 +7,7 @@ import type {
   AuditRow,
   CommandRow,
   LaunchRow,
+  NodeRow,
   PolicyRow,
   SessionRow,
   Store,
@@ -40,6 +41,7 @@ export const system = (name: string, change: Partial<SystemRow> = {}): SystemRow
 export const session = (id: string, change: Partial<SessionRow> = {}): SessionRow => ({
   id,
   node: 'a',
+  run: 'run-a',
   protocol: 'ssh',
   user: 'alice',
   account: 'root',
@@ -55,11 +57,26 @@ export const session = (id: string, change: Partial<SessionRow> = {}): SessionRo
   endReason: undefined,
   bytesFromClient: 0,
   bytesFromTarget: 0,
+  credentialLease: undefined,
   recorded: true,
   segments: undefined,
   recordedBytes: undefined,
   headHash: undefined,
   sealed: false,
+  truncated: false,
+  unsealable: undefined,
+  compacted: false,
+  ...change,
+});
+export const node = (id: string, change: Partial<NodeRow> = {}): NodeRow => ({
+  id,
+  name: 'a',
+  home: 'folder-a',
+  startedAt: 1000,
+  renewals: 0,
+  leaseMs: 15_000,
+  state: 'running',
+  heir: undefined,
   ...change,
 });
 export const audit = (id: string, change: Partial<AuditRow> = {}): AuditRow => ({
@@ -198,6 +215,52 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
     it('counts the sessions that are not ended', async () => {
       assert.equal(await store.countOpenSessions('alice', 'ops'), 2);
       assert.equal(await store.countOpenSessions('alice', 'other'), 0);
+    });
+
+    it('keeps runs of nodes, one running of a name, and changes them only as they were seen', async () => {
+      await store.insertNode(node('n1'));
+      await store.insertNode(node('n2', { name: 'b' }));
+      await assert.rejects(store.insertNode(node('n3')), { code: 'conflict' });
+      assert.deepEqual(await store.node('n1'), node('n1'));
+      assert.deepEqual(ids(await store.nodes()), ['n2', 'n1']);
+      assert.equal(await store.updateNode('n1', { state: 'running', renewals: 0 }, { renewals: 1 }), true);
+      assert.equal(await store.updateNode('n1', { state: 'running', renewals: 0 }, { state: 'lost' }), false);
+      assert.equal(await store.updateNode('n1', { renewals: 1 }, { state: 'lost', renewals: 7 }), true);
+      assert.equal(await store.updateNode('n1', { state: 'running' }, { renewals: 8 }), false);
+      const claims = ['n2', 'n4'].map((heir) => store.updateNode('n1', { heir: undefined }, { heir }));
+      assert.deepEqual(await Promise.all(claims), [true, false]);
+      assert.deepEqual(await store.node('n1'), node('n1', { state: 'lost', renewals: 7, heir: 'n2' }));
+      assert.equal(await store.updateNode('n1', { heir: 'n4' }, {}), false);
+      assert.equal(await store.updateNode('none', {}, { renewals: 1 }), false);
+      await store.insertNode(node('n3'));
+      await store.deleteNode('n1');
+      assert.equal(await store.node('n1'), undefined);
+    });
+
+    it('finds the sessions that a run left unfinished, and recordings to compact', async () => {
+      const run = 'run-z';
+      await store.insertSession(session('z1', { run, state: 'active' }));
+      await store.insertSession(session('z2', { run, state: 'ended' }));
+      await store.insertSession(session('z3', { run, state: 'ended', recorded: false }));
+      await store.insertSession(session('z4', { run, state: 'ended', sealed: true }));
+      await store.insertSession(session('z5', { run, state: 'ended', unsealable: 'it is damaged' }));
+      await store.insertSession(session('z6', { run, state: 'ended', sealed: true, compacted: true }));
+      const all = { limit: 100 };
+      assert.deepEqual(ids(await store.sessions({ run, unfinished: true }, all)), ['z2', 'z1']);
+      assert.deepEqual(ids(await store.sessions({ uncompacted: true }, all)), ['z4']);
+    });
+
+    it('writes how far recordings are, of open sessions of their own run only', async () => {
+      await store.insertSession(session('h1', { run: 'run-h', state: 'active' }));
+      await store.insertSession(session('h2', { run: 'run-h', state: 'ended' }));
+      await store.insertSession(session('h3', { run: 'run-i', state: 'active' }));
+      const head = (sessionId: string) => ({ sessionId, segments: 3, bytes: 999, head: 'cd'.repeat(32) });
+      await store.recordHeads('run-h', ['h1', 'h2', 'h3', 'none'].map(head));
+      const written = { segments: 3, recordedBytes: 999, headHash: 'cd'.repeat(32) };
+      const open = session('h1', { run: 'run-h', state: 'active' });
+      assert.deepEqual(await store.session('h1'), { ...open, ...written });
+      assert.equal((await store.session('h2'))?.headHash, undefined);
+      assert.equal((await store.session('h3'))?.headHash, undefined);
     });
 
     it('gives a node its open commands until they are finished', async () => {
