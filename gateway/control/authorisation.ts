@@ -334,7 +334,7 @@ function sessionRow(
     recordedBytes: undefined,
     headHash: undefined,
     sealed: false,
-    truncated: false,
+    recoveredBy: undefined,
     unsealable: undefined,
     compacted: false,
   };

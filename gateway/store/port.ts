@@ -110,8 +110,8 @@ export interface SessionRow {
   readonly recordedBytes: number | undefined;
   readonly headHash: string | undefined;
   readonly sealed: boolean;
-  /** Sealed by another than its writer, behind the last segment that the archive had. */
-  readonly truncated: boolean;
+  /** Node that sealed the recording when its own was gone, behind the last segment that the archive had. */
+  readonly recoveredBy: string | undefined;
   /** Why it can never be sealed: it is not in the archive, or is damaged there. */
   readonly unsealable: string | undefined;
   /** Nothing is left to compact in the archive. */

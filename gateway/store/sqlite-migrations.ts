@@ -108,7 +108,7 @@ CREATE TABLE nodes (
 CREATE UNIQUE INDEX nodes_running ON nodes (name) WHERE state = 'running';
 ALTER TABLE sessions ADD COLUMN run TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN credential_lease TEXT;
-ALTER TABLE sessions ADD COLUMN truncated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN recovered_by TEXT;
 ALTER TABLE sessions ADD COLUMN unsealable TEXT;
 ALTER TABLE sessions ADD COLUMN compacted INTEGER NOT NULL DEFAULT 1;
 UPDATE sessions SET run = 'before ' || node WHERE state <> 'ended' OR (recorded = 1 AND sealed = 0);

@@ -126,7 +126,7 @@ const SESSIONS = new Table<SessionRow>('sessions', {
   recordedBytes: optional(integer),
   headHash: optional(text),
   sealed: flag,
-  truncated: flag,
+  recoveredBy: optional(text),
   unsealable: optional(text),
   compacted: flag,
 });

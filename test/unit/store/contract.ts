@@ -63,7 +63,7 @@ export const session = (id: string, change: Partial<SessionRow> = {}): SessionRo
   recordedBytes: undefined,
   headHash: undefined,
   sealed: false,
-  truncated: false,
+  recoveredBy: undefined,
   unsealable: undefined,
   compacted: false,
   ...change,
