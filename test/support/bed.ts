@@ -48,6 +48,8 @@ export interface BedOptions {
   readonly sshd?: SshdOptions;
   /** Keys of sallyport.yaml. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Added to the environment of `serve`. */
+  readonly env?: Readonly<Record<string, string>>;
   /** What is applied beside the base document, which names alice, web01 and its account. */
   readonly document?: (sshd: Sshd) => ApplyDocument;
 }
@@ -84,6 +86,7 @@ export async function startBed(options: BedOptions = {}): Promise<Bed> {
   const extra = options.document?.(sshd) ?? {};
   const gateway = await startGateway({
     ...(options.config === undefined ? {} : { config: options.config }),
+    ...(options.env === undefined ? {} : { env: options.env }),
     document: {
       users: [{ name: 'alice', password: PASSWORD, role: 'requester' }, ...(extra.users ?? [])],
       systems: [

@@ -21,6 +21,8 @@ export interface GatewayOptions {
   /** Keys of sallyport.yaml, over the test defaults; `{ listen: { … } }` adds to the ports. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly document?: ApplyDocument;
+  /** Added to the environment of `serve`. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Gateway {
@@ -83,6 +85,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const start = async (): Promise<void> => {
     const daemon = startDaemon(process.execPath, [SALLYPORT, 'serve', '--config', configFile], {
       cwd: folder,
+      ...(options.env === undefined ? {} : { env: options.env }),
     });
     starts.push(daemon);
     await waitForSsh(daemon, sshPort);
