@@ -8,7 +8,7 @@ import type { ArchiveCredentials } from '../../recorder/index.ts';
 import type { Retention } from '../policy/retention.ts';
 import { type Endpoint, parseCidr, parseEndpoint } from './address.ts';
 import { ConfigurationError, explain, keysOf } from './problems.ts';
-import { type ConfigFile, configSchema, defaultWorkers, type NlaMode } from './schema.ts';
+import { type ConfigFile, configSchema, defaultWorkers, type NlaMode, type OnFailure } from './schema.ts';
 import { parseRetention, parseSize } from './units.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -46,8 +46,12 @@ export interface Config {
     readonly urls: readonly string[];
     /** As given: texts, `env:NAME` or `file:PATH`. */
     readonly credentials: ArchiveCredentials | undefined;
-    readonly window: { readonly bytes: number; readonly ms: number };
+    /** `nodeBytes`: memory of all session workers together. */
+    readonly window: { readonly bytes: number; readonly ms: number; readonly nodeBytes: number };
     readonly graceSeconds: number;
+    readonly onFailure: OnFailure;
+    /** `folder`: absolute; there only while the spool is in use. */
+    readonly spool: { readonly folder: string; readonly bytes: number };
     /** age recipients; empty: the recipient of the identity in keys/archive.identity. */
     readonly recipients: readonly string[];
     /** Undefined: nobody said, so recordings are kept for ever unless their policy says. */
@@ -111,6 +115,7 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
   const listen = given.listen ?? shape.listen.unwrap().parse({});
   const archive = given.archive ?? shape.archive.unwrap().parse({});
   const window = archive.window ?? shape.archive.unwrap().shape.window.unwrap().parse({});
+  const spool = archive.spool ?? shape.archive.unwrap().shape.spool.unwrap().parse({});
   const rdp = given.rdp ?? shape.rdp.unwrap().parse({});
   const ssh = given.ssh ?? shape.ssh.unwrap().parse({});
 
@@ -136,8 +141,14 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
         .flat()
         .map((url) => pathUrl('file:', url, base)),
       credentials: archive.credentials,
-      window: { bytes: parseSize(window.bytes) ?? 0, ms: window.ms },
+      window: {
+        bytes: parseSize(window.bytes) ?? 0,
+        ms: window.ms,
+        nodeBytes: parseSize(window.nodeBytes) ?? 0,
+      },
       graceSeconds: archive.graceSeconds,
+      onFailure: archive.onFailure,
+      spool: { folder: join(dataDir, 'spool'), bytes: parseSize(spool.bytes) ?? 0 },
       recipients: archive.recipients,
       retention: archive.retention === undefined ? undefined : parseRetention(archive.retention),
     },

@@ -27,6 +27,10 @@ export const NLA_MODES = ['auto', 'preferred', 'never'] as const;
 export type NlaMode = (typeof NLA_MODES)[number];
 const CIDRS = 'an address range such as 10.0.0.0/8 or fd00::/8';
 const SIZE = 'a size such as 4194304 or "4MiB", from 1 MiB to 1 GiB';
+const NODE_SIZE = 'a size such as "512MiB", from 16 MiB to 1024 GiB';
+/** `archive.onFailure` */
+export const ON_FAILURE = ['pause', 'terminate', 'spool'] as const;
+export type OnFailure = (typeof ON_FAILURE)[number];
 // What works; the other schemes below are understood and refused in words when they are opened.
 const ARCHIVE = '"file:FOLDER"';
 const ARCHIVES = `${ARCHIVE}, or a list of them`;
@@ -36,6 +40,9 @@ const STORE = '"sqlite:FILE"';
 const KEY = '"file:PATH" or "env:NAME"';
 const RETENTION = 'a duration such as 90d, or forever';
 const RECIPIENT = 'an age recipient ("age1…")';
+const nodeSize = z
+  .union([z.number(), z.string()], wants(NODE_SIZE))
+  .refine((value) => inRange(parseSize(value), 16 * 1024 ** 2, 1024 ** 4), wants(NODE_SIZE));
 
 export const configSchema = group({
   node: group({
@@ -109,10 +116,27 @@ export const configSchema = group({
       ms: count(50, 60_000, 'milliseconds')
         .default(1000)
         .describe('Age in milliseconds of the oldest byte that the archive may not have acknowledged yet'),
+      nodeBytes: nodeSize
+        .default('512MiB')
+        .describe(
+          'Memory of all recordings of this node together, divided by its session workers (4 MiB each at ' +
+            'least); when it runs short, the sessions that hold most of it are paused first',
+        ),
     }).optional(),
     graceSeconds: count(0, 3600, 'seconds')
       .default(30)
       .describe('How long a session waits for the archive, paused, before it is ended'),
+    onFailure: z
+      .enum(ON_FAILURE, wants(`one of ${ON_FAILURE.join(', ')}`))
+      .default('pause')
+      .describe(
+        'What happens to sessions when the archive fails. pause: they wait, for graceSeconds. terminate: they ' +
+          'end at once. spool: they go on, into an encrypted spool on this node that drains when the archive ' +
+          'is back; until then this node keeps recordings',
+      ),
+    spool: group({
+      bytes: nodeSize.default('1GiB').describe('Size of the spool, over all recordings of this node'),
+    }).optional(),
     recipients: z
       .array(z.string(wants(RECIPIENT)).refine(isRecipient, wants(RECIPIENT)), {
         error: 'wants a list of age recipients',

@@ -45,8 +45,10 @@ describe('the configuration', () => {
     assert.deepEqual(config.archive, {
       urls: [`file:${data}/archive`],
       credentials: undefined,
-      window: { bytes: 4 * 1024 * 1024, ms: 1000 },
+      window: { bytes: 4 * 1024 * 1024, ms: 1000, nodeBytes: 512 * 1024 * 1024 },
       graceSeconds: 30,
+      onFailure: 'pause',
+      spool: { folder: `${data}/spool`, bytes: 1024 ** 3 },
       recipients: [],
       retention: undefined,
     });
@@ -62,7 +64,11 @@ describe('the configuration', () => {
     const config = parse('listen: {ssh: 22}\narchive:\n  window: {ms: 100}\nlog:\nssh:\n  banner:\n');
     assert.deepEqual(config.listen.ssh, { host: '0.0.0.0', port: 22 });
     assert.equal(config.listen.console.port, 8443);
-    assert.deepEqual(config.archive.window, { bytes: 4 * 1024 * 1024, ms: 100 });
+    assert.deepEqual(config.archive.window, {
+      bytes: 4 * 1024 * 1024,
+      ms: 100,
+      nodeBytes: 512 * 1024 * 1024,
+    });
     assert.equal(config.log.level, 'info');
     assert.equal(config.ssh.banner, undefined);
   });
@@ -152,6 +158,9 @@ describe('the configuration', () => {
     ['workers: {sessions: 1.5}', /^workers.sessions: wants a whole number/],
     ['archive: {window: {bytes: 4 miles}}', /^archive.window.bytes: wants a size/],
     ['archive: {window: {bytes: 1KiB}}', /^archive.window.bytes: wants a size.*from 1 MiB/],
+    ['archive: {onFailure: retry}', /^archive.onFailure: wants one of pause, terminate, spool, was given/],
+    ['archive: {spool: {bytes: 1MiB}}', /^archive.spool.bytes: wants a size.*from 16 MiB/],
+    ['archive: {window: {nodeBytes: 2000GiB}}', /^archive.window.nodeBytes: wants a size/],
     ['archive: {url: "ftp://x"}', /^archive.url: wants "file:FOLDER", was given/],
     ['archive: {recipients: [age1qqq]}', /^archive.recipients\[0\]: wants an age recipient/],
     [
