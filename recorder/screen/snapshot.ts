@@ -93,7 +93,9 @@ export function decodeSnapshot(bytes: Uint8Array): ScreenState {
 
 function writeColours(bytes: Uint8Array, from: number, colours: Uint32Array): number {
   let at = from;
-  for (let i = 0; i < colours.length; i++, at += 3) {
+  // Read once: called for whole screens and seldom, these loops run before they are compiled well.
+  const { length } = colours;
+  for (let i = 0; i < length; i++, at += 3) {
     const colour = colours[i] as number;
     bytes[at] = colour;
     bytes[at + 1] = colour >> 8;
@@ -104,7 +106,8 @@ function writeColours(bytes: Uint8Array, from: number, colours: Uint32Array): nu
 
 /** @param bytes three for each of `colours` */
 function readColours(bytes: Uint8Array, colours: Uint32Array): void {
-  for (let i = 0, at = 0; i < colours.length; i++, at += 3)
+  const { length } = colours;
+  for (let i = 0, at = 0; i < length; i++, at += 3)
     colours[i] =
       (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | OPAQUE;
 }
