@@ -38,6 +38,10 @@ const PACKAGES = {
   fuse3: '/usr/bin/fusermount3',
   ffmpeg: '/usr/bin/ffprobe',
   chromium: '/usr/bin/chromium',
+  radosgw: '/usr/bin/radosgw',
+  'ceph-mon': '/usr/bin/ceph-mon',
+  'ceph-osd': '/usr/bin/ceph-osd',
+  'ceph-common': '/usr/bin/ceph',
 } as const;
 export type Package = keyof typeof PACKAGES;
 
