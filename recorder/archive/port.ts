@@ -8,6 +8,8 @@
 export type ArchiveErrorCode =
   | 'archive-url'
   | 'archive-missing'
+  /** Its server cannot be reached. */
+  | 'archive-unreachable'
   | 'archive-read-only'
   | 'archive-forbidden'
   | 'archive-full'
