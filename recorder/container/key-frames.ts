@@ -10,17 +10,15 @@
  *       the segment to go on with; from u64, length u32: where the key frame is in this file
  *     trailer: magic `SLYX`, version u8 (1), zero (3 bytes), number of key frames u32, salt (16 bytes)
  *
- * Integers are big-endian. Sealed is AES-256-GCM, the tag behind; the nonce is the key frame's number,
- * the table's the number of key frames. The key binds it to one recording as it was sealed, and opens
- * to that recording's recipients:
- *
- *     HKDF-SHA256(ikm = recording key, salt = salt ‖ head of the chain, info = "sallyport index " ‖ session id)
+ * Integers are big-endian. Sealed is as side-file.ts says, under the key frame's number, the table under
+ * the number of key frames.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { ArchiveReader } from '../archive/port.ts';
 import type { RecordingManifest } from '../format/document.ts';
 import { ContainerError } from '../format/error.ts';
 import { HASH_BYTES } from '../format/frame.ts';
+import { openPart, SIDE_SALT_BYTES, sealPart, sideKey, TAG_BYTES } from './side-file.ts';
 
 /** Bytes of a recording between two key frames at least: a shorter one is replayed before anybody waits. */
 export const KEY_FRAMES_APART = 128 * 1024;
@@ -44,12 +42,8 @@ export interface KeyFrame {
 
 const MAGIC = Buffer.from('SLYX', 'latin1');
 const VERSION = 1;
-const SALT_BYTES = 16;
-const TRAILER_BYTES = 12 + SALT_BYTES;
+const TRAILER_BYTES = 12 + SIDE_SALT_BYTES;
 const ENTRY_BYTES = 8 + 4 + 8 + HASH_BYTES + 8 + 4;
-const TAG_BYTES = 16;
-const NONCE_BYTES = 12;
-const KEY_BYTES = 32;
 /** Makers space key frames by the size of the recording: so many are terabytes of it. */
 const MAX_KEY_FRAMES = 100_000;
 /** Pixels of the largest desktop that is followed, 32 Mi, at three bytes each, and room for its pointers. */
@@ -61,14 +55,14 @@ export async function* encodeIndex(
   manifest: RecordingManifest,
   keyFrames: AsyncIterable<KeyFrame>,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const salt = randomBytes(SALT_BYTES);
-  const key = deriveKey(recordingKey, manifest, salt);
+  const salt = randomBytes(SIDE_SALT_BYTES);
+  const key = sideKey('index', recordingKey, manifest, salt);
   const entries: Buffer[] = [];
   let from = 0;
   for await (const { at, place, state } of keyFrames) {
     // A longer table would be refused by its readers; the end of such a recording is replayed.
     if (entries.length === MAX_KEY_FRAMES) break;
-    const sealed = seal(key, entries.length, state);
+    const sealed = sealPart(key, entries.length, state);
     entries.push(encodeEntry(at, place, from, sealed.length));
     from += sealed.length;
     yield sealed;
@@ -78,7 +72,7 @@ export async function* encodeIndex(
   trailer[4] = VERSION;
   trailer.writeUInt32BE(entries.length, 8);
   salt.copy(trailer, 12);
-  yield Buffer.concat([seal(key, entries.length, Buffer.concat(entries)), trailer]);
+  yield Buffer.concat([sealPart(key, entries.length, Buffer.concat(entries)), trailer]);
 }
 
 /** What a table says of a key frame. */
@@ -117,8 +111,8 @@ export class KeyFrameIndex {
     const start = file.size - TRAILER_BYTES - length;
     if (count > MAX_KEY_FRAMES || start < 0)
       throw badIndex(`index table: ${count} key frames do not fit into the file`, file.size);
-    const key = deriveKey(recordingKey, manifest, trailer.subarray(12));
-    const table = unseal(key, count, await file.read(start, length));
+    const key = sideKey('index', recordingKey, manifest, trailer.subarray(12));
+    const table = openPart(key, count, await file.read(start, length));
     if (table === undefined) throw badIndex('index table: it was altered, or is of another recording', start);
     const entries = Array.from({ length: count }, (_, i) =>
       decodeEntry(table.subarray(i * ENTRY_BYTES, (i + 1) * ENTRY_BYTES)),
@@ -143,7 +137,7 @@ export class KeyFrameIndex {
     const number = this.#entries.findLastIndex((entry) => entry.at <= at);
     const entry = this.#entries[number];
     if (entry === undefined) return undefined;
-    const state = unseal(this.#key, number, await this.#file.read(entry.from, entry.length));
+    const state = openPart(this.#key, number, await this.#file.read(entry.from, entry.length));
     if (state === undefined) throw badIndex(`key frame ${number}: it was altered`, entry.from);
     return { at: entry.at, place: entry.place, state };
   }
@@ -175,38 +169,6 @@ function decodeEntry(entry: Buffer): Entry {
     from: Number(entry.readBigUInt64BE(20 + HASH_BYTES)),
     length: entry.readUInt32BE(28 + HASH_BYTES),
   };
-}
-
-function deriveKey(recordingKey: Uint8Array, manifest: RecordingManifest, salt: Uint8Array): Buffer {
-  const bound = Buffer.concat([salt, Buffer.from(manifest.head, 'hex')]);
-  return Buffer.from(
-    hkdfSync('sha256', recordingKey, bound, `sallyport index ${manifest.sessionId}`, KEY_BYTES),
-  );
-}
-
-function nonce(number: number): Buffer {
-  const bytes = Buffer.alloc(NONCE_BYTES);
-  bytes.writeUInt32BE(number, NONCE_BYTES - 4);
-  return bytes;
-}
-
-function seal(key: Buffer, number: number, plain: Uint8Array): Buffer {
-  const cipher = createCipheriv('aes-256-gcm', key, nonce(number));
-  return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
-}
-
-/** Undefined: it was not sealed with this key and number. */
-function unseal(key: Buffer, number: number, sealed: Uint8Array): Buffer | undefined {
-  if (sealed.length < TAG_BYTES) return undefined;
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce(number));
-  decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
-  const plain = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
-  try {
-    decipher.final();
-  } catch {
-    return undefined;
-  }
-  return plain;
 }
 
 function badIndex(message: string, offset: number): ContainerError {

@@ -1,6 +1,6 @@
 /** Reads a recording back as events, a segment at a time. */
 import { hash } from 'node:crypto';
-import type { Archive, ArchiveReader } from '../archive/port.ts';
+import type { Archive, ArchiveReader, Side } from '../archive/port.ts';
 import {
   decodeHeader,
   decodeManifest,
@@ -15,6 +15,7 @@ import { endOf, type Frame, FrameSource } from './frame-source.ts';
 import { encodeIndex, type KeyFrame, KeyFrameIndex, type SegmentPlace } from './key-frames.ts';
 import { unwrapKey } from './keys.ts';
 import { openBody } from './segment-body.ts';
+import type { OpenedSide } from './side-file.ts';
 
 export interface RecordingReader {
   header(): RecordingHeader;
@@ -40,6 +41,13 @@ export interface RecordingReader {
    * with {@link ContainerError} where the recording has no manifest, and with what `keyFrames` does.
    */
   putIndex(keyFrames: AsyncIterable<KeyFrame>): Promise<void>;
+  /** What stands beside the recording; undefined: nothing, or the recording was never sealed. */
+  openSide(side: Side): Promise<OpenedSide | undefined>;
+  /** Puts there what `encode` makes, bound to the recording as it was sealed. Rejects as {@link putIndex} does. */
+  putSide(
+    side: Side,
+    encode: (key: Uint8Array, manifest: RecordingManifest) => AsyncIterable<Uint8Array>,
+  ): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -207,14 +215,29 @@ class ContainerReader implements RecordingReader {
   }
 
   async putIndex(keyFrames: AsyncIterable<KeyFrame>): Promise<void> {
+    await this.putSide('index', (key, manifest) => encodeIndex(key, manifest, keyFrames));
+  }
+
+  async openSide(side: Side): Promise<OpenedSide | undefined> {
+    const { archive, header, manifest } = this.#parts;
+    if (manifest === undefined) return undefined;
+    const key = await this.#openKey();
+    const file = await archive.openSide(header.sessionId, header.startedAt, side);
+    return file && { file, key, manifest };
+  }
+
+  async putSide(
+    side: Side,
+    encode: (key: Uint8Array, manifest: RecordingManifest) => AsyncIterable<Uint8Array>,
+  ): Promise<void> {
     const { archive, header, manifest } = this.#parts;
     if (manifest === undefined)
       throw new ContainerError(
         'torn',
-        'the recording was never sealed: there is nothing to bind an index to',
+        'the recording was never sealed: nothing beside it could be bound to it',
       );
-    const bytes = encodeIndex(await this.#openKey(), manifest, keyFrames);
-    await archive.putSide(header.sessionId, header.startedAt, 'index', bytes);
+    const bytes = encode(await this.#openKey(), manifest);
+    await archive.putSide(header.sessionId, header.startedAt, side, bytes);
   }
 
   async close(): Promise<void> {
@@ -224,12 +247,11 @@ class ContainerReader implements RecordingReader {
   }
 
   async #openIndex(): Promise<KeyFrameIndex | undefined> {
-    const { archive, header, manifest } = this.#parts;
-    if (manifest === undefined) return undefined;
-    const file = await archive.openSide(header.sessionId, header.startedAt, 'index');
-    if (file === undefined) return undefined;
+    const opened = await this.openSide('index');
+    if (opened === undefined) return undefined;
+    const { file, key, manifest } = opened;
     try {
-      return await KeyFrameIndex.open(file, await this.#openKey(), manifest);
+      return await KeyFrameIndex.open(file, key, manifest);
     } catch (error) {
       await file.close();
       throw error;

@@ -227,6 +227,8 @@ testWith(['ffmpeg'], 'an altered recording is told, not shown as if it ended the
     segments: (place) => whole.segments(place),
     keyFrame: (at) => whole.keyFrame(at),
     putIndex: (keyFrames) => whole.putIndex(keyFrames),
+    openSide: (side) => whole.openSide(side),
+    putSide: (side, encode) => whole.putSide(side, encode),
     close: () => whole.close(),
     async *events() {
       yield* whole.events();
