@@ -1,7 +1,7 @@
 /** The YAML that `apply` takes. As with the configuration, the schema checks and nothing more. */
 import { z } from 'zod';
 import { ConfigurationError, explain, group, keysOf, wants } from '../config/problems.ts';
-import { DURATION_PATTERN, parseDuration, parseSize } from '../config/units.ts';
+import { DURATION_PATTERN, parseDuration, parseRetention, parseSize } from '../config/units.ts';
 import { parseYaml } from '../config/yaml.ts';
 import { CAPABILITIES, PROTOCOLS } from '../policy/capability.ts';
 import { ROLES } from '../store/port.ts';
@@ -34,6 +34,7 @@ const duration = z
   .string(wants(DURATION))
   .regex(DURATION_PATTERN, wants(DURATION))
   .refine((value) => parseDuration(value) !== undefined, wants(DURATION));
+const RETENTION = 'a duration such as 90d, or forever';
 const SIZE = 'a size such as "16MiB", or full';
 const TIME = 'a time of day such as "08:00"';
 const time = z.string(wants(TIME)).refine((value) => parseTimeOfDay(value) !== undefined, wants(TIME));
@@ -129,6 +130,13 @@ const policy = group({
     .refine((value) => value === 'full' || parseSize(value) !== undefined, wants(SIZE))
     .default('16MiB')
     .describe('What a recording keeps of each stream of a command'),
+  retention: z
+    .string(wants(RETENTION))
+    .refine((value) => parseRetention(value) !== undefined, wants(RETENTION))
+    .optional()
+    .describe(
+      'How long recordings are kept at least, from the end of the session. Default: archive.retention',
+    ),
 });
 
 const LIST = 'wants a list';
@@ -152,7 +160,7 @@ export function documentJsonSchema(): object {
 
 /** Values at these keys are shown in errors; any other may be, or hold, a secret. */
 const SHOWN =
-  /\.(name|role|disabled|protocol|host|port|certificate|legacyAlgorithms|system|record|keystrokes|maskKeystrokes|reasonRequired|maxSessions|maxDuration|idleTimeout|notBefore|notAfter|execLimit|from|to|timeZone|(users|accounts|allow|days)\[\d+\])$/;
+  /\.(name|role|disabled|protocol|host|port|certificate|legacyAlgorithms|system|record|keystrokes|maskKeystrokes|reasonRequired|maxSessions|maxDuration|idleTimeout|notBefore|notAfter|execLimit|retention|from|to|timeZone|(users|accounts|allow|days)\[\d+\])$/;
 
 /**
  * Parses and checks the text.

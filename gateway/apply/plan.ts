@@ -3,7 +3,7 @@ import { Secret as TotpSecret } from 'otpauth';
 import type { AccountSecret } from '../../vault-client/index.ts';
 import { ConfigurationError } from '../config/problems.ts';
 import { resolveSecret, type SecretSources } from '../config/secrets.ts';
-import { parseDuration, parseSize } from '../config/units.ts';
+import { parseDuration, parseRetention, parseSize } from '../config/units.ts';
 import type { PolicyRow, SystemRow, UserRow } from '../store/port.ts';
 import type {
   Declaration,
@@ -161,8 +161,17 @@ function planAccount(account: DeclaredAccount, at: string, context: Context): Pl
 }
 
 function planPolicy(policy: DeclaredPolicy, at: string, { take }: Context): PlannedPolicy {
-  const { maxSessions, maxDuration, idleTimeout, notBefore, notAfter, execLimit, schedule, ...plain } =
-    policy;
+  const {
+    maxSessions,
+    maxDuration,
+    idleTimeout,
+    notBefore,
+    notAfter,
+    execLimit,
+    retention,
+    schedule,
+    ...plain
+  } = policy;
   const from = notBefore === undefined ? undefined : parseDate(notBefore, 'start');
   const to = notAfter === undefined ? undefined : parseDate(notAfter, 'end');
   if (from !== undefined && to !== undefined && to <= from) {
@@ -177,6 +186,7 @@ function planPolicy(policy: DeclaredPolicy, at: string, { take }: Context): Plan
     notAfter: to,
     // The schema has let only `full` and sizes through.
     execLimit: execLimit === 'full' ? 'full' : (parseSize(execLimit) ?? 0),
+    retention: retention === undefined ? undefined : parseRetention(retention),
     schedule: schedule.map((window) => ({
       days: [...new Set(window.days.flatMap((day) => parseDay(day) ?? []))].sort(),
       from: parseTimeOfDay(window.from) ?? 0,

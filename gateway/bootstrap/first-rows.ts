@@ -87,6 +87,7 @@ async function putDemo(tx: StoreTransaction, masterKey: MasterKey): Promise<void
     notBefore: undefined,
     notAfter: undefined,
     execLimit: 16 * 1024 * 1024,
+    retention: undefined,
   });
 }
 

@@ -6,6 +6,7 @@ import type { AuthorisationOutcome, TargetChoice, TargetName } from '../../worke
 import type { Protocol } from '../policy/capability.ts';
 import { type Access, evaluate, matchingPolicies, notCovered } from '../policy/evaluate.ts';
 import { matchesGlob } from '../policy/glob.ts';
+import type { Retention } from '../policy/retention.ts';
 import type { PolicyRow, SessionRow, Store, StoreTransaction, SystemRow } from '../store/port.ts';
 import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { AuthenticatedUser } from './authenticator.ts';
@@ -45,6 +46,7 @@ export class Authorisation {
   readonly #node: string;
   readonly #run: () => string;
   readonly #maxSessions: number;
+  readonly #retention: Retention | undefined;
   /** Decisions under way: they count against the node's capacity too. */
   #deciding = 0;
 
@@ -56,6 +58,7 @@ export class Authorisation {
     node: string;
     run: () => string;
     maxSessions: number;
+    retention: Retention | undefined;
   }) {
     this.#store = options.store;
     this.#sessions = options.sessions;
@@ -64,6 +67,7 @@ export class Authorisation {
     this.#node = options.node;
     this.#run = options.run;
     this.#maxSessions = options.maxSessions;
+    this.#retention = options.retention;
   }
 
   /** Targets that the person may open now, a reason aside; ordered by system and account. */
@@ -158,7 +162,8 @@ export class Authorisation {
     if (policy === undefined) return neutral('no-policy');
 
     const sessionId = newSessionId(now);
-    const row = sessionRow(sessionId, this.#node, this.#run(), person, request, policy, reason, now);
+    const opened = sessionRow(sessionId, this.#node, this.#run(), person, request, policy, reason, now);
+    const row = policy.record ? { ...opened, retention: policy.retention ?? this.#retention } : opened;
     const fact: Fact = {
       code: 'session.authorised',
       actor: user.name,
@@ -337,5 +342,12 @@ function sessionRow(
     recoveredBy: undefined,
     unsealable: undefined,
     compacted: false,
+    retention: undefined,
+    heldAt: undefined,
+    heldBy: undefined,
+    holdReason: undefined,
+    prunedBy: undefined,
+    pruneRule: undefined,
+    prunedAt: undefined,
   };
 }

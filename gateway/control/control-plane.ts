@@ -13,6 +13,7 @@ import type {
   WorkerAuditEvent,
 } from '../../workers/messages.ts';
 import { isAuditCode } from '../audit/events.ts';
+import type { Retention } from '../policy/retention.ts';
 import type { Store } from '../store/port.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { Authenticator } from './authenticator.ts';
@@ -42,6 +43,8 @@ export interface ControlPlaneOptions {
   readonly run: () => string;
   /** `capacity.maxSessions` */
   readonly maxSessions: number;
+  /** `archive.retention` */
+  readonly retention: Retention | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** Whether the password fits the PHC string. */

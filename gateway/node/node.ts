@@ -33,6 +33,7 @@ export class Node {
       node: config.node.name,
       run: () => this.#run,
       maxSessions: config.capacity.maxSessions,
+      retention: config.archive.retention,
       clock: { now: Date.now, sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
       log,
       verifyPassword,

@@ -7,6 +7,7 @@
  */
 import { type Capability, type Protocol, SSH_CAPABILITIES } from './capability.ts';
 import { matchesGlob, matchesTarget } from './glob.ts';
+import type { Retention } from './retention.ts';
 import { describeSchedule, type Schedule, scheduleState } from './schedule.ts';
 
 /** What a decision needs of a policy; names are unique. */
@@ -32,6 +33,8 @@ export interface Policy {
   readonly notBefore: number | undefined;
   readonly notAfter: number | undefined;
   readonly execLimit: number | 'full';
+  /** How long recordings made under it are kept; undefined: as `archive.retention` says. */
+  readonly retention: Retention | undefined;
 }
 
 export interface AccessQuestion {

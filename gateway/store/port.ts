@@ -8,6 +8,7 @@
  */
 import type { Protocol } from '../policy/capability.ts';
 import type { Policy } from '../policy/evaluate.ts';
+import type { Retention } from '../policy/retention.ts';
 
 export const ROLES = ['requester', 'reviewer', 'auditor', 'administrator'] as const;
 export type Role = (typeof ROLES)[number];
@@ -116,6 +117,17 @@ export interface SessionRow {
   readonly unsealable: string | undefined;
   /** Nothing is left to compact in the archive. */
   readonly compacted: boolean;
+  /** How long its recording was to be kept when it began; undefined: nobody said. */
+  readonly retention: Retention | undefined;
+  /** A legal hold: as long as these are there, its recording may not be deleted. */
+  readonly heldAt: number | undefined;
+  readonly heldBy: string | undefined;
+  readonly holdReason: string | undefined;
+  /** Who deletes, or deleted, its recording and by which rule. INVARIANT: never beside a hold. */
+  readonly prunedBy: string | undefined;
+  readonly pruneRule: string | undefined;
+  /** When that was done; undefined: not, or not to the end. */
+  readonly prunedAt: number | undefined;
 }
 
 /** How far the archive has a running recording. */
@@ -214,6 +226,8 @@ export interface StoreTransaction {
       readonly unfinished?: true;
       /** Sealed and not compacted. */
       readonly uncompacted?: true;
+      /** Recorded, and not pruned to the end. */
+      readonly kept?: true;
     },
     page: Page,
   ): Promise<readonly SessionRow[]>;
@@ -260,12 +274,16 @@ export interface StoreTransaction {
   ): Promise<readonly AuditRow[]>;
 
   insertKeystrokes(rows: readonly KeystrokeRow[]): Promise<void>;
+  /** Of one session, their index too. */
+  deleteKeystrokes(sessionId: string): Promise<void>;
   keystrokes(sessionId: string, kind?: 'keys' | 'command'): Promise<readonly KeystrokeRow[]>;
   /** Full-text search over typed text and commands. */
   searchKeystrokes(text: string, page: Page): Promise<readonly KeystrokeRow[]>;
 
   /** Small named values of the cluster (schema-wide settings, node public keys). */
   setting(name: string): Promise<string | undefined>;
+  /** All whose names begin with `prefix`, by name. */
+  settings(prefix: string): Promise<readonly { readonly name: string; readonly value: string }[]>;
   putSetting(name: string, value: string): Promise<void>;
 }
 

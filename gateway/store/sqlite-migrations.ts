@@ -119,6 +119,25 @@ CREATE INDEX sessions_unfinished ON sessions (run)
 CREATE INDEX sessions_uncompacted ON sessions (seq) WHERE sealed = 1 AND compacted = 0;
 `,
   },
+  {
+    // Deleted keystrokes are to be gone from the file, not only from what is found.
+    name: 'how long recordings are kept, holds on them, and their end',
+    sql: `
+ALTER TABLE policies ADD COLUMN retention TEXT;
+ALTER TABLE sessions ADD COLUMN retention TEXT;
+ALTER TABLE sessions ADD COLUMN held_at INTEGER;
+ALTER TABLE sessions ADD COLUMN held_by TEXT;
+ALTER TABLE sessions ADD COLUMN hold_reason TEXT;
+ALTER TABLE sessions ADD COLUMN pruned_by TEXT;
+ALTER TABLE sessions ADD COLUMN prune_rule TEXT;
+ALTER TABLE sessions ADD COLUMN pruned_at INTEGER;
+CREATE INDEX sessions_kept ON sessions (seq) WHERE recorded = 1 AND pruned_at IS NULL;
+INSERT INTO keystrokes_text (keystrokes_text, rank) VALUES ('secure-delete', 1);
+CREATE TRIGGER keystrokes_forgotten AFTER DELETE ON keystrokes BEGIN
+  INSERT INTO keystrokes_text (keystrokes_text, rowid, text) VALUES ('delete', old.seq, old.text);
+END;
+`,
+  },
 ];
 
 /**

@@ -1,6 +1,7 @@
 /** The port's calls as SQL, over whatever runs the reads and writes of a caller. */
 
 import { CAPABILITIES, type Capability, PROTOCOLS } from '../policy/capability.ts';
+import type { Retention } from '../policy/retention.ts';
 import type { Schedule } from '../policy/schedule.ts';
 import {
   type AccountRow,
@@ -43,6 +44,7 @@ const schedules: typeof storedSchedules = {
 };
 const isDetail = (value: unknown): value is AuditRow['detail'] => typeof value === 'object' && value !== null;
 const isLimit = (value: unknown): value is number | 'full' => typeof value === 'number' || value === 'full';
+const isRetention = (value: unknown): value is Retention => typeof value === 'number' || value === 'forever';
 const KINDS = ['keys', 'command'] as const;
 
 const USERS = new Table<UserRow>('users', {
@@ -90,6 +92,7 @@ const POLICIES = new Table<PolicyRow>('policies', {
   notBefore: optional(integer),
   notAfter: optional(integer),
   execLimit: json(isLimit),
+  retention: optional(json(isRetention)),
 });
 const NODES = new Table<NodeRow>('nodes', {
   id: text,
@@ -129,6 +132,13 @@ const SESSIONS = new Table<SessionRow>('sessions', {
   recoveredBy: optional(text),
   unsealable: optional(text),
   compacted: flag,
+  retention: optional(json(isRetention)),
+  heldAt: optional(integer),
+  heldBy: optional(text),
+  holdReason: optional(text),
+  prunedBy: optional(text),
+  pruneRule: optional(text),
+  prunedAt: optional(integer),
 });
 const COMMANDS = new Table<CommandRow>('commands', {
   id: text,
@@ -210,7 +220,7 @@ export class SqliteTables implements StoreTransaction {
   }
 
   sessions: StoreTransaction['sessions'] = (
-    { state, node, recorded, run, unfinished, uncompacted },
+    { state, node, recorded, run, unfinished, uncompacted, kept },
     page,
   ) => {
     const where: Condition[] = [];
@@ -221,6 +231,7 @@ export class SqliteTables implements StoreTransaction {
     // In the words of their indexes.
     if (unfinished) where.push(["state <> 'ended' OR (recorded = 1 AND sealed = 0 AND unsealable IS NULL)"]);
     if (uncompacted) where.push(['sealed = 1 AND compacted = 0']);
+    if (kept) where.push(['recorded = 1 AND pruned_at IS NULL']);
     return this.#page(SESSIONS, where, page);
   };
 
@@ -304,6 +315,12 @@ export class SqliteTables implements StoreTransaction {
 
   insertKeystrokes = (rows: readonly KeystrokeRow[]) => this.#insert(KEYSTROKES, rows);
 
+  deleteKeystrokes(sessionId: string): Promise<void> {
+    return this.#access.write((db) => {
+      db.run('DELETE FROM keystrokes WHERE session_id = ?', sessionId);
+    });
+  }
+
   keystrokes(sessionId: string, kind?: 'keys' | 'command'): Promise<readonly KeystrokeRow[]> {
     const where: Condition[] = [['session_id = ?', sessionId]];
     if (kind !== undefined) where.push(['kind = ?', kind]);
@@ -331,6 +348,16 @@ export class SqliteTables implements StoreTransaction {
       return typeof value === 'string' ? value : undefined;
     });
   }
+
+  settings: StoreTransaction['settings'] = (prefix) => {
+    const sql = 'SELECT name, value FROM settings WHERE substr(name, 1, ?) = ? ORDER BY name';
+    return this.#access.read((db) =>
+      db.all(sql, [...prefix].length, prefix).map(({ name, value }) => ({
+        name: String(name),
+        value: String(value),
+      })),
+    );
+  };
 
   putSetting(name: string, value: string): Promise<void> {
     const sql =

@@ -28,6 +28,8 @@ export async function openSqliteStore(path: string): Promise<Store> {
     reader.exec('PRAGMA query_only = ON');
     const writer = new SqliteConnection(path, 0);
     writer.exec('PRAGMA synchronous = NORMAL');
+    // What is deleted, such as keystrokes whose time is over, is overwritten.
+    writer.exec('PRAGMA secure_delete = ON');
     return new SqliteStore(reader, writer);
   } catch (error) {
     reader.close();

@@ -74,6 +74,7 @@ policies:
     maxDuration: 8h
     idleTimeout: 15m
     execLimit: full
+    retention: 90d
     schedule: [{days: [mon, fri], from: "08:00", to: 18:30, timeZone: Europe/Zurich}, {days: [sat]}]
     notBefore: 2026-01-01T00:00:00Z
     notAfter: 2026-12-31T12:00:00+01:00
@@ -154,6 +155,7 @@ describe('apply', () => {
       notBefore: Date.UTC(2026, 0, 1),
       notAfter: Date.UTC(2026, 11, 31, 11),
       execLimit: 'full',
+      retention: 90 * 86_400_000,
     });
     assert.equal((await store.policies()).find(({ name }) => name === 'all')?.execLimit, 16 * 1024 * 1024);
   });

@@ -37,6 +37,7 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     node: 'node1',
     run: () => 'run-of-node1',
     maxSessions: change.maxSessions ?? 600,
+    retention: 90 * 86_400_000,
     clock: {
       now: () => clock.at,
       sleep: async (ms) => {
@@ -177,6 +178,7 @@ export async function putPolicy(
     notBefore: undefined,
     notAfter: undefined,
     execLimit: 'full',
+    retention: undefined,
     ...change,
   });
 }

@@ -89,6 +89,7 @@ test('a session from decision to end: its row and its audit trail', async (t) =>
   assert.equal(opening?.state, 'opening');
   assert.equal(opening?.reason, 'fix the  [31mdisk');
   assert.equal(opening?.node, 'node1');
+  assert.equal(opening?.retention, 90 * 86_400_000, 'what the configuration says');
   assert.equal(opening?.source, SOURCE);
 
   assert.deepEqual(await node.desk.checkOut({ sessionId }), {

@@ -27,6 +27,7 @@ function policy(name: string, change: Partial<Policy> = {}): Policy {
     notBefore: undefined,
     notAfter: undefined,
     execLimit: 'full',
+    retention: undefined,
     ...change,
   };
 }

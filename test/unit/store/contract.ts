@@ -66,6 +66,13 @@ export const session = (id: string, change: Partial<SessionRow> = {}): SessionRo
   recoveredBy: undefined,
   unsealable: undefined,
   compacted: false,
+  retention: undefined,
+  heldAt: undefined,
+  heldBy: undefined,
+  holdReason: undefined,
+  prunedBy: undefined,
+  pruneRule: undefined,
+  prunedAt: undefined,
   ...change,
 });
 export const node = (id: string, change: Partial<NodeRow> = {}): NodeRow => ({
@@ -178,6 +185,7 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
         notBefore: 1_700_000_000_000,
         notAfter: undefined,
         execLimit: 'full',
+        retention: 90 * 86_400_000,
       };
       await store.putPolicy(policy);
       assert.deepEqual(await store.policies(), [policy]);
@@ -367,11 +375,47 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
       assert.equal((await store.launch('l3'))?.id, 'l3');
     });
 
+    it('forgets the keystrokes of a session, for searches too', async () => {
+      const typed = (sessionId: string) => ({
+        sessionId,
+        channel: 0,
+        at: 1,
+        kind: 'keys' as const,
+        text: 'xyzzy',
+      });
+      await store.insertKeystrokes([typed('k1'), typed('k2'), typed('k1')]);
+      await store.deleteKeystrokes('k1');
+      await store.deleteKeystrokes('none');
+      assert.deepEqual(await store.keystrokes('k1'), []);
+      assert.deepEqual(await store.searchKeystrokes('xyzzy', { limit: 10 }), [typed('k2')]);
+    });
+
+    it('finds the recordings that are kept, and keeps holds on them', async () => {
+      const run = 'run-k';
+      await store.insertSession(session('k1', { run, retention: 1000 }));
+      await store.insertSession(session('k2', { run, retention: 'forever' }));
+      await store.insertSession(session('k3', { run, recorded: false }));
+      assert.deepEqual(ids(await store.sessions({ run, kept: true }, { limit: 10 })), ['k2', 'k1']);
+      const hold = { heldAt: 7, heldBy: 'carol', holdReason: 'case 12' };
+      await store.updateSession('k1', hold);
+      assert.deepEqual(await store.session('k1'), session('k1', { run, retention: 1000, ...hold }));
+      const pruned = { prunedBy: 'carol', pruneRule: '90d', prunedAt: 9 };
+      await store.updateSession('k2', pruned);
+      assert.deepEqual(await store.session('k2'), session('k2', { run, retention: 'forever', ...pruned }));
+      assert.deepEqual(ids(await store.sessions({ run, kept: true }, { limit: 10 })), ['k1']);
+    });
+
     it('keeps settings', async () => {
       assert.equal(await store.setting('node.a.signingKey'), undefined);
       await store.putSetting('node.a.signingKey', 'one');
       await store.putSetting('node.a.signingKey', 'two');
       assert.equal(await store.setting('node.a.signingKey'), 'two');
+      await store.putSetting('node.%.x', 'three');
+      assert.deepEqual(await store.settings('node.'), [
+        { name: 'node.%.x', value: 'three' },
+        { name: 'node.a.signingKey', value: 'two' },
+      ]);
+      assert.deepEqual(await store.settings('node.%'), [{ name: 'node.%.x', value: 'three' }]);
     });
 
     it('shows a write as soon as its promise has resolved, and takes a bad one out of many', async () => {

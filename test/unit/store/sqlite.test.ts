@@ -52,6 +52,29 @@ describe('the sqlite store', () => {
     await second.close();
   });
 
+  it('leaves nothing of deleted keystrokes in its file', async () => {
+    const path = join(folder, 'forgotten.db');
+    const store = await openSqliteStore(path);
+    const typed = (sessionId: string, text: string) => ({
+      sessionId,
+      channel: 0,
+      at: 1,
+      kind: 'keys' as const,
+      text,
+    });
+    const rows = Array.from({ length: 300 }, (_, i) =>
+      typed(`s${i % 3}`, `word${i} ${i % 3 === 0 ? 'zebrafish' : 'trout'}`),
+    );
+    await store.insertKeystrokes(rows);
+    await store.deleteKeystrokes('s0');
+    assert.equal((await store.searchKeystrokes('trout', { limit: 300 })).length, 200);
+    // The log is written back when the last one closes.
+    await store.close();
+    const bytes = readFileSync(path);
+    assert(bytes.includes('trout'));
+    assert(!bytes.includes('zebrafish'));
+  });
+
   it('loses nothing acknowledged when its process is killed', async () => {
     const path = join(folder, 'killed.db');
     const work = `
