@@ -6,7 +6,8 @@ import {
   linkSync,
   openSync,
   readFileSync,
-  unlinkSync,
+  renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import { ConfigurationError } from '../config/problems.ts';
@@ -51,25 +52,42 @@ export function readKeyFile(path: string): string | undefined {
 /**
  * Writes a file that is whole or absent, whatever happens meanwhile. One that is there
  * already stays: another process that starts at the same time made it.
+ *
+ * @returns whether it was this call that made the file
  */
-export function createKeyFile(path: string, text: string, mode = 0o600): void {
-  const unfinished = `${path}.${process.pid}.new`;
+export function createKeyFile(path: string, text: string, mode = 0o600): boolean {
   try {
-    const fd = openSync(unfinished, 'wx', mode);
+    place(path, text, mode, linkSync);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw new ConfigurationError(path, [`cannot be written (${codeOf(error)})`], { cause: error });
+  }
+}
+
+/** Puts another text in the place of the file's: the old or the new is there, whatever happens meanwhile. */
+export function replaceKeyFile(path: string, text: string): void {
+  try {
+    place(path, text, 0o600, renameSync);
+  } catch (error) {
+    throw new ConfigurationError(path, [`cannot be written (${codeOf(error)})`], { cause: error });
+  }
+}
+
+/** Writes a file beside `path`, and gives it that name with `name` when it is whole. */
+function place(path: string, text: string, mode: number, name: (from: string, to: string) => void): void {
+  const unfinished = `${path}.${process.pid}.new`;
+  const fd = openSync(unfinished, 'wx', mode);
+  try {
     try {
       writeSync(fd, text);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
-    try {
-      linkSync(unfinished, path);
-    } finally {
-      unlinkSync(unfinished);
-    }
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return;
-    throw new ConfigurationError(path, [`cannot be written (${codeOf(error)})`], { cause: error });
+    name(unfinished, path);
+  } finally {
+    rmSync(unfinished, { force: true });
   }
 }
 

@@ -5,16 +5,17 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import ssh2 from 'ssh2';
-import { generateIdentity, keyIdOf } from '../../recorder/index.ts';
+import { type ArchiveIdentity, generateIdentity, keyIdOf } from '../../recorder/index.ts';
 import { MasterKey } from '../../vault-client/index.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigurationError } from '../config/problems.ts';
 import type { Store } from '../store/port.ts';
-import { createKeyFile, keyFile, readKeyFile } from './key-file.ts';
+import { createKeyFile, keyFile, readKeyFile, replaceKeyFile } from './key-file.ts';
 
 export const keysFolder = (config: Config): string => join(config.node.dataDir, 'keys');
 
-const CHECK_SETTING = 'vault.masterKeyCheck';
+/** Holds a public value of the master key: what tells whether one is the right one. */
+export const CHECK_SETTING = 'vault.masterKeyCheck';
 
 /**
  * The master key, proved to be the one of this database. It is made only for a database
@@ -82,23 +83,73 @@ export function publicLine(path: string, privateKey: string): string {
   return `${key.type} ${key.getPublicSSH().toString('base64')}`;
 }
 
+/** Setting with the public halves of the signing keys that a node has had, PEM, newest first. */
+export const signingKeySetting = (node: string): string => `node.${node}.signingKey`;
+
+/** The signing keys that each node has had, newest first, by key id. */
+export async function signingKeysByNode(
+  store: Store,
+): Promise<ReadonlyMap<string, ReturnType<typeof signingKeysIn>>> {
+  const settings = await store.settings('node.');
+  return new Map(
+    settings.flatMap(({ name, value }) => {
+      const node = /^node\.(.+)\.signingKey$/.exec(name)?.[1];
+      return node === undefined ? [] : [[node, signingKeysIn(value)] as const];
+    }),
+  );
+}
+
+const signingKeyPath = (folder: string): string => join(folder, 'signing.key');
+
 /**
- * The Ed25519 key that signs manifests, PKCS #8 PEM. Its public half goes to the setting
- * `node.<name>.signingKey`, in front of those that this node had before: recordings signed
- * by them can still be verified.
+ * The Ed25519 key that signs manifests, PKCS #8 PEM. Its public half goes to the store, in front of
+ * those that this node had before: recordings signed by them can still be verified.
  */
 export async function openSigningKey(folder: string, node: string, store: Store): Promise<string> {
-  const path = join(folder, 'signing.key');
-  const pem = await keyFile(path, async () =>
-    generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-  );
-  const publicPem = signingPublicKey(path, pem);
-  await store.transaction(async (tx) => {
-    const name = `node.${node}.signingKey`;
-    const known = (await tx.setting(name)) ?? '';
-    if (!known.includes(publicPem)) await tx.putSetting(name, `${publicPem}${known}`);
-  });
+  const path = signingKeyPath(folder);
+  const pem = await keyFile(path, async () => newSigningKey());
+  await publishSigningKey(store, node, signingPublicKey(path, pem));
   return pem;
+}
+
+/**
+ * Replaces the signing key of a node. A node that runs goes on with the old one until its next start;
+ * what either signs can be verified all the same.
+ *
+ * @returns the ids of the new key and of the one before
+ * @throws ConfigurationError when there is no key to replace, or it cannot be written
+ */
+export async function rotateSigningKey(
+  folder: string,
+  node: string,
+  store: Store,
+): Promise<{ readonly keyId: string; readonly previous: string }> {
+  const path = signingKeyPath(folder);
+  const old = readKeyFile(path);
+  if (old === undefined)
+    throw new ConfigurationError(path, [`is not there yet: the first \`serve\` makes it`]);
+  const pem = newSigningKey();
+  const [before, now] = [signingPublicKey(path, old), signingPublicKey(path, pem)];
+  // First to the store: nothing may ever be signed by a key that nobody can look up. The old one too,
+  // in case that it was put there by hand since the last start.
+  await publishSigningKey(store, node, before);
+  await publishSigningKey(store, node, now);
+  replaceKeyFile(path, pem);
+  return { keyId: keyIdOf(createPublicKey(now)), previous: keyIdOf(createPublicKey(before)) };
+}
+
+function newSigningKey(): string {
+  return generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
+/** Puts a public half in front of the others. */
+async function publishSigningKey(store: Store, node: string, publicPem: string): Promise<void> {
+  await store.transaction(async (tx) => {
+    const name = signingKeySetting(node);
+    const known = (await tx.setting(name)) ?? '';
+    if (!known.startsWith(publicPem))
+      await tx.putSetting(name, `${publicPem}${known.replace(publicPem, '')}`);
+  });
 }
 
 function signingPublicKey(path: string, pem: string): string {
@@ -123,25 +174,38 @@ export async function openRecipients(
   configured: readonly string[],
 ): Promise<readonly string[]> {
   if (configured.length > 0) return configured;
-  const path = join(folder, 'archive.recipient');
+  const path = recipientPath(folder);
   const text = await keyFile(path, async () => {
     const identity = join(folder, 'archive.identity');
     const own = recipientIn(readKeyFile(identity) ?? '');
     if (own !== undefined) return `${own}\n`;
     const made = await generateIdentity();
-    // In the form of age-keygen, which people's tools read.
-    const lines = [
-      `# created: ${new Date().toISOString()}`,
-      `# public key: ${made.recipient}`,
-      made.identity,
-    ];
-    createKeyFile(identity, `${lines.join('\n')}\n`);
+    createKeyFile(identity, identityText(made));
     return `${recipientIn(readKeyFile(identity) ?? '') ?? made.recipient}\n`;
   });
+  return [recipientOf(path, text)];
+}
+
+/** The same, as far as there are any: makes nothing. */
+export function knownRecipients(folder: string, configured: readonly string[]): readonly string[] {
+  if (configured.length > 0) return configured;
+  const path = recipientPath(folder);
+  const text = readKeyFile(path);
+  return text === undefined ? [] : [recipientOf(path, text)];
+}
+
+const recipientPath = (folder: string): string => join(folder, 'archive.recipient');
+
+function recipientOf(path: string, text: string): string {
   const recipient = text.trim();
   if (!/^age1[a-z0-9]+$/.test(recipient))
     throw new ConfigurationError(path, ['is no age recipient ("age1…")']);
-  return [recipient];
+  return recipient;
+}
+
+/** The text of an identity file in the form of age-keygen, which people's tools read. */
+export function identityText({ identity, recipient }: ArchiveIdentity): string {
+  return `# created: ${new Date().toISOString()}\n# public key: ${recipient}\n${identity}\n`;
 }
 
 const recipientIn = (identity: string): string | undefined =>

@@ -8,6 +8,7 @@ import { StoreError } from '../store/errors.ts';
 import { addApply } from './apply.ts';
 import { addAudit } from './audit.ts';
 import { addCheck } from './check.ts';
+import { addKeys } from './keys.ts';
 import { addLaunch } from './launch.ts';
 import { printJson, UsageError } from './output.ts';
 import { addRecordings } from './recordings.ts';
@@ -31,6 +32,7 @@ addLaunch(program);
 addSessions(program);
 addRecordings(program);
 addAudit(program);
+addKeys(program);
 program
   .command('schema')
   .description('print the JSON Schema of sallyport.yaml, for editors')

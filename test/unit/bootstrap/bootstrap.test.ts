@@ -20,7 +20,14 @@ import ssh2 from 'ssh2';
 import { applyDocument } from '../../../gateway/apply/apply.ts';
 import { verifyPassword } from '../../../gateway/apply/password.ts';
 import { type Bootstrapped, bootstrap, openNode } from '../../../gateway/bootstrap/bootstrap.ts';
-import { newSshKey, publicLine, signingKeysIn } from '../../../gateway/bootstrap/keys.ts';
+import {
+  knownRecipients,
+  newSshKey,
+  publicLine,
+  rotateSigningKey,
+  signingKeysByNode,
+  signingKeysIn,
+} from '../../../gateway/bootstrap/keys.ts';
 import { type Config, parseConfig } from '../../../gateway/config/config.ts';
 import { parseIdentities } from '../../../recorder/index.ts';
 import { MasterKey } from '../../../vault-client/index.ts';
@@ -145,6 +152,43 @@ describe('the first run', () => {
     assert(verify(null, message, newest, sign(null, message, pem)));
     assert(verify(null, message, oldest, sign(null, message, first.signingKey)));
     assert(createPublicKey(setting ?? '').equals(newest), 'the first block is not the newest');
+  });
+
+  it('puts a new signing key in the place of the old one, and keeps the public halves', async () => {
+    const path = join(data, 'keys', 'signing.key');
+    await run(config, async ({ store, signingKey: old }) => {
+      const before = [...((await signingKeysByNode(store)).get('n1')?.keys() ?? [])];
+      const { keyId, previous } = await rotateSigningKey(join(data, 'keys'), 'n1', store);
+      const keys = (await signingKeysByNode(store)).get('n1');
+      assert.deepEqual([...(keys?.keys() ?? [])], [keyId, ...before]);
+      assert.equal(previous, before[0]);
+      const pem = readFileSync(path, 'utf8');
+      assert.notEqual(pem, old);
+      assert.equal(statSync(path).mode & 0o777, 0o600);
+      assert(keys?.get(keyId)?.equals(createPublicKey(pem)));
+      assert(keys?.get(previous)?.equals(createPublicKey(old)));
+    });
+    await run(config, async ({ signingKey, store }) => {
+      assert.equal(signingKey, readFileSync(path, 'utf8'));
+      // A rotation that died after it published its key: the one that is in use is in front again.
+      const unused = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' });
+      const setting = await store.setting('node.n1.signingKey');
+      await store.putSetting('node.n1.signingKey', `${unused}${setting}`);
+    });
+    await run(config, async ({ signingKey, store }) => {
+      const [newest] = [...((await signingKeysByNode(store)).get('n1')?.values() ?? [])];
+      assert(newest?.equals(createPublicKey(signingKey)));
+      await assert.rejects(
+        rotateSigningKey(join(folder, 'nowhere'), 'n1', store),
+        /the first `serve` makes it/,
+      );
+    });
+  });
+
+  it('knows its recipients without making any', () => {
+    assert.deepEqual(knownRecipients(join(data, 'keys'), []), first.recipients);
+    assert.deepEqual(knownRecipients(join(data, 'keys'), ['age1given']), ['age1given']);
+    assert.deepEqual(knownRecipients(join(folder, 'nowhere'), []), []);
   });
 });
 
