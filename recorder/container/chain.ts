@@ -9,7 +9,13 @@ import {
   type RecordingHeader,
   type RecordingManifest,
 } from '../format/document.ts';
-import { encodeFrameHeader, FRAME_HEADER_BYTES, FrameType, HASH_BYTES } from '../format/frame.ts';
+import {
+  encodeFrameHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  FrameType,
+  HASH_BYTES,
+} from '../format/frame.ts';
 import type { ChainLink, Framed, PlainSegment } from './frames.ts';
 
 /** Bounds the memory of a live recording; past it every second entry goes. */
@@ -29,8 +35,7 @@ export class FrameChain {
   #bytes = 0;
   #events = 0;
   #duration = 0;
-  #index: IndexEntry[] = [];
-  #indexStride = 1;
+  readonly #index = new SegmentIndex();
   #dense = 0;
 
   /** `key`: of this recording alone. */
@@ -52,7 +57,7 @@ export class FrameChain {
   header(document: RecordingHeader): Uint8Array {
     const body = encodeDocument(document);
     const frame = new Uint8Array(FRAME_HEADER_BYTES + body.length);
-    this.#begin(frame, FrameType.header, 0);
+    begin(frame, { type: FrameType.header, sequence: 0, lastAt: 0, previousHash: this.#head });
     frame.set(body, FRAME_HEADER_BYTES);
     return this.#link(frame);
   }
@@ -65,7 +70,7 @@ export class FrameChain {
   /** Enters the frames that were made from {@link link}. */
   enter(segments: readonly PlainSegment[], framed: Framed): void {
     segments.forEach(({ firstAt, lastAt, events }, i) => {
-      this.#addToIndex([this.#sequence, this.#bytes, firstAt, lastAt]);
+      this.#index.add([this.#sequence, this.#bytes, firstAt, lastAt]);
       this.#events += events;
       this.#duration = lastAt;
       this.#sequence += 1;
@@ -77,7 +82,7 @@ export class FrameChain {
 
   /** The last frame. `sealedAt`: ms since the epoch. */
   manifest(reason: string, sealedAt: number, signer: Signer): Uint8Array {
-    const manifest: RecordingManifest = {
+    const manifest = {
       sessionId: this.#sessionId,
       sealedAt,
       reason,
@@ -86,30 +91,9 @@ export class FrameChain {
       duration: this.#duration,
       bytes: this.#bytes,
       head: this.head,
-      keyId: signer.keyId,
-      index: this.#index,
+      index: this.#index.entries,
     };
-    const json = encodeDocument(manifest);
-    const frame = new Uint8Array(FRAME_HEADER_BYTES + manifestBodyLength(json.length));
-    this.#begin(frame, FrameType.manifest, this.#duration);
-    const signature = sign(null, manifestSignatureInput(frame, json), signer.key);
-    frame.set(json, FRAME_HEADER_BYTES);
-    frame.set(signature, FRAME_HEADER_BYTES + json.length);
-    encodeTrailer(frame.length, frame, FRAME_HEADER_BYTES + json.length + signature.length);
-    return this.#link(frame);
-  }
-
-  #begin(frame: Uint8Array, type: FrameType, lastAt: number): void {
-    const header = {
-      type,
-      compressed: false,
-      sequence: this.#sequence,
-      bodyLength: frame.length - FRAME_HEADER_BYTES,
-      firstAt: 0,
-      lastAt,
-      previousHash: this.#head,
-    };
-    encodeFrameHeader(header, frame);
+    return this.#link(manifestFrame(manifest, signer));
   }
 
   #link(frame: Uint8Array): Uint8Array {
@@ -118,14 +102,47 @@ export class FrameChain {
     this.#bytes += frame.length;
     return frame;
   }
+}
 
-  #addToIndex(entry: IndexEntry): void {
-    if ((entry[0] - 1) % this.#indexStride !== 0) return;
-    if (this.#index.length === MAX_INDEX_ENTRIES) {
-      this.#index = this.#index.filter((_, i) => i % 2 === 0);
-      this.#indexStride *= 2;
-      if ((entry[0] - 1) % this.#indexStride !== 0) return;
-    }
-    this.#index.push(entry);
+/** The manifest's list of segments, thinned so that it stays small. */
+export class SegmentIndex {
+  #entries: IndexEntry[] = [];
+  #stride = 1;
+
+  get entries(): readonly IndexEntry[] {
+    return this.#entries;
   }
+
+  /** Takes the segments in their order. */
+  add(entry: IndexEntry): void {
+    if ((entry[0] - 1) % this.#stride !== 0) return;
+    if (this.#entries.length === MAX_INDEX_ENTRIES) {
+      this.#entries = this.#entries.filter((_, i) => i % 2 === 0);
+      this.#stride *= 2;
+      if ((entry[0] - 1) % this.#stride !== 0) return;
+    }
+    this.#entries.push(entry);
+  }
+}
+
+/** The frame that ends a recording, behind the segments that `manifest` names. */
+export function manifestFrame(manifest: Omit<RecordingManifest, 'keyId'>, signer: Signer): Uint8Array {
+  const { segments, duration, head } = manifest;
+  const json = encodeDocument({ ...manifest, keyId: signer.keyId });
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + manifestBodyLength(json.length));
+  const previousHash = Buffer.from(head, 'hex');
+  begin(frame, { type: FrameType.manifest, sequence: segments + 1, lastAt: duration, previousHash });
+  const signature = sign(null, manifestSignatureInput(frame, json), signer.key);
+  frame.set(json, FRAME_HEADER_BYTES);
+  frame.set(signature, FRAME_HEADER_BYTES + json.length);
+  encodeTrailer(frame.length, frame, FRAME_HEADER_BYTES + json.length + signature.length);
+  return frame;
+}
+
+function begin(
+  frame: Uint8Array,
+  facts: Pick<FrameHeader, 'type' | 'sequence' | 'lastAt' | 'previousHash'>,
+): void {
+  const bodyLength = frame.length - FRAME_HEADER_BYTES;
+  encodeFrameHeader({ ...facts, compressed: false, bodyLength, firstAt: 0 }, frame);
 }

@@ -21,7 +21,7 @@ export interface RecordingReader {
   header(): RecordingHeader;
   /** Undefined: never sealed. Its signature is for {@link verifyRecording} to check. */
   manifest(): RecordingManifest | undefined;
-  /** Number of the last whole segment of a recording that has no manifest; undefined when it has one. */
+  /** Number of the last whole segment of a recording that its own node did not seal; undefined when that did. */
   readonly truncatedAt: number | undefined;
   /**
    * Events at or after `from` (µs since the start), in order; ends where a truncated
@@ -82,10 +82,7 @@ export async function openRecording(
       throw new ContainerError('torn', 'the recording is empty: not even its header is there', 0);
     const header = readHeader(first, sessionId);
     const closing = await source.closingManifest();
-    const ending =
-      closing === undefined
-        ? await findEnding(source)
-        : { manifest: closing.manifest, truncatedAt: undefined };
+    const ending = closing === undefined ? await findEnding(source) : endingOf(closing.manifest);
     return new ContainerReader({ archive, bytes, first, header, opener, ...ending });
   } catch (error) {
     await bytes.close();
@@ -128,6 +125,10 @@ interface Ending {
   readonly truncatedAt: number | undefined;
 }
 
+function endingOf(manifest: RecordingManifest): Ending {
+  return { manifest, truncatedAt: manifest.recovered === undefined ? undefined : manifest.segments };
+}
+
 /** Walks a recording that does not end with a manifest to its last whole frame. */
 async function findEnding(source: FrameSource): Promise<Ending> {
   let segments = 0;
@@ -140,10 +141,7 @@ async function findEnding(source: FrameSource): Promise<Ending> {
       if (header.type === FrameType.manifest) {
         const frame = await source.frame(offset);
         if (frame === undefined) break;
-        return {
-          manifest: decodeManifest(frame.bytes.subarray(FRAME_HEADER_BYTES)).manifest,
-          truncatedAt: undefined,
-        };
+        return endingOf(decodeManifest(frame.bytes.subarray(FRAME_HEADER_BYTES)).manifest);
       }
       if (header.type === FrameType.segment) segments = header.sequence;
       offset = end;

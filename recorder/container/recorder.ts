@@ -6,7 +6,13 @@ import { FrameChain, type Signer } from './chain.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { KEY_FRAMES_APART } from './key-frames.ts';
 import { KeyRing, keyIdOf } from './keys.ts';
-import { type DurabilityWindow, LiveRecording, type RecorderSignals, type Recording } from './recording.ts';
+import {
+  type DurabilityWindow,
+  LiveRecording,
+  type RecorderSignals,
+  type Recording,
+  type RecordingSummary,
+} from './recording.ts';
 import { Scribe } from './scribe.ts';
 import { ChunkPool } from './segment-buffer.ts';
 
@@ -38,6 +44,11 @@ export interface RecorderOptions {
   readonly onSealed?: (sessionId: string, key: Uint8Array) => void;
 }
 
+/** How far the archive has a running recording. */
+export interface RecordingHead extends Omit<RecordingSummary, 'sealed'> {
+  readonly sessionId: string;
+}
+
 export const DEFAULT_WINDOW: DurabilityWindow = { bytes: 4 * 1024 * 1024, ms: 1000, graceSeconds: 30 };
 
 /** How exactly the 250 ms of a segment are kept; the timer runs only while bytes wait. */
@@ -54,6 +65,8 @@ export class Recorder {
   readonly #scribe = new Scribe(this.#pool);
   readonly #awake = new Set<LiveRecording>();
   readonly #onSealed: RecorderOptions['onSealed'];
+  /** Recordings that run, by session, with what {@link takeHeads} told of each last. */
+  readonly #running = new Map<string, { readonly recording: LiveRecording; told?: RecordingSummary }>();
   #stopTicking: (() => void) | undefined;
 
   /** Throws when there is no recipient or the signing key is no private Ed25519 key. */
@@ -97,11 +110,18 @@ export class Recorder {
     };
     const frame = chain.header(header);
     const appender = await this.#inGrace(this.#archive.create(sessionId, startedAt, frame));
-    return new LiveRecording({
+    const recording = new LiveRecording({
       chain,
       appender,
       window: this.#window,
-      signals,
+      signals: {
+        pause: () => signals.pause(),
+        resume: () => signals.resume(),
+        failed: (error) => {
+          this.#running.delete(sessionId);
+          signals.failed(error);
+        },
+      },
       signer: this.#signer,
       clock: this.#clock,
       origin,
@@ -109,10 +129,26 @@ export class Recorder {
       scribe: this.#scribe,
       wake: this.#wake,
       onSealed: (bytes) => {
+        this.#running.delete(sessionId);
         if (protocol === 'rdp' && bytes >= KEY_FRAMES_APART) this.#onSealed?.(sessionId, key);
       },
       headerBytes: frame.length,
     });
+    this.#running.set(sessionId, { recording });
+    return recording;
+  }
+
+  /** Of every running recording that the archive has more of than at the last call. */
+  takeHeads(): RecordingHead[] {
+    const heads: RecordingHead[] = [];
+    for (const [sessionId, running] of this.#running) {
+      const { progress } = running.recording;
+      if (progress === running.told) continue;
+      running.told = progress;
+      const { segments, bytes, head } = progress;
+      heads.push({ sessionId, segments, bytes, head });
+    }
+    return heads;
   }
 
   /** A mount that hangs must not leave the person waiting without an answer. */

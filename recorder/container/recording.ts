@@ -133,6 +133,11 @@ export class LiveRecording implements Recording {
     this.#acknowledged = { segments: 0, bytes: parts.headerBytes, head: parts.chain.head, sealed: false };
   }
 
+  /** What the archive has acknowledged so far; another object whenever that is more. */
+  get progress(): RecordingSummary {
+    return this.#acknowledged;
+  }
+
   get paused(): boolean {
     return this.#pausedSince !== undefined || this.#state === 'failed';
   }

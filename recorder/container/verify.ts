@@ -50,6 +50,8 @@ export interface VerifyReport {
   readonly segments: number;
   /** 0 is the header, the one after the last segment the manifest. */
   readonly firstBadSegment?: number;
+  /** Its node was gone before it could seal it: the segment that it ends with. */
+  readonly truncatedAt?: number;
   readonly code?: VerifyCode;
   /** For a person. */
   readonly problem?: string;
@@ -93,6 +95,7 @@ class Verification {
   #events = 0;
   #duration = 0;
   #headSeen = false;
+  #truncated = false;
 
   constructor(source: FrameSource, sessionId: string, options: VerifyOptions) {
     this.#source = source;
@@ -103,7 +106,13 @@ class Verification {
   async run(): Promise<VerifyReport> {
     try {
       await this.#walk();
-      return { ok: true, segments: this.#segments, proved: this.#proved, notProved: this.#notProved };
+      return {
+        ok: true,
+        segments: this.#segments,
+        ...(this.#truncated ? { truncatedAt: this.#segments } : {}),
+        proved: this.#proved,
+        notProved: this.#notProved,
+      };
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       return {
@@ -277,8 +286,14 @@ class Verification {
     this.#proved.push(`order: ${this.#segments} segments from the header to the manifest, none missing`);
     this.#proved.push('chain: every frame is the one that the next names by its hash');
     this.#checkSignature(signed, frame);
+    this.#truncated = manifest.recovered !== undefined;
     this.#checkHead(true);
     this.#proveContents();
+    if (manifest.recovered !== undefined)
+      this.#notProved.push(
+        `end: it is truncated at segment ${this.#segments}, node ${manifest.recovered.node} sealed it ` +
+          'when its own was gone; what that had not brought to the archive is lost',
+      );
   }
 
   #agrees(manifest: RecordingManifest, frame: Frame): boolean {
@@ -288,7 +303,7 @@ class Verification {
       manifest.bytes === frame.offset &&
       manifest.duration === this.#duration &&
       manifest.head === hex(frame.header.previousHash) &&
-      (this.#key === undefined || manifest.events === this.#events)
+      (this.#key === undefined || manifest.events === undefined || manifest.events === this.#events)
     );
   }
 
@@ -327,7 +342,7 @@ class Verification {
       );
       return;
     }
-    throw sealed
+    throw sealed && !this.#truncated
       ? new Problem(
           'head',
           undefined,

@@ -33,14 +33,15 @@ const headerSchema = z.object({
   salt: z.base64().length(24),
 });
 
-const manifestSchema = z.object({
+const manifestFields = z.object({
   sessionId: z.string().min(1).max(64),
   /** ms since the epoch. */
   sealedAt: count,
   /** Why the session ended. */
   reason: z.string(),
   segments: count,
-  events: count,
+  /** Who seals without the recording's key cannot count them. */
+  events: count.optional(),
   /** µs from the recording's start to its last event. */
   duration: count,
   /** Bytes of all frames before the manifest. */
@@ -54,7 +55,16 @@ const manifestSchema = z.object({
    * Long recordings list only every n-th segment.
    */
   index: z.array(z.tuple([count, count, count, count])),
+  /**
+   * Present: the recording's own node was gone, and this node sealed what the archive had. The
+   * recording is truncated behind its last segment.
+   */
+  recovered: z.object({ node: z.string() }).optional(),
 });
+const manifestSchema = manifestFields.refine(
+  ({ events, recovered }) => events !== undefined || recovered !== undefined,
+  { path: ['events'], message: 'is missing' },
+);
 
 export type RecordingHeader = Readonly<z.infer<typeof headerSchema>>;
 export type IndexEntry = readonly [sequence: number, offset: number, firstAt: number, lastAt: number];
