@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { FileArchive } from './file.ts';
+import { MirrorArchive } from './mirror.ts';
 import { type Archive, ArchiveError } from './port.ts';
 
 /** Where a node's recordings go, as plain data that threads can hand on. */
@@ -17,13 +18,11 @@ export interface ArchiveCredentials {
   readonly secretAccessKey: string;
 }
 
-/** The archive of a node. Throws {@link ArchiveError} as {@link openArchive} does. */
+/** The archive of a node. Throws {@link ArchiveError} as {@link openArchive} does, and where none is named. */
 export function openArchives({ urls }: ArchiveSettings): Archive {
   const [first, ...more] = urls.map((url) => openArchive(url));
-  if (first === undefined || more.length > 0) {
-    throw new ArchiveError('archive-url', 'archive.url: one archive is needed');
-  }
-  return first;
+  if (first === undefined) throw new ArchiveError('archive-url', 'archive.url: no archive is given');
+  return more.length === 0 ? first : new MirrorArchive(first, more);
 }
 
 /**
