@@ -11,7 +11,7 @@ export {
   type ArchiveErrorCode,
   type ArchiveReader,
 } from './archive/port.ts';
-export type { RecordingSource } from './background/job.ts';
+export type { RecordingSource, SealingOrder } from './background/job.ts';
 export { BackgroundPool, type RenderOptions } from './background/pool.ts';
 export {
   type ArchiveIdentity,
@@ -21,7 +21,13 @@ export {
 } from './container/identity.ts';
 export { keyIdOf } from './container/keys.ts';
 export { type Opener, openRecording, type RecordingReader } from './container/reader.ts';
-export { DEFAULT_WINDOW, Recorder, type RecorderOptions, type RecordingInit } from './container/recorder.ts';
+export {
+  DEFAULT_WINDOW,
+  Recorder,
+  type RecorderOptions,
+  type RecordingHead,
+  type RecordingInit,
+} from './container/recorder.ts';
 export type {
   DurabilityWindow,
   RecorderSignals,
@@ -29,6 +35,7 @@ export type {
   RecordingSummary,
 } from './container/recording.ts';
 export type { StreamHash } from './container/scribe.ts';
+export type { SealedRecording } from './container/seal.ts';
 export {
   type VerifyCode,
   type VerifyOptions,

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { ArchiveSettings } from '../archive/open.ts';
 import { ArchiveError, type ArchiveErrorCode } from '../archive/port.ts';
 import type { Opener } from '../container/reader.ts';
+import type { SealedRecording, Sealing } from '../container/seal.ts';
 import { ContainerError, type ContainerErrorCode } from '../format/error.ts';
 import { VideoError } from '../video/error.ts';
 
@@ -21,8 +22,18 @@ export interface RenderedPart {
   readonly at?: number;
 }
 
+/** As {@link Sealing}, for another thread: the key is PKCS #8 PEM. */
+export type SealingOrder = Omit<Sealing, 'signingKey'> & { readonly signingKey: string };
+
 export type Job =
   | { readonly type: 'index'; readonly source: RecordingSource }
+  | {
+      readonly type: 'seal';
+      readonly archive: ArchiveSettings;
+      readonly sessionId: string;
+      readonly order: SealingOrder;
+    }
+  | { readonly type: 'compact'; readonly archive: ArchiveSettings; readonly sessionId: string }
   | {
       readonly type: 'mp4' | 'png';
       readonly source: RecordingSource;
@@ -30,6 +41,12 @@ export type Job =
       /** Takes {@link Rendered}, gives one {@link NEXT} for each chunk; closed: nobody reads on. */
       readonly port: MessagePort;
     };
+
+/** How a job ended. */
+export interface JobEnd {
+  readonly error?: JobError;
+  readonly sealed?: SealedRecording;
+}
 
 export type Rendered =
   | { readonly type: 'chunk'; readonly bytes: Uint8Array<ArrayBuffer> }

@@ -4,14 +4,17 @@
  */
 import { MessageChannel, type StructuredSerializeOptions, type Transferable } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
+import type { ArchiveSettings } from '../archive/open.ts';
+import type { SealedRecording } from '../container/seal.ts';
 import {
   decodeJobError,
   type Job,
-  type JobError,
+  type JobEnd,
   NEXT,
   type RecordingSource,
   type Rendered,
   type RenderedPart,
+  type SealingOrder,
 } from './job.ts';
 
 export interface RenderOptions extends RenderedPart {
@@ -32,7 +35,7 @@ const CLOSE_MS = 2_000;
 
 export class BackgroundPool implements AsyncDisposable {
   readonly #threads: number;
-  #pool: Promise<Piscina<Job, JobError | undefined>> | undefined;
+  #pool: Promise<Piscina<Job, JobEnd>> | undefined;
 
   /** `threads`: jobs at a time. Starts nothing. */
   constructor(threads = 1) {
@@ -79,25 +82,38 @@ export class BackgroundPool implements AsyncDisposable {
     await this.#run({ type: 'index', source }, []);
   }
 
+  /** Seals a recording whose writer is gone ({@link sealRecording}). */
+  async seal(archive: ArchiveSettings, sessionId: string, order: SealingOrder): Promise<SealedRecording> {
+    const { sealed } = await this.#run({ type: 'seal', archive, sessionId, order }, []);
+    if (sealed === undefined) throw new Error(`job seal: it gave no result for ${sessionId}`);
+    return sealed;
+  }
+
+  /** Compacts a sealed recording ({@link compactRecording}). */
+  async compact(archive: ArchiveSettings, sessionId: string): Promise<void> {
+    await this.#run({ type: 'compact', archive, sessionId }, []);
+  }
+
   /** Gives up what waits, and soon what runs. */
   async [Symbol.asyncDispose](): Promise<void> {
     const pool = await this.#pool;
     await pool?.close({ force: true });
   }
 
-  async #run(job: Job, transferList: Transferable[]): Promise<void> {
+  async #run(job: Job, transferList: Transferable[]): Promise<JobEnd> {
     this.#pool ??= startPool(this.#threads);
     // Piscina wants an array, but its type is taken from an overload that wants options.
     const options = { transferList: transferList as StructuredSerializeOptions };
-    const error = await (await this.#pool).run(job, options);
-    if (error !== undefined) throw decodeJobError(error);
+    const end = await (await this.#pool).run(job, options);
+    if (end.error !== undefined) throw decodeJobError(end.error);
+    return end;
   }
 }
 
 /** Loaded when it is needed: every thread that records comes by this file. */
-async function startPool(threads: number): Promise<Piscina<Job, JobError | undefined>> {
+async function startPool(threads: number): Promise<Piscina<Job, JobEnd>> {
   const { Piscina } = await import('piscina');
-  const pool = new Piscina<Job, JobError | undefined>({
+  const pool = new Piscina<Job, JobEnd>({
     filename: new URL('./thread.ts', import.meta.url).href,
     name: 'run',
     minThreads: 0,

@@ -1,31 +1,45 @@
 /** Thread entry of the background pool. */
+import { createPrivateKey } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 import { openArchives } from '../archive/open.ts';
 import { openRecording, type RecordingReader } from '../container/reader.ts';
+import { compactRecording, sealRecording } from '../container/seal.ts';
 import { indexDesktop } from '../video/desktop-index.ts';
 import { exportMp4 } from '../video/export.ts';
 import { exportPng } from '../video/picture.ts';
-import { encodeJobError, type Job, type JobError, type Rendered } from './job.ts';
+import { encodeJobError, type Job, type JobEnd, type RecordingSource, type Rendered } from './job.ts';
 
-/** Does one job; resolves with what it failed with. */
-export async function run(job: Job): Promise<JobError | undefined> {
+/** Does one job. Never rejects. */
+export async function run(job: Job): Promise<JobEnd> {
   try {
-    const { archive, sessionId, opener } = job.source;
-    const reader = await openRecording(openArchives(archive), sessionId, opener);
-    try {
-      await work(reader, job);
-    } finally {
-      await reader.close();
+    if (job.type === 'seal') {
+      const signingKey = createPrivateKey(job.order.signingKey);
+      const archive = openArchives(job.archive);
+      return { sealed: await sealRecording(archive, job.sessionId, { ...job.order, signingKey }) };
     }
-    return undefined;
+    if (job.type === 'compact') await compactRecording(openArchives(job.archive), job.sessionId);
+    else await read(job);
+    return {};
   } catch (error) {
-    return encodeJobError(error);
+    return { error: encodeJobError(error) };
   } finally {
-    if (job.type !== 'index') job.port.close();
+    if ('port' in job) job.port.close();
   }
 }
 
-async function work(reader: RecordingReader, job: Job): Promise<void> {
+type ReadingJob = Extract<Job, { readonly source: RecordingSource }>;
+
+async function read(job: ReadingJob): Promise<void> {
+  const { archive, sessionId, opener } = job.source;
+  const reader = await openRecording(openArchives(archive), sessionId, opener);
+  try {
+    await work(reader, job);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function work(reader: RecordingReader, job: ReadingJob): Promise<void> {
   if (job.type === 'index') return await indexDesktop(reader);
   const { port } = job;
   const tell = (rendered: Rendered): void => port.postMessage(rendered);

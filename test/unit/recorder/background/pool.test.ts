@@ -104,6 +104,26 @@ test('what fails there fails here, as what it is', async () => {
   });
 });
 
+test('a recording whose writer is gone is sealed in the background, and compacted', async () => {
+  const bytes = await archived([desktop(0, 320, 200), mouse(1000, 0x0800, 10, 12)]);
+  const whole = bytes.archive.bytes('s1');
+  const manifestLength = whole.readUInt32BE(whole.length - 4);
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const signingKey = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const order = { node: 'node2', signingKey, reason: 'gone', knownHead: undefined };
+  const settings = { urls: [`file:${temporaryFolder('sealed')}`] };
+  const other = openArchive(settings.urls[0] ?? '');
+  await (await other.create('s1', STARTED_AT, whole.subarray(0, -manifestLength))).close();
+  const sealed = await pool.seal(settings, 's1', order);
+  assert.deepEqual([sealed.recoveredBy, sealed.cut, sealed.givenUp], ['node2', false, 0]);
+  const reader = await openRecording(other, 's1', []);
+  assert.equal(reader.manifest()?.reason, 'gone');
+  await reader.close();
+  await pool.compact(settings, 's1');
+  await assert.rejects(pool.seal(settings, 's2', order), { code: 'recording-missing' });
+  await assert.rejects(pool.compact(settings, 's2'), { code: 'recording-missing' });
+});
+
 test('the recorder gives the key of a desktop that is sealed, which makes its index without an identity', async () => {
   const identity = await generateIdentity();
   const { promise: sealed, resolve } = Promise.withResolvers<readonly [string, Uint8Array]>();
