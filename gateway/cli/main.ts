@@ -4,6 +4,7 @@ import { ArchiveError, ContainerError, VideoError } from '../../recorder/index.t
 import { VaultError } from '../../vault-client/index.ts';
 import { ConfigurationError, configJsonSchema } from '../config/config.ts';
 import { LoginNameError } from '../policy/target-name.ts';
+import { RetentionError } from '../retention/error.ts';
 import { StoreError } from '../store/errors.ts';
 import { addApply } from './apply.ts';
 import { addAudit } from './audit.ts';
@@ -65,6 +66,7 @@ function textOf(error: unknown): string {
     ConfigurationError,
     ContainerError,
     LoginNameError,
+    RetentionError,
     StoreError,
     UsageError,
     VaultError,

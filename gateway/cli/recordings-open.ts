@@ -16,6 +16,8 @@ import {
 import { auditRow } from '../audit/events.ts';
 import { archiveSettings } from '../config/archive.ts';
 import type { Config } from '../config/config.ts';
+import { prunedText } from '../retention/hold.ts';
+import { keptText, retentionToday } from '../retention/prune.ts';
 import type { SessionRow, Store } from '../store/port.ts';
 import { configOf, countOption, openStore, operator, SESSION_ID } from './common.ts';
 import { UsageError } from './output.ts';
@@ -44,6 +46,8 @@ export interface Opened extends AsyncDisposable {
   readonly source: RecordingSource;
   /** The commands that were typed, oldest first; `at` is ms since the epoch. */
   commands(): Promise<readonly { readonly at: number; readonly text: string }[]>;
+  /** How long it is kept, in words. */
+  retention(): Promise<string>;
   audit(code: 'recording.played' | 'recording.exported', detail: Record<string, string>): Promise<void>;
 }
 
@@ -53,7 +57,7 @@ export async function openOne(id: string, options: CommonOptions, decrypt: boole
   const store = await openStore(options.config);
   try {
     const session = await findSession(store, id);
-    if (!session.recorded) throw new UsageError(`session ${session.id} was not recorded: its policy says so`);
+    requireKept(session);
     const identities = await identitiesOf(config, options.identity, decrypt);
     const archive = archiveSettings(config);
     const reader = await openRecording(openArchives(archive), session.id, identities);
@@ -65,6 +69,7 @@ export async function openOne(id: string, options: CommonOptions, decrypt: boole
         const rows = await store.keystrokes(session.id, 'command');
         return rows.map(({ at, text }) => ({ at, text })).sort((a, b) => a.at - b.at);
       },
+      retention: async () => keptText(session, await retentionToday(store, config.archive.retention)),
       audit: (code, detail) => audit(store, config, session, code, detail),
       async [Symbol.asyncDispose]() {
         await reader.close();
@@ -76,6 +81,13 @@ export async function openOne(id: string, options: CommonOptions, decrypt: boole
     if (error instanceof ArchiveError || error instanceof ContainerError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+/** @throws UsageError: the session has no recording, or it was deleted */
+export function requireKept(session: SessionRow): void {
+  if (!session.recorded) throw new UsageError(`session ${session.id} was not recorded: its policy says so`);
+  const gone = prunedText(session);
+  if (gone !== undefined) throw new UsageError(gone);
 }
 
 /** Notes who did this. */

@@ -11,6 +11,7 @@ import {
 } from '../../recorder/index.ts';
 import { signingKeysIn } from '../bootstrap/keys.ts';
 import { archiveSettings } from '../config/archive.ts';
+import { holdText } from '../retention/hold.ts';
 import type { SessionRow, Store } from '../store/port.ts';
 import { configOf, countOption, numberOption, openStore, withCommon, withConfig } from './common.ts';
 import {
@@ -24,6 +25,7 @@ import {
   UsageError,
 } from './output.ts';
 import { addExport } from './recordings-export.ts';
+import { addHold } from './recordings-hold.ts';
 import {
   audit,
   type CommonOptions,
@@ -31,9 +33,11 @@ import {
   checkChannel,
   identitiesOf,
   openOne,
+  requireKept,
   withIdentity,
   writeAll,
 } from './recordings-open.ts';
+import { addPrune } from './recordings-prune.ts';
 import { findSession } from './sessions.ts';
 
 export function addRecordings(program: Command): void {
@@ -110,6 +114,8 @@ export function addRecordings(program: Command): void {
         bytes: session.recordedBytes,
         end: manifest?.reason,
         head: session.headHash,
+        kept: await opened.retention(),
+        hold: holdText(session),
       };
       const commands = await opened.commands();
       if (options.json === true) {
@@ -156,6 +162,8 @@ export function addRecordings(program: Command): void {
     );
 
   addExport(recordings);
+  addHold(recordings);
+  addPrune(recordings);
 
   withIdentity(
     withCommon(recordings.command('verify').description('prove that a recording is whole and unaltered')),
@@ -163,6 +171,7 @@ export function addRecordings(program: Command): void {
     const config = configOf(options.config);
     await using store = await openStore(options.config);
     const session = await findSession(store, id);
+    requireKept(session);
     const identities = await identitiesOf(config, options.identity, false);
     const report = await verifyRecording(openArchives(archiveSettings(config)), session.id, {
       identities,
@@ -205,7 +214,9 @@ async function nodeKeys(store: Store, node: string): Promise<ReadonlyMap<string,
 
 function stateOf(row: SessionRow): string {
   if (row.state !== 'ended') return 'running';
-  return row.sealed ? 'sealed' : 'unsealed';
+  if (row.prunedAt !== undefined) return 'pruned';
+  const state = row.sealed ? 'sealed' : 'unsealed';
+  return row.heldAt === undefined ? state : `${state}, held`;
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,145 @@
+/**
+ * Deletes recordings whose time is over, and what was typed in their sessions with them. Sessions and
+ * audit stay, and tell what was there.
+ *
+ * Each deletion is claimed in the session's row first, so that no hold comes between; then the archive
+ * deletes; then the row says that it is done. Whatever dies in between, the next run comes to the end.
+ */
+import {
+  type Archive,
+  type ArchiveEntry,
+  ArchiveError,
+  ContainerError,
+  openRecording,
+} from '../../recorder/index.ts';
+import { auditRow } from '../audit/events.ts';
+import { dueAt, type Retention, type RetentionToday, retentionText, ruleOf } from '../policy/retention.ts';
+import type { SessionRow, Store } from '../store/port.ts';
+import { holdText, prunedText } from './hold.ts';
+
+/** A recording whose time is over. */
+export interface Due {
+  readonly session: SessionRow;
+  /** For people: how long it was to be kept, and who said so. */
+  readonly rule: string;
+  /** Why it stays all the same; undefined: it may go. */
+  readonly kept: string | undefined;
+}
+
+export interface Pruner {
+  readonly store: Store;
+  readonly archive: Archive;
+  /** Name of the node, and who deletes, for the audit log. */
+  readonly node: string;
+  readonly by: string;
+}
+
+const PAGE = 500;
+const DAY_MS = 86_400_000;
+
+/** What configuration and policies say now. `standard`: `archive.retention`. */
+export async function retentionToday(store: Store, standard: Retention | undefined): Promise<RetentionToday> {
+  const policies = await store.policies();
+  return { standard, policies: new Map(policies.map(({ name, retention }) => [name, retention])) };
+}
+
+/** How long a recording is kept, in words. */
+export function keptText(session: SessionRow, today: RetentionToday): string {
+  return ruleOf(session, today)?.text ?? retentionText('forever');
+}
+
+/** The recordings whose time is over at `now`, newest first. */
+export async function* dueRecordings(
+  store: Store,
+  today: RetentionToday,
+  now: number,
+): AsyncGenerator<Due, void, void> {
+  let before: string | undefined;
+  for (;;) {
+    const page = { limit: PAGE, ...(before === undefined ? {} : { before }) };
+    const sessions = await store.sessions({ kept: true, state: ['ended'] }, page);
+    for (const session of sessions) {
+      const due = dueOf(session, today, now);
+      if (due !== undefined) yield due;
+    }
+    before = sessions.at(-1)?.id;
+    if (before === undefined) return;
+  }
+}
+
+function dueOf(session: SessionRow, today: RetentionToday, now: number): Due | undefined {
+  // What was begun is ended, whatever the rules say by now: parts of it may be gone.
+  if (session.pruneRule !== undefined) return { session, rule: session.pruneRule, kept: undefined };
+  const rule = ruleOf(session, today);
+  if (rule === undefined || dueAt(session, rule) > now) return undefined;
+  return { session, rule: rule.text, kept: keptBecause(session) };
+}
+
+function keptBecause(session: SessionRow): string | undefined {
+  if (session.heldAt !== undefined) return holdText(session);
+  if (session.unsealable !== undefined) return undefined;
+  if (!session.sealed) return 'not sealed yet: a running node does that';
+  return session.compacted ? undefined : 'not compacted yet: a running node does that';
+}
+
+/**
+ * Deletes the recording for good.
+ *
+ * @returns false: it was held meanwhile, or another has deleted it
+ * @throws ArchiveError when the archive refuses: it is kept then, and may be tried again
+ */
+export async function prune(pruner: Pruner, { session: { id }, rule }: Due): Promise<boolean> {
+  const { store, by, node } = pruner;
+  const session = await store.transaction(async (tx) => {
+    const row = await tx.session(id);
+    if (row === undefined || row.heldAt !== undefined || row.prunedAt !== undefined) return undefined;
+    await tx.updateSession(id, { prunedBy: by, pruneRule: rule });
+    return row;
+  });
+  if (session === undefined) return false;
+  try {
+    await remove(pruner.archive, session);
+  } catch (error) {
+    await store.updateSession(id, { prunedBy: undefined, pruneRule: undefined });
+    throw error;
+  }
+  return await store.transaction(async (tx) => {
+    if ((await tx.session(id))?.prunedAt !== undefined) return false;
+    // There is nothing left to compact.
+    await tx.updateSession(id, { prunedAt: Date.now(), compacted: true });
+    await tx.deleteKeystrokes(id);
+    const { user, account, system, recordedBytes } = session;
+    const detail = { rule, user, account, system, bytes: recordedBytes ?? 0 };
+    await tx.insertAudit(auditRow({ code: 'recording.pruned', node, actor: by, sessionId: id, detail }));
+    return true;
+  });
+}
+
+/** Archives find a recording by the time in its header, which is a little later than the session's. */
+async function remove(archive: Archive, { id, openedAt }: SessionRow): Promise<void> {
+  try {
+    const reader = await openRecording(archive, id, []);
+    const { startedAt } = reader.header();
+    await reader.close();
+    await archive.remove(id, startedAt);
+  } catch (error) {
+    if (error instanceof ArchiveError && error.code === 'recording-missing') return;
+    if (!(error instanceof ContainerError)) throw error;
+    // Its header is damaged: midnight may lie between the two.
+    await archive.remove(id, openedAt);
+    await archive.remove(id, openedAt + DAY_MS);
+  }
+}
+
+/** What the archive holds and no session accounts for: another store's, or left behind by a deletion elsewhere. */
+export async function* unknownRecordings(
+  store: Store,
+  archive: Archive,
+): AsyncGenerator<ArchiveEntry & { readonly why: string }, void, void> {
+  for await (const entry of archive.list()) {
+    const session = await store.session(entry.sessionId);
+    if (session === undefined) yield { ...entry, why: 'no session of this id is in the store' };
+    else if (session.prunedAt !== undefined)
+      yield { ...entry, why: `it is there again: ${prunedText(session)}` };
+  }
+}
