@@ -4,26 +4,22 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { after, before, type TestContext } from 'node:test';
+import { after, type TestContext } from 'node:test';
 import { type Chromium, type Page, startChromium } from '../support/chromium.ts';
-import { Evidence } from '../support/evidence.ts';
 import { xfreerdp } from '../support/freerdp.ts';
-import { type Gateway, startGateway } from '../support/gateway.ts';
 import { type Moment, Moments, timesOf } from '../support/moments.ts';
-import { obstacle, testWith } from '../support/packages.ts';
+import { testWith } from '../support/packages.ts';
 import { lumaDistance, percent } from '../support/picture.ts';
-import { until } from '../support/process.ts';
+import { useRdpBed } from '../support/rdp-bed.ts';
 import { readRecording } from '../support/recording.ts';
 import { showScene } from '../support/scene.ts';
 import { temporaryFolder } from '../support/temp.ts';
-import { type Display, type Picture, startDisplay } from '../support/x11.ts';
-import { startXrdp, type Xrdp } from '../support/xrdp.ts';
+import type { Picture } from '../support/x11.ts';
 
 const NEEDS = [
   ...(['xrdp', 'xorgxrdp', 'freerdp2-x11', 'xvfb', 'xauth', 'x11-utils', 'xdotool', 'xterm'] as const),
   ...(['imagemagick', 'ffmpeg', 'chromium'] as const),
 ] as const;
-const PASSWORD = 'Correct-horse-7';
 const WIDTH = 640;
 const HEIGHT = 480;
 /** A frame of the video stands at each multiple of this, µs. */
@@ -33,10 +29,14 @@ const LAST_PICTURE_S = 0.12;
 /** A fragment of the video is at most this long, ms, where something moves. */
 const FRAGMENT_MS = 10_000;
 
-let xrdp: Xrdp;
-let gateway: Gateway;
-let evidence: Evidence;
-let display: Display;
+const bed = useRdpBed(NEEDS, {
+  size: [WIDTH, HEIGHT],
+  async prepare() {
+    chromium = await startChromium();
+    await record();
+    site = await startSite(video);
+  },
+});
 let chromium: Chromium;
 let site: Site;
 /** The video of the recorded desktop. */
@@ -46,43 +46,18 @@ let seconds: number;
 /** The moments at which the desktop stood still, `at` µs from the start. */
 let stills: readonly (Moment & { readonly at: number })[];
 
-before(
-  async () => {
-    if (obstacle(NEEDS) !== undefined) return;
-    [xrdp, display, chromium] = await Promise.all([
-      startXrdp(),
-      startDisplay(WIDTH, HEIGHT),
-      startChromium(),
-    ]);
-    const { host, port, fingerprint, account } = xrdp;
-    gateway = await startGateway({
-      document: {
-        users: [{ name: 'alice', password: PASSWORD, role: 'requester' }],
-        systems: [{ name: 'win01', protocol: 'rdp', host, port, certificate: fingerprint }],
-        accounts: [{ name: account.name, system: 'win01', password: account.password }],
-        policies: [{ name: 'desktops', users: ['alice'], accounts: ['*'], allow: ['desktop'], record: true }],
-      },
-    });
-    evidence = await Evidence.of(gateway);
-    await record();
-    site = await startSite(video);
-  },
-  { timeout: 180_000 },
-);
 after(async () => {
   site?.stop();
-  await evidence?.close();
-  await gateway?.stop();
-  await Promise.all([chromium?.stop(), xrdp?.stop(), display?.stop()]);
+  await chromium?.stop();
 });
 
 /** Opens a desktop on which text scrolls and a window moves for longer than a fragment. */
 async function record(): Promise<void> {
-  const user = `alice+${xrdp.account.name}+win01`;
-  const client = xfreerdp({ port: gateway.rdpPort, user, password: PASSWORD, display });
+  const client = bed.open(xfreerdp);
   const window = await client.window();
-  await xrdp.ready();
-  const desktop = xrdp.desktop();
+  await bed.xrdp.ready();
+  const { display } = bed;
+  const desktop = bed.xrdp.desktop();
   const scene = await showScene(desktop);
   const moments = new Moments({ display, window, desktop });
   const { scrolling, moving } = scene;
@@ -99,20 +74,18 @@ async function record(): Promise<void> {
   await move();
   await scene.closeMoving();
   await moments.take('without the window');
-  const { id } = await evidence.session('alice', 'active');
+  const { id } = await bed.evidence.session('alice', 'active');
   await scene.stop();
   await client.stop();
-  await until('the session ends, sealed', async () =>
-    (await evidence.sessions()).find((row) => row.id === id && row.sealed),
-  );
-  const reader = await readRecording(gateway, id);
+  await bed.evidence.sealed(id);
+  const reader = await readRecording(bed.gateway, id);
   seconds = (reader.manifest()?.duration ?? 0) / 1_000_000;
   const times = await timesOf(reader, moments.taken);
   await reader.close();
   stills = moments.taken.map((moment, index) => ({ ...moment, at: times[index] ?? 0 }));
   const file = join(temporaryFolder('export'), 'recording.mp4');
   const args = ['recordings', 'export', id, '--format', 'mp4', '--output', file];
-  const { code, stderr } = await gateway.sallyport(args, { timeoutMs: 120_000 });
+  const { code, stderr } = await bed.gateway.sallyport(args, { timeoutMs: 120_000 });
   assert.equal(code, 0, stderr);
   video = readFileSync(file);
 }

@@ -2,22 +2,20 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before } from 'node:test';
-import { Evidence } from '../support/evidence.ts';
+import { afterEach } from 'node:test';
+import { PASSWORD } from '../support/bed.ts';
 import { type ClientOptions, type RdpClient, rdesktop, xfreerdp } from '../support/freerdp.ts';
-import { type Gateway, startGateway } from '../support/gateway.ts';
-import { obstacle, testWith } from '../support/packages.ts';
+import { testWith } from '../support/packages.ts';
 import { type Daemon, run, runOk, startDaemon, until } from '../support/process.ts';
+import { useRdpBed } from '../support/rdp-bed.ts';
 import { startSpy } from '../support/rdp-spy.ts';
 import { temporaryFolder } from '../support/temp.ts';
 import { click, type Display, startDisplay, typeText } from '../support/x11.ts';
-import { startXrdp, type Xrdp } from '../support/xrdp.ts';
 
 const NEEDS = [
   ...(['xrdp', 'xorgxrdp', 'freerdp2-x11', 'rdesktop', 'xvfb', 'xauth', 'x11-utils'] as const),
   ...(['xdotool', 'xterm', 'xclip', 'fuse3', 'x11-xserver-utils'] as const),
 ] as const;
-const PASSWORD = 'Correct-horse-7';
 /** For what has to go through client, gateway, target and back, on a busy machine. */
 const PATIENCE_MS = 20_000;
 
@@ -31,47 +29,26 @@ const ALLOW: Readonly<Record<string, readonly string[]>> = {
   listener: ['audio'],
 };
 
-let xrdp: Xrdp;
-let gateway: Gateway;
-let evidence: Evidence;
-let display: Display;
-let client: RdpClient | undefined;
 let copier: Daemon | undefined;
 
-before(async () => {
-  if (obstacle(NEEDS) !== undefined) return;
-  [xrdp, display] = await Promise.all([startXrdp(), startDisplay(800, 600)]);
-  const { name, password } = xrdp.account;
-  gateway = await startGateway({
-    document: {
-      users: Object.keys(ALLOW).map((user) => ({ name: user, password: PASSWORD, role: 'requester' })),
-      systems: [
-        { name: 'win01', protocol: 'rdp', host: xrdp.host, port: xrdp.port, certificate: xrdp.fingerprint },
-      ],
-      accounts: [{ name, system: 'win01', password }],
-      policies: Object.entries(ALLOW).map(([user, allow]) => ({
-        name: `for-${user}`,
-        users: [user],
-        accounts: ['*'],
-        allow: ['desktop', ...allow],
-        record: true,
-        keystrokes: true,
-      })),
-    },
-  });
-  evidence = await Evidence.of(gateway);
+const bed = useRdpBed(NEEDS, {
+  size: [800, 600],
+  document: () => ({
+    users: Object.keys(ALLOW).map((user) => ({ name: user, password: PASSWORD, role: 'requester' })),
+    policies: Object.entries(ALLOW).map(([user, allow]) => ({
+      name: `for-${user}`,
+      users: [user],
+      accounts: ['*'],
+      allow: ['desktop', ...allow],
+      record: true,
+      keystrokes: true,
+    })),
+  }),
 });
+let client: RdpClient;
 afterEach(async () => {
-  await client?.stop();
-  client = undefined;
   await copier?.stop();
   copier = undefined;
-  await xrdp?.endSessions();
-});
-after(async () => {
-  await evidence?.close();
-  await gateway?.stop();
-  await Promise.all([xrdp?.stop(), display?.stop()]);
 });
 
 /** Opens win01 as `user`, and waits until its shell reads the keyboard. */
@@ -80,18 +57,17 @@ async function open(
   user: string,
   more: Partial<ClientOptions> = {},
 ): Promise<string> {
-  const login = `${user}+${xrdp.account.name}+win01`;
-  client = start({ port: gateway.rdpPort, user: login, password: PASSWORD, display, ...more });
+  client = bed.open(start, { user: bed.login(user), ...more });
   const window = await client.window();
-  await xrdp.ready();
+  await bed.xrdp.ready();
   return window;
 }
 
 let commands = 0;
 /** Types a command into the session's terminal; returns what it printed, once it has ended. */
-async function command(window: string, text: string, on: Display = display): Promise<string> {
+async function command(window: string, text: string, on: Display = bed.display): Promise<string> {
   commands += 1;
-  const output = join(xrdp.account.home, `output-${commands}`);
+  const output = join(bed.xrdp.account.home, `output-${commands}`);
   const name = output.slice(output.lastIndexOf('/') + 1);
   await typeText(on, window, `(${text}) > ~/t 2>&1; mv ~/t ~/${name}\n`);
   await until(`the output of ${text}`, () => (existsSync(output) ? true : undefined), PATIENCE_MS);
@@ -106,12 +82,12 @@ function copy(text: string): void {
   writeFileSync(file, text);
   // Who copied must stay to be asked for it.
   const args = ['-quiet', '-selection', 'clipboard', '-i', file];
-  copier = startDaemon('xclip', args, { env: display.env });
+  copier = startDaemon('xclip', args, { env: bed.display.env });
 }
 
 /** What the client's display has on its clipboard; '' when nothing. */
 async function clipboard(): Promise<string> {
-  return (await run('xclip', ['-selection', 'clipboard', '-o'], { env: display.env })).text.trim();
+  return (await run('xclip', ['-selection', 'clipboard', '-o'], { env: bed.display.env })).text.trim();
 }
 
 interface Line {
@@ -121,12 +97,10 @@ interface Line {
 
 /** Closes the client; returns what the sealed recording of `user`'s session holds. */
 async function recorded(user: string): Promise<readonly Line[]> {
-  const { id } = await evidence.session(user, 'active');
-  await client?.stop();
-  await until('the session ends, sealed', async () =>
-    (await evidence.sessions()).find((row) => row.id === id && row.sealed),
-  );
-  const exported = await gateway.sallyport(['recordings', 'export', id, '--format', 'jsonl']);
+  const { id } = await bed.evidence.session(user, 'active');
+  await client.stop();
+  await bed.evidence.sealed(id);
+  const exported = await bed.gateway.sallyport(['recordings', 'export', id, '--format', 'jsonl']);
   assert.equal(exported.code, 0, exported.stderr);
   const lines = exported.text.trim().split('\n');
   return lines.map((line) => JSON.parse(line) as Line);
@@ -137,7 +111,7 @@ const dataOf = (lines: readonly Line[], kind: string): NonNullable<Line['data']>
 
 /** What policy refused in sessions of `user` so far. */
 async function refusals(user: string, request: RegExp): Promise<number> {
-  const rows = await evidence.audit('session.request.refused');
+  const rows = await bed.evidence.audit('session.request.refused');
   return rows.filter((row) => row.actor === user && request.test(String(row.detail['request']))).length;
 }
 
@@ -253,7 +227,7 @@ testWith(NEEDS, 'a window that is resized resizes the desktop, which works on', 
   const window = await open(xfreerdp, 'plain', { extra: ['/dynamic-resolution'] });
   const dimensions = "xdpyinfo | sed -n 's/.*dimensions: *//p' | cut -d' ' -f1";
   assert.equal(await command(window, dimensions), '640x480\n');
-  await runOk('xdotool', ['windowsize', window, '560', '400'], { env: display.env });
+  await runOk('xdotool', ['windowsize', window, '560', '400'], { env: bed.display.env });
   const followed = async (): Promise<true | undefined> =>
     (await command(window, dimensions)) === '560x400\n' ? true : undefined;
   await until('the new size', followed, PATIENCE_MS);
@@ -302,9 +276,9 @@ function holds(bytes: Buffer, text: string): boolean {
 testWith(NEEDS, "the target's password is neither on the client's wire nor in the data folder", async () => {
   const wire: Record<'client' | 'server', Buffer[]> = { client: [], server: [] };
   const spy = await startSpy({
-    port: gateway.rdpPort,
-    certificateFile: join(gateway.dataDir, 'keys/tls.crt'),
-    keyFile: join(gateway.dataDir, 'keys/tls.key'),
+    port: bed.gateway.rdpPort,
+    certificateFile: join(bed.gateway.dataDir, 'keys/tls.crt'),
+    keyFile: join(bed.gateway.dataDir, 'keys/tls.key'),
     onChunk: (from, bytes) => wire[from].push(Buffer.from(bytes)),
   });
   const window = await open(xfreerdp, 'inbound', { port: spy.port, extra: ['+clipboard'] });
@@ -312,7 +286,7 @@ testWith(NEEDS, "the target's password is neither on the client's wire nor in th
   await recorded('inbound');
   await spy.stop();
 
-  const { name, password } = xrdp.account;
+  const { name, password } = bed.xrdp.account;
   const [sent, received] = [Buffer.concat(wire.client), Buffer.concat(wire.server)];
   // The person's own password shows that the wire is seen in plain, and read in the right form;
   // the source of the target's Demand Active PDU does for the other direction.
@@ -320,7 +294,7 @@ testWith(NEEDS, "the target's password is neither on the client's wire nor in th
   assert.ok(received.includes('RDP\0'));
   for (const bytes of [sent, received]) assert.equal(holds(bytes, password), false);
 
-  const files = readdirSync(gateway.dataDir, { recursive: true, withFileTypes: true }).filter((each) =>
+  const files = readdirSync(bed.gateway.dataDir, { recursive: true, withFileTypes: true }).filter((each) =>
     each.isFile(),
   );
   const contents = files.map((each) => ({
@@ -333,5 +307,5 @@ testWith(NEEDS, "the target's password is neither on the client's wire nor in th
       contents.filter(({ bytes }) => holds(bytes, secret)).map(({ file }) => file),
       [],
     );
-  for (const secret of [password, PASSWORD]) assert.ok(!gateway.log().includes(secret));
+  for (const secret of [password, PASSWORD]) assert.ok(!bed.gateway.log().includes(secret));
 });

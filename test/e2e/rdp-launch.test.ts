@@ -1,40 +1,28 @@
 /** NLA at the front, and launch files: real clients log on with them, and each is refused where it must be. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream';
-import { after, afterEach, before } from 'node:test';
 import { TOTP } from 'otpauth';
-import { Evidence } from '../support/evidence.ts';
-import {
-  type ClientOptions,
-  exitWord,
-  type RdpClient,
-  runXfreerdp,
-  xfreerdp,
-  xfreerdpFile,
-} from '../support/freerdp.ts';
-import { type ApplyDocument, type Gateway, startGateway } from '../support/gateway.ts';
-import { obstacle, testWith } from '../support/packages.ts';
+import { type ClientOptions, exitWord, runXfreerdp, xfreerdp, xfreerdpFile } from '../support/freerdp.ts';
+import { type ApplyDocument, startGateway } from '../support/gateway.ts';
+import { testWith } from '../support/packages.ts';
 import { freePort, until } from '../support/process.ts';
+import { useRdpBed } from '../support/rdp-bed.ts';
 import { temporaryFolder } from '../support/temp.ts';
-import { colours, type Display, keyPress, screenshot, startDisplay, typeText } from '../support/x11.ts';
-import { startXrdp, type Xrdp } from '../support/xrdp.ts';
+import { colours, keyPress, screenshot, typeText } from '../support/x11.ts';
+import type { Xrdp } from '../support/xrdp.ts';
 
 const NEEDS = ['xrdp', 'xorgxrdp', 'freerdp2-x11', 'xvfb', 'xauth', 'xdotool', 'xterm'] as const;
 const PASSWORD = 'Correct-horse-7 é';
 const TOTP_SECRET = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP';
 const folder = temporaryFolder('launch');
-let xrdp: Xrdp;
-let gateway: Gateway;
-let evidence: Evidence;
-let display: Display;
-let client: RdpClient | undefined;
 let files = 0;
 
-function applied(): ApplyDocument {
-  const { name: account, password } = xrdp.account;
+/** Everything, for a gateway of any kind before `xrdp`. */
+function applied({ host, port, account, fingerprint }: Xrdp): Required<ApplyDocument> {
+  const systems = ['win01', 'win02'];
   return {
     users: [
       { name: 'alice', password: PASSWORD, nla: true },
@@ -42,57 +30,26 @@ function applied(): ApplyDocument {
       { name: 'plain', password: PASSWORD },
       { name: 'outsider', password: PASSWORD },
     ],
-    systems: [
-      { name: 'win01', protocol: 'rdp', host: xrdp.host, port: xrdp.port, certificate: xrdp.fingerprint },
-      { name: 'win02', protocol: 'rdp', host: xrdp.host, port: xrdp.port, certificate: xrdp.fingerprint },
-    ],
-    accounts: ['win01', 'win02'].map((system) => ({ name: account, system, password })),
+    systems: systems.map((name) => ({ name, protocol: 'rdp', host, port, certificate: fingerprint })),
+    accounts: systems.map((system) => ({ name: account.name, system, password: account.password })),
     policies: [{ name: 'desktops', users: ['alice', 'coded', 'plain'], accounts: ['*'], allow: ['desktop'] }],
   };
 }
 
-before(async () => {
-  if (obstacle(NEEDS) !== undefined) return;
-  [xrdp, display] = await Promise.all([startXrdp(), startDisplay(1024, 768)]);
-  gateway = await startGateway({
-    document: applied(),
-  });
-  evidence = await Evidence.of(gateway);
-});
-afterEach(async () => {
-  await client?.stop();
-  client = undefined;
-  await xrdp?.endSessions();
-});
-after(async () => {
-  await evidence?.close();
-  await gateway?.stop();
-  await Promise.all([xrdp?.stop(), display?.stop()]);
+const bed = useRdpBed(NEEDS, {
+  document(xrdp) {
+    const { users, systems, accounts, policies } = applied(xrdp);
+    // The bed has win01 itself.
+    return { users, systems: systems.slice(1), accounts: accounts.slice(1), policies };
+  },
 });
 
-const loginOf = (user: string, system = 'win01'): string => `${user}+${xrdp.account.name}+${system}`;
-
-function withNla(user: string, password: string, more: Partial<ClientOptions> = {}): ClientOptions {
-  const extra = ['/sec:nla', ...(more.extra ?? [])];
-  return { port: gateway.rdpPort, user: loginOf(user), password, display, ...more, extra };
-}
-
-/** What is typed reaches the target's shell. */
-async function typesIntoTarget(window: string, name: string): Promise<void> {
-  await xrdp.ready();
-  const file = join(xrdp.account.home, name);
-  await typeText(display, window, `echo $((6*7)) > ${file}\n`);
-  await until('the file that was typed', () =>
-    existsSync(file) && readFileSync(file, 'utf8') !== '' ? true : undefined,
-  );
-  assert.equal(readFileSync(file, 'utf8'), '42\n');
+function withNla(user: string, password: string, more: Pick<ClientOptions, 'bpp'> = {}): ClientOptions {
+  return bed.opening({ user: bed.login(user), password, ...more, extra: ['/sec:nla'] });
 }
 
 async function ended(id: string): Promise<string> {
-  const row = await until('the session ends, sealed', async () =>
-    (await evidence.sessions()).find((each) => each.id === id && each.sealed),
-  );
-  return row.endCode ?? '';
+  return (await bed.evidence.sealed(id)).endCode ?? '';
 }
 
 /** A launch file for `user`, with the words that the command says. */
@@ -102,8 +59,8 @@ async function launch(
 ): Promise<{ file: string; credential: string; text: string }> {
   files += 1;
   const file = join(folder, `${files}.rdp`);
-  const target = `${xrdp.account.name}@win01`;
-  const { code, text } = await gateway.sallyport(['launch', user, target, '--output', file, ...more]);
+  const target = `${bed.xrdp.account.name}@win01`;
+  const { code, text } = await bed.gateway.sallyport(['launch', user, target, '--output', file, ...more]);
   assert.equal(code, 0, text);
   const credential = /launch-[0-9a-f]{32}/.exec(
     more.includes('--nla') ? text : readFileSync(file, 'utf16le'),
@@ -117,56 +74,55 @@ for (const bpp of [32, 24, 16] as const)
     NEEDS,
     `a client that insists on NLA logs on with the password of its user, ${bpp} bpp`,
     async () => {
-      client = xfreerdp(withNla('alice', PASSWORD, { bpp }));
-      await typesIntoTarget(await client.window(), `nla-${bpp}`);
-      const { id } = await evidence.session('alice', 'active');
+      const client = bed.keep(xfreerdp(withNla('alice', PASSWORD, { bpp })));
+      await bed.typeInto(await client.window(), `nla-${bpp}`);
+      const { id } = await bed.evidence.session('alice', 'active');
       await client.stop();
       assert.equal(await ended(id), 'client-closed');
-      assert.match(await evidence.keystrokes(id), new RegExp(`echo \\$\\(\\(6\\*7\\)\\) > .*nla-${bpp}`));
+      assert.match(await bed.evidence.keystrokes(id), new RegExp(`echo \\$\\(\\(6\\*7\\)\\) > .*nla-${bpp}`));
     },
   );
 
 testWith(NEEDS, 'with NLA too, a second factor is asked for where the user has one', async () => {
-  client = xfreerdp(withNla('coded', PASSWORD));
+  const client = bed.keep(xfreerdp(withNla('coded', PASSWORD)));
   const window = await client.window();
-  await until('a picture', async () => (colours(await screenshot(display)) > 8 ? true : undefined));
-  assert.equal((await evidence.sessions()).filter(({ user }) => user === 'coded').length, 0);
+  await until('a picture', async () => (colours(await screenshot(bed.display)) > 8 ? true : undefined));
+  assert.equal((await bed.evidence.sessions()).filter(({ user }) => user === 'coded').length, 0);
   // One that is wrong is asked for again, not the password.
-  await typeText(display, window, '000000');
-  await keyPress(display, window, 'Return');
-  await evidence.event(
+  await typeText(bed.display, window, '000000');
+  await keyPress(bed.display, window, 'Return');
+  await bed.evidence.event(
     'user.login.failed',
     ({ actor, detail }) => actor === 'coded' && detail['factor'] === 'one-time code',
   );
-  await typeText(display, window, new TOTP({ secret: TOTP_SECRET }).generate());
-  await keyPress(display, window, 'Return');
-  await typesIntoTarget(window, 'nla-coded');
+  await typeText(bed.display, window, new TOTP({ secret: TOTP_SECRET }).generate());
+  await keyPress(bed.display, window, 'Return');
+  await bed.typeInto(window, 'nla-coded');
 });
 
 testWith(NEEDS, 'NLA with a wrong password fails in the words of the client', async () => {
   const { code, text } = await runXfreerdp(withNla('alice', 'wrong'));
   assert.equal(exitWord(code ?? -1), 'log-on failed', text);
-  const failed = await evidence.event('user.login.failed', ({ actor }) => actor === 'alice');
+  const failed = await bed.evidence.event('user.login.failed', ({ actor }) => actor === 'alice');
   assert.equal(failed.detail['factor'], 'nla');
 });
 
 testWith(NEEDS, 'where NLA is preferred, people who cannot fail like a wrong password', async () => {
-  const strict = await startGateway({ config: { rdp: { nla: 'preferred' } }, document: applied() });
+  const strict = await startGateway({ config: { rdp: { nla: 'preferred' } }, document: applied(bed.xrdp) });
   try {
     for (const [user, password] of [
       ['alice', 'wrong'],
       ['nobody', PASSWORD],
       ['plain', PASSWORD],
     ] as const) {
-      const options = { port: strict.rdpPort, user: loginOf(user), password, display };
+      const options = bed.opening({ port: strict.rdpPort, user: bed.login(user), password });
       const { code, text } = await runXfreerdp(options);
       assert.equal(exitWord(code ?? -1), 'log-on failed', `${user}: ${text}`);
     }
-    const options = { port: strict.rdpPort, user: loginOf('alice'), password: PASSWORD, display };
-    client = xfreerdp(options);
-    await typesIntoTarget(await client.window(), 'nla-preferred');
+    const client = bed.open(xfreerdp, { port: strict.rdpPort, password: PASSWORD });
+    await bed.typeInto(await client.window(), 'nla-preferred');
+    await client.stop();
   } finally {
-    await client?.stop();
     await strict.stop();
   }
 });
@@ -178,11 +134,11 @@ testWith(
     const { file, credential, text } = await launch('plain');
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.match(text, /signed by.*tls\.crt/);
-    const tap = await startTap(gateway.rdpPort);
+    const tap = await startTap(bed.gateway.rdpPort);
     try {
-      client = xfreerdpFile(file, display, [`/v:127.0.0.1:${tap.port}`]);
-      await typesIntoTarget(await client.window(), 'launched');
-      const { id } = await evidence.session('plain', 'active');
+      const client = bed.keep(xfreerdpFile(file, bed.display, [`/v:127.0.0.1:${tap.port}`]));
+      await bed.typeInto(await client.window(), 'launched');
+      const { id } = await bed.evidence.session('plain', 'active');
       await client.stop();
       assert.equal(await ended(id), 'client-closed');
     } finally {
@@ -190,7 +146,7 @@ testWith(
     }
     assert.ok(tap.taken().includes('plain+'), 'the tap has seen the first PDU');
     assert.ok(!tap.taken().includes(credential.slice(7)), 'the credential in plain text');
-    const { method } = (await evidence.event('user.login.succeeded', ({ actor }) => actor === 'plain'))
+    const { method } = (await bed.evidence.event('user.login.succeeded', ({ actor }) => actor === 'plain'))
       .detail;
     assert.equal(method, 'launch');
     await refusedOnScreen(file, 'was used before');
@@ -200,8 +156,8 @@ testWith(
 testWith(NEEDS, 'a launch credential is a password for NLA, too', async () => {
   const { file, credential } = await launch('plain', '--nla');
   assert.ok(!readFileSync(file, 'utf16le').includes(credential), 'the file holds the password');
-  client = xfreerdpFile(file, display, [`/p:${credential}`]);
-  await typesIntoTarget(await client.window(), 'launched-nla');
+  const client = bed.keep(xfreerdpFile(file, bed.display, [`/p:${credential}`]));
+  await bed.typeInto(await client.window(), 'launched-nla');
   await client.stop();
   // Another is open: NLA is made, and finds that this one is not.
   await launch('plain', '--nla');
@@ -222,19 +178,19 @@ testWith(
     const elsewhere = await launch('plain', '--from', '10.9.0.0/16');
     await refusedOnScreen(elsewhere.file, 'does not open from 127.0.0.1');
     const { file } = await launch('plain');
-    await refusedOnScreen(file, 'is for another person or target', [`/u:${loginOf('alice')}`]);
-    await refusedOnScreen(file, 'is for another person or target', [`/u:${loginOf('plain', 'win02')}`]);
+    await refusedOnScreen(file, 'is for another person or target', [`/u:${bed.login('alice')}`]);
+    await refusedOnScreen(file, 'is for another person or target', [`/u:${bed.login('plain', 'win02')}`]);
     const stolen = await launch('plain', '--nla');
     const { code } = await runXfreerdp(withNla('alice', stolen.credential));
     assert.equal(exitWord(code ?? -1), 'log-on failed');
     // Nobody but its owner has used it up.
-    client = xfreerdpFile(stolen.file, display, [`/p:${stolen.credential}`]);
-    await typesIntoTarget(await client.window(), 'not-stolen');
+    const client = bed.keep(xfreerdpFile(stolen.file, bed.display, [`/p:${stolen.credential}`]));
+    await bed.typeInto(await client.window(), 'not-stolen');
   },
 );
 
 testWith(NEEDS, 'launch says what is wrong', async () => {
-  const target = `${xrdp.account.name}@win01`;
+  const target = `${bed.xrdp.account.name}@win01`;
   const cases: readonly [args: string[], words: RegExp][] = [
     [['outsider', target], /outsider may not open it: /],
     [['nobody', target], /there is no user nobody/],
@@ -246,7 +202,7 @@ testWith(NEEDS, 'launch says what is wrong', async () => {
     [['plain', target, '--output', '-', '--nla'], /--nla: name a file/],
   ];
   for (const [args, words] of cases) {
-    const { code, stderr } = await gateway.sallyport(['launch', ...args]);
+    const { code, stderr } = await bed.gateway.sallyport(['launch', ...args]);
     assert.equal(code, 1);
     assert.match(stderr, words);
   }
@@ -254,18 +210,18 @@ testWith(NEEDS, 'launch says what is wrong', async () => {
 
 /** The client is shown the logon screen instead of the desktop; the audit log says why. */
 async function refusedOnScreen(file: string, why: string, extra: readonly string[] = []): Promise<void> {
-  const sessions = (await evidence.sessions()).length;
+  const sessions = (await bed.evidence.sessions()).length;
   const refused = async () =>
-    (await evidence.audit('user.login.failed')).filter(({ detail }) => String(detail['reason']).includes(why))
-      .length;
+    (await bed.evidence.audit('user.login.failed')).filter(({ detail }) =>
+      String(detail['reason']).includes(why),
+    ).length;
   const before = await refused();
-  client = xfreerdpFile(file, display, extra);
+  const client = bed.keep(xfreerdpFile(file, bed.display, extra));
   await client.window();
-  await until('a picture', async () => (colours(await screenshot(display)) > 8 ? true : undefined));
+  await until('a picture', async () => (colours(await screenshot(bed.display)) > 8 ? true : undefined));
   await until('the refusal', async () => ((await refused()) > before ? true : undefined));
-  assert.equal((await evidence.sessions()).length, sessions);
+  assert.equal((await bed.evidence.sessions()).length, sessions);
   await client.stop();
-  client = undefined;
 }
 
 interface Tap {

@@ -2,15 +2,12 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before } from 'node:test';
-import { Evidence } from '../support/evidence.ts';
-import { type RdpClient, rdesktop, type Shadow, startShadow, xfreerdp } from '../support/freerdp.ts';
-import { type Gateway, startGateway } from '../support/gateway.ts';
-import { obstacle, testWith } from '../support/packages.ts';
+import { rdesktop, xfreerdp } from '../support/freerdp.ts';
+import { testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
+import { useRdpBed } from '../support/rdp-bed.ts';
 import { temporaryFolder } from '../support/temp.ts';
-import { type Display, type Picture, screenshot, startDisplay, typeText } from '../support/x11.ts';
-import { startXrdp, type Xrdp } from '../support/xrdp.ts';
+import { type Picture, screenshot, typeText } from '../support/x11.ts';
 
 const NEEDS = [
   'xrdp',
@@ -23,59 +20,11 @@ const NEEDS = [
   'xdotool',
   'xterm',
 ] as const;
-const PASSWORD = 'Correct-horse-7';
-const TARGET_PASSWORD = 'Target-only-9';
 /** Rows that a message takes at most. */
 const BANNER_ROWS = 60;
 const WIDTH = 640;
 const HEIGHT = 480;
-let xrdp: Xrdp;
-let shadow: Shadow;
-let gateway: Gateway;
-let evidence: Evidence;
-let display: Display;
-let client: RdpClient | undefined;
-
-before(async () => {
-  if (obstacle(NEEDS) !== undefined) return;
-  [xrdp, shadow, display] = await Promise.all([
-    startXrdp(),
-    startShadow({ user: 'operator', password: TARGET_PASSWORD }),
-    startDisplay(WIDTH, HEIGHT),
-  ]);
-  const { fingerprint, account } = xrdp;
-  gateway = await startGateway({
-    document: {
-      users: [{ name: 'alice', password: PASSWORD, role: 'requester' }],
-      systems: [
-        { name: 'win01', protocol: 'rdp', host: xrdp.host, port: xrdp.port, certificate: fingerprint },
-        {
-          name: 'nla01',
-          protocol: 'rdp',
-          host: '127.0.0.1',
-          port: shadow.port,
-          certificate: shadow.fingerprint,
-        },
-      ],
-      accounts: [
-        { name: account.name, system: 'win01', password: account.password },
-        { name: 'operator', system: 'nla01', password: TARGET_PASSWORD },
-      ],
-      policies: [{ name: 'desktops', users: ['alice'], accounts: ['*'], allow: ['desktop'], record: true }],
-    },
-  });
-  evidence = await Evidence.of(gateway);
-});
-afterEach(async () => {
-  await client?.stop();
-  client = undefined;
-  await xrdp?.endSessions();
-});
-after(async () => {
-  await evidence?.close();
-  await gateway?.stop();
-  await Promise.all([xrdp?.stop(), shadow?.stop(), display?.stop()]);
-});
+const bed = useRdpBed(NEEDS, { size: [WIDTH, HEIGHT], shadow: { certificate: 'pinned' } });
 
 /** What shows once it stands still and is as wanted. */
 async function shows(what: string, wanted: (picture: Picture) => boolean): Promise<Picture> {
@@ -84,7 +33,7 @@ async function shows(what: string, wanted: (picture: Picture) => boolean): Promi
   return await until(
     what,
     async () => {
-      const picture = await screenshot(display);
+      const picture = await screenshot(bed.display);
       same = last !== undefined && picture.rgb.equals(last.rgb) ? same + 1 : 0;
       last = picture;
       return same >= 3 && wanted(picture) ? picture : undefined;
@@ -102,7 +51,7 @@ function changed(one: Picture, other: Picture, from = 0, to = HEIGHT): number {
 }
 
 async function order(verb: 'lock' | 'unlock', id: string): Promise<void> {
-  const result = await gateway.sallyport(['sessions', verb, id]);
+  const result = await bed.gateway.sallyport(['sessions', verb, id]);
   assert.equal(result.code, 0, result.stderr);
 }
 
@@ -117,14 +66,15 @@ for (const [target, program, start, bpp] of [
     `${program} at ${bpp} bits, of ${target}: a lock covers all, an unlock is told of`,
     async () => {
       const onXrdp = target === 'xrdp';
-      const user = `alice+${onXrdp ? `${xrdp.account.name}+win01` : 'operator+nla01'}`;
-      const extra = onXrdp ? [] : ['/network:lan'];
-      client = start({ port: gateway.rdpPort, user, password: PASSWORD, display, bpp, extra });
+      const client = bed.open(start, {
+        bpp,
+        ...(onXrdp ? {} : { user: 'alice+operator+nla01', extra: ['/network:lan'] }),
+      });
       const window = await client.window();
-      if (onXrdp) await xrdp.ready();
-      const folder = onXrdp ? xrdp.account.home : temporaryFolder('messages');
+      if (onXrdp) await bed.xrdp.ready();
+      const folder = onXrdp ? bed.xrdp.account.home : temporaryFolder('messages');
       const file = (name: string): string => join(folder, `${name}-${program}-${bpp}`);
-      const say = (line: string): Promise<void> => typeText(display, window, `${line}\n`);
+      const say = (line: string): Promise<void> => typeText(bed.display, window, `${line}\n`);
 
       await say(`clear; ls /usr; touch ${file('listed')}`);
       await until('the list', () => (existsSync(file('listed')) ? true : undefined));
@@ -133,13 +83,13 @@ for (const [target, program, start, bpp] of [
       await say(
         `until [ -e ${file('enough')} ]; do date +%N; sleep .1; done; clear; ls /usr; touch ${file('relisted')}`,
       );
-      const { id } = await evidence.session('alice', 'active');
+      const { id } = await bed.evidence.session('alice', 'active');
       await order('lock', id);
       const locked = await shows('a lock that stands still', (picture) => changed(picture, listed) > 200_000);
       await say(`touch ${file('locked')}`);
       writeFileSync(file('enough'), '');
       await until('the list again', () => (existsSync(file('relisted')) ? true : undefined));
-      assert.equal(changed(await screenshot(display), locked), 0, 'something showed through');
+      assert.equal(changed(await screenshot(bed.display), locked), 0, 'something showed through');
 
       await order('unlock', id);
       await shows(

@@ -188,9 +188,7 @@ for (const [name, start] of CLIENTS) {
     const { detail } = await evidence.event('session.redirected', (row) => row.sessionId === id);
     assert.deepEqual([detail['from'], detail['system'], detail['host']], ['farm', 'win02', HOST]);
     await client.stop();
-    await until('the session ends, sealed', async () =>
-      (await evidence.sessions()).find((row) => row.id === id && row.sealed),
-    );
+    await evidence.sealed(id);
     const verified = await gateway.sallyport(['recordings', 'verify', id]);
     assert.equal(verified.code, 0, verified.text);
     const events = await gateway.sallyport(['recordings', 'export', id, '--format', 'jsonl']);
@@ -217,9 +215,7 @@ for (const [name, start] of CLIENTS) {
       [id],
     );
     await client.stop();
-    await until('the session ends, sealed', async () =>
-      (await evidence.sessions()).find((row) => row.id === id && row.sealed),
-    );
+    await evidence.sealed(id);
     assert.match(await evidence.keystrokes(id), /echo \$\(\(6\*7\)\) > \/.*middle-/);
   });
 }

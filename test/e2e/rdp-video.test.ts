@@ -2,15 +2,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before } from 'node:test';
-import { type Bed, DIRECT, PASSWORD, ssh, startBed } from '../support/bed.ts';
-import { Evidence } from '../support/evidence.ts';
-import { type RdpClient, xfreerdp } from '../support/freerdp.ts';
-import { obstacle, testWith } from '../support/packages.ts';
+import { DIRECT, ssh } from '../support/bed.ts';
+import { xfreerdp } from '../support/freerdp.ts';
+import { testWith } from '../support/packages.ts';
 import { type RunResult, runOk, until } from '../support/process.ts';
+import { useRdpBed } from '../support/rdp-bed.ts';
 import { openTerminal } from '../support/terminal.ts';
-import { colours, type Display, type Picture, screenshot, startDisplay, typeText } from '../support/x11.ts';
-import { startXrdp, type Xrdp } from '../support/xrdp.ts';
+import { colours, type Picture, screenshot, typeText } from '../support/x11.ts';
 
 const NEEDS = [
   ...(['openssh-server', 'openssh-client', 'xrdp', 'xorgxrdp', 'freerdp2-x11'] as const),
@@ -20,37 +18,7 @@ const WIDTH = 641;
 const HEIGHT = 479;
 /** Where {@link typeText} leaves the pointer, which no screenshot shows, and how far from it the shape goes. */
 const POINTER = { x: 200, y: 200, reach: 32 };
-let bed: Bed;
-let xrdp: Xrdp;
-let display: Display;
-let evidence: Evidence;
-let client: RdpClient | undefined;
-
-before(async () => {
-  if (DIRECT || obstacle(NEEDS) !== undefined) return;
-  [xrdp, display] = await Promise.all([startXrdp(), startDisplay(1024, 768)]);
-  bed = await startBed({
-    document: () => ({
-      systems: [
-        { name: 'win01', protocol: 'rdp', host: xrdp.host, port: xrdp.port, certificate: xrdp.fingerprint },
-      ],
-      accounts: [{ name: xrdp.account.name, system: 'win01', password: xrdp.account.password }],
-      policies: [
-        { name: 'desktops', users: ['alice'], accounts: ['*@win01'], allow: ['desktop'], record: true },
-      ],
-    }),
-  });
-  evidence = await Evidence.of(bed.gateway);
-});
-afterEach(async () => {
-  await client?.stop();
-  client = undefined;
-  await xrdp?.endSessions();
-});
-after(async () => {
-  await evidence?.close();
-  await Promise.all([bed?.stop(), xrdp?.stop(), display?.stop()]);
-});
+const bed = useRdpBed(NEEDS, { ssh: true });
 
 function gatewayTest(name: string, body: () => Promise<void>): void {
   if (!DIRECT) testWith(NEEDS, name, body, { timeout: 120_000 });
@@ -61,7 +29,7 @@ function recordings(...args: string[]): Promise<RunResult> {
 }
 
 async function exported(id: string, format: string, ...more: string[]): Promise<string> {
-  const file = join(bed.folder, `${id}${more.length}.${format}`);
+  const file = join(bed.ssh.folder, `${id}${more.length}.${format}`);
   const result = await recordings('export', id, '--format', format, '--output', file, ...more);
   assert.equal(result.code, 0, result.stderr);
   assert.equal(result.stderr, '', 'a progress bar is for terminals');
@@ -98,35 +66,26 @@ async function desktopSession(
   bpp: 16 | 32,
 ): Promise<{ readonly id: string; readonly shown: Picture; readonly seconds: readonly [number, number] }> {
   const began = performance.now();
-  client = xfreerdp({
-    port: bed.gateway.rdpPort,
-    user: `alice+${xrdp.account.name}+win01`,
-    password: PASSWORD,
-    display,
-    bpp,
-    size: `${WIDTH}x${HEIGHT}`,
-  });
+  const client = bed.open(xfreerdp, { bpp, size: `${WIDTH}x${HEIGHT}` });
   const window = await client.window();
-  await xrdp.ready();
+  await bed.xrdp.ready();
   const typing = performance.now();
-  const file = join(xrdp.account.home, `typed-at-${bpp}`);
+  const file = join(bed.xrdp.account.home, `typed-at-${bpp}`);
   const colourful = `for i in $(seq 16 231); do printf '\\e[48;5;%dm%8d' $i $i; done`;
-  await typeText(display, window, `${colourful}; echo $((6*7)) > ${file}\n`);
+  await typeText(bed.display, window, `${colourful}; echo $((6*7)) > ${file}\n`);
   await until('the file that was typed', () =>
     existsSync(file) && readFileSync(file, 'utf8') !== '' ? true : undefined,
   );
   const typed = performance.now();
-  let shown = await screenshot(display, window);
+  let shown = await screenshot(bed.display, window);
   await until('the screen to stand still', async () => {
     const before = shown;
-    shown = await screenshot(display, window);
+    shown = await screenshot(bed.display, window);
     return before.rgb.equals(shown.rgb) ? true : undefined;
   });
-  const { id } = await evidence.session('alice', 'active');
+  const { id } = await bed.evidence.session('alice', 'active');
   await client.stop();
-  await until('the session ends, sealed', async () =>
-    (await evidence.sessions()).find((row) => row.id === id && row.sealed),
-  );
+  await bed.evidence.sealed(id);
   return { id, shown, seconds: [(typed - typing) / 1000, (performance.now() - began) / 1000] };
 }
 
@@ -208,7 +167,7 @@ gatewayTest('a desktop is not played in a terminal, and each kind of session nam
     assert.match(refused.stderr, said);
   }
 
-  const file = join(bed.folder, 'in-terminal.mp4');
+  const file = join(bed.ssh.folder, 'in-terminal.mp4');
   const { gateway } = bed;
   const args = [
     'recordings',
@@ -228,7 +187,7 @@ gatewayTest('a desktop is not played in a terminal, and each kind of session nam
   assert.equal(await terminal.ended, 0);
   assert.match(terminal.screen.toString(), /\[#*\.*\] +\d+ % {2}\d:\d\d of \d:\d\d.*\r.*in-terminal\.mp4: /s);
 
-  assert.equal((await ssh(bed.door, ['target', 'echo in'])).text, 'in\n');
+  assert.equal((await ssh(bed.ssh.door, ['target', 'echo in'])).text, 'in\n');
   const [shell] = await bed.gateway.json<{ readonly id: string }[]>(['recordings', 'ls']);
   const refused = await recordings('export', shell?.id ?? '', '--format', 'mp4', '--output', file);
   assert.equal(refused.code, 1);

@@ -31,6 +31,13 @@ export class Evidence {
     });
   }
 
+  /** A session once its recording is sealed. */
+  async sealed(id: string): Promise<SessionRow> {
+    return await until('the session ends, sealed', async () =>
+      (await this.sessions()).find((row) => row.id === id && row.sealed),
+    );
+  }
+
   /** Newest first. */
   async audit(code?: string): Promise<readonly AuditRow[]> {
     return await this.#store.audit(code === undefined ? {} : { code }, { limit: 1000 });
@@ -48,6 +55,16 @@ export class Evidence {
   close(): Promise<void> {
     return this.#store.close();
   }
+}
+
+/** Nothing so far has cost a worker or was an error of the gateway. */
+export function assertUndisturbed(gateway: Gateway): void {
+  const log = gateway.log();
+  assert.ok(!/worker (failed|is replaced|is blocked)/.test(log), log);
+  assert.deepEqual(
+    log.split('\n').filter((line) => line.startsWith('{"level":50')),
+    [],
+  );
 }
 
 /** The gateway serves the next session as if nothing had happened. */

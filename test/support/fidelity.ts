@@ -142,9 +142,7 @@ export function fidelityTests({ server, needs, depths, start }: FidelityOptions)
       const { since, glimpses } = await watch(moments, scene);
       const { id } = await evidence.session('alice', 'active');
       await client.stop();
-      await until('the session ends, sealed', async () =>
-        (await evidence.sessions()).find((row) => row.id === id && row.sealed),
-      );
+      await evidence.sealed(id);
 
       const inClient = sent === 16 ? greenOfFreerdp : (picture: Picture): Picture => picture;
       await until('its key frames to be made in the background', () =>
