@@ -190,6 +190,15 @@ describe('recordings whose time is over', () => {
     assert.equal(await prune(prunerOf(bed), await only(await due(bed, 90 * DAY))), true);
   });
 
+  it('are deleted once when two runs meet', async () => {
+    const bed = await makeBed();
+    await bed.record('s1');
+    const one = await only(await due(bed, 90 * DAY));
+    const both = await Promise.all([prune(prunerOf(bed), one), prune(prunerOf(bed), one)]);
+    assert.deepEqual(both.sort(), [false, true]);
+    assert.equal((await auditOf(bed.store, 's1')).length, 1);
+  });
+
   it('are deleted to the end by the next run when one dies within, under the rule of the first', async () => {
     const bed = await makeBed();
     await bed.record('s1');
