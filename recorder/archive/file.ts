@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { access, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { close, errnoOf, explained, FileAppender, FileReader, open, statOf, sync } from './file-io.ts';
 import { dayOf, likelyDays, requireSessionId } from './layout.ts';
@@ -24,6 +24,8 @@ const EXTENSION = '.slr';
 /** Of what stands beside a recording while it is written. */
 const PART_EXTENSION = '.part';
 const SEAL_EXTENSION = '.seal';
+/** At the start of a `.seal` file: where the manifest behind it belongs, big-endian. */
+const END_BYTES = 8;
 /** Every write is durable when it returns, as by fdatasync(2) but without its call. */
 const DURABLE = fs.constants.O_WRONLY | fs.constants.O_DSYNC;
 const NEW_DURABLE = DURABLE | fs.constants.O_CREAT | fs.constants.O_EXCL;
@@ -139,21 +141,45 @@ export class FileArchive implements Archive {
   async seal(sessionId: string, startedAt: number, end: number, manifest: Uint8Array): Promise<Uint8Array> {
     requireSessionId(sessionId);
     const path = this.#path(sessionId, startedAt, SEAL_EXTENSION);
+    const place = new Uint8Array(END_BYTES);
+    new DataView(place.buffer).setBigUint64(0, BigInt(end));
     // A link, because of several only one can be made, and it is whole at once.
-    await this.#putWhole(path, startedAt, [manifest], link).catch((error: unknown) => {
+    await this.#putWhole(path, startedAt, [place, manifest], link).catch((error: unknown) => {
       if (!(error instanceof ArchiveError) || error.code !== 'recording-exists') throw error;
     });
-    // Whoever won: all write the same bytes to the same place, so that it does not matter who dies here.
     const won = await readFile(path).catch((error: unknown) => {
       throw this.#explain(error);
     });
-    const appender = await this.resume(sessionId, startedAt, end);
+    // Whoever won: all make the same recording of it, so that it does not matter who dies here.
+    const tail = won.subarray(END_BYTES);
+    await this.#putEnd(sessionId, startedAt, Number(won.readBigUInt64BE()), tail);
+    return tail;
+  }
+
+  /**
+   * Puts a copy with another end in a recording's place: a writer that was given up and goes on all the
+   * same, a write of it that hung for minutes, has the file that was there before.
+   */
+  async #putEnd(sessionId: string, startedAt: number, end: number, tail: Uint8Array): Promise<void> {
+    const path = this.#path(sessionId, startedAt);
+    const part = `${path}.${randomUUID()}${PART_EXTENSION}`;
     try {
-      await appender.append(won);
+      await copyFile(path, part, fs.constants.COPYFILE_FICLONE);
+      const fd = await open(part, DURABLE);
+      const appender = await FileAppender.behind(end, fd, this.#explain);
+      try {
+        await appender.append(tail);
+        await sync(fd);
+      } finally {
+        await appender.close();
+      }
+      await rename(part, path);
+      await this.#syncFolder(dirname(path));
+    } catch (error) {
+      throw errnoOf(error) === 'ENOENT' ? this.#missing(sessionId) : this.#explain(error);
     } finally {
-      await appender.close();
+      await rm(part, { force: true }).catch(() => {});
     }
-    return won;
   }
 
   /** A recording is one file from its start. */

@@ -17,6 +17,8 @@ export type ArchiveErrorCode =
   | 'archive-io'
   /** The archive did not answer within the grace time. */
   | 'archive-timeout'
+  /** The node may not write any more: its peers take it for gone. */
+  | 'archive-lease'
   /** `archive.recipients` holds no age recipient that keys can be wrapped to. */
   | 'archive-recipient'
   | 'recording-exists'

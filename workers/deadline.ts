@@ -1,0 +1,27 @@
+/**
+ * Until when this node may write, in memory that all its threads share: the control plane moves it with
+ * each renewal of the node's lease, and workers keep to it however long the control plane is silent.
+ * The time is monotonic: no clock that is set changes it.
+ */
+export class Deadline {
+  readonly memory: SharedArrayBuffer;
+  readonly #at: BigInt64Array;
+
+  /** @param memory of the same deadline in another thread; it has passed until it is set */
+  constructor(memory = new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT)) {
+    this.memory = memory;
+    this.#at = new BigInt64Array(memory);
+  }
+
+  get passed(): boolean {
+    return process.hrtime.bigint() >= Atomics.load(this.#at, 0);
+  }
+
+  /** `ms`: as {@link monotonicMs} counts. */
+  set(ms: number): void {
+    Atomics.store(this.#at, 0, BigInt(Math.trunc(ms * 1e6)));
+  }
+}
+
+/** Of the machine, the same in all its threads; it stands still for nobody but a machine that sleeps. */
+export const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6;
