@@ -222,7 +222,7 @@ export interface StoreTransaction {
       readonly node?: string;
       readonly recorded?: boolean;
       readonly run?: string;
-      /** Not ended, or with a recording that is neither sealed nor unsealable. */
+      /** Not ended, with a credential not checked in, or with a recording neither sealed nor unsealable. */
       readonly unfinished?: true;
       /** Sealed and not compacted. */
       readonly uncompacted?: true;

@@ -115,7 +115,8 @@ UPDATE sessions SET run = 'before ' || node WHERE state <> 'ended' OR (recorded 
 INSERT INTO nodes (id, name, home, started_at, renewals, lease_ms, state)
   SELECT DISTINCT run, node, '', 0, 0, 0, 'lost' FROM sessions WHERE run <> '';
 CREATE INDEX sessions_unfinished ON sessions (run)
-  WHERE state <> 'ended' OR (recorded = 1 AND sealed = 0 AND unsealable IS NULL);
+  WHERE state <> 'ended' OR credential_lease IS NOT NULL
+    OR (recorded = 1 AND sealed = 0 AND unsealable IS NULL);
 CREATE INDEX sessions_uncompacted ON sessions (seq) WHERE sealed = 1 AND compacted = 0;
 `,
   },

@@ -229,7 +229,11 @@ export class SqliteTables implements StoreTransaction {
     if (recorded !== undefined) where.push(['recorded = ?', recorded ? 1 : 0]);
     if (run !== undefined) where.push(['run = ?', run]);
     // In the words of their indexes.
-    if (unfinished) where.push(["state <> 'ended' OR (recorded = 1 AND sealed = 0 AND unsealable IS NULL)"]);
+    if (unfinished)
+      where.push([
+        "state <> 'ended' OR credential_lease IS NOT NULL " +
+          'OR (recorded = 1 AND sealed = 0 AND unsealable IS NULL)',
+      ]);
     if (uncompacted) where.push(['sealed = 1 AND compacted = 0']);
     if (kept) where.push(['recorded = 1 AND pruned_at IS NULL']);
     return this.#page(SESSIONS, where, page);

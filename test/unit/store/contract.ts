@@ -253,8 +253,11 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
       await store.insertSession(session('z4', { run, state: 'ended', sealed: true }));
       await store.insertSession(session('z5', { run, state: 'ended', unsealable: 'it is damaged' }));
       await store.insertSession(session('z6', { run, state: 'ended', sealed: true, compacted: true }));
+      await store.insertSession(
+        session('z7', { run, state: 'ended', recorded: false, credentialLease: 'l1' }),
+      );
       const all = { limit: 100 };
-      assert.deepEqual(ids(await store.sessions({ run, unfinished: true }, all)), ['z2', 'z1']);
+      assert.deepEqual(ids(await store.sessions({ run, unfinished: true }, all)), ['z7', 'z2', 'z1']);
       assert.deepEqual(ids(await store.sessions({ uncompacted: true }, all)), ['z4']);
     });
 
