@@ -11,6 +11,15 @@ export {
   type ArchiveErrorCode,
   type ArchiveReader,
 } from './archive/port.ts';
+export type { SpoolEvent } from './archive/spool.ts';
+export {
+  type Drained,
+  drainSpool,
+  SpoolConflict,
+  spooledBytes,
+  spooledSessions,
+} from './archive/spool-drain.ts';
+export type { SpoolSettings } from './archive/spool-room.ts';
 export type { RecordingSource, SealingOrder } from './background/job.ts';
 export { BackgroundPool, type RenderOptions } from './background/pool.ts';
 export {
@@ -23,6 +32,7 @@ export { keyIdOf } from './container/keys.ts';
 export { type Opener, openRecording, type RecordingReader } from './container/reader.ts';
 export {
   DEFAULT_WINDOW,
+  type OnArchiveFailure,
   Recorder,
   type RecorderOptions,
   type RecordingHead,
@@ -59,6 +69,9 @@ export type { ReplayOptions } from './replay/channel.ts';
 export { exportJsonLines } from './replay/json-lines.ts';
 export { type PlayOptions, play } from './replay/play.ts';
 export { exportText } from './replay/text.ts';
+export type { TextKind } from './search/entry.ts';
+export type { Hit } from './search/matcher.ts';
+export { type Found, type SearchOptions, searchRecordings } from './search/search.ts';
 export { indexDesktop } from './video/desktop-index.ts';
 export { surveyDesktop } from './video/desktop-player.ts';
 export { VideoError } from './video/error.ts';

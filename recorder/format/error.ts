@@ -18,6 +18,8 @@ export type ContainerErrorCode =
   | 'bad-body'
   /** What stands beside a recording is no index of it. */
   | 'bad-index'
+  /** What stands beside a recording is no text of it. */
+  | 'bad-text'
   /** The bytes are those of another session's recording. */
   | 'wrong-recording'
   /** No identity was given, or none of those given opens the recording. */

@@ -3,7 +3,7 @@ import type { RecordingReader } from '../container/reader.ts';
 import { EventKind, type RecordingEvent, type TerminalSize } from '../format/event.ts';
 
 /** Channel of events that belong to none. */
-const NO_CHANNEL = 0xffffffff;
+export const NO_CHANNEL = 0xffffffff;
 
 /** Of the screen of a program that was run without a terminal, and of a terminal that has no size. */
 export const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };

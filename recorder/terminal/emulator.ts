@@ -1,5 +1,5 @@
 /** What a terminal shows of the bytes that it was sent: the package @xterm/headless, held in bounds. */
-import xterm, { type IBufferCell, type Terminal } from '@xterm/headless';
+import xterm, { type IBufferCell, type IBufferLine, type Terminal } from '@xterm/headless';
 import { ParameterBound } from './parameter-bound.ts';
 import { joining, widthOf } from './width.ts';
 
@@ -15,6 +15,12 @@ const KEPT_ROWS = MAX_ROWS;
 const SPACE = 0x20;
 const SHOW_CURSOR_MODE = 25;
 const HYPERLINK = 8;
+/** Alternate screen buffer (xterm's ctlseqs). */
+const SWAP_MODES = [47, 1047, 1049];
+/** Of ED, ECMA-48 §8.3.39; 3 wipes what scrolled off. 0 is all below the cursor, also in its line. */
+const ERASE_ABOVE = 1;
+const ERASE_ALL = 2;
+const ERASE_SCROLLED = 3;
 
 export type CursorShape = 'block' | 'underline' | 'bar';
 
@@ -23,6 +29,14 @@ export interface Cursor {
   readonly column: number;
   readonly row: number;
   readonly shape: CursorShape;
+}
+
+/** Told while bytes are taken, so that what a screen loses can be read before. */
+export interface ScreenWatch {
+  /** A line feed came: the line that the cursor left is the one above {@link Emulator.row}. */
+  lineFed(): void;
+  /** The rows from `from` to `to` (excluded) are about to be wiped, or to give way to another screen. */
+  beforeWipe(from: number, to: number): void;
 }
 
 export class Emulator {
@@ -34,7 +48,7 @@ export class Emulator {
   #cursorShape: CursorShape = 'block';
 
   /** The size becomes one {@link sizeWithin} the bounds, here and in {@link resize}. */
-  constructor(columns: number, rows: number) {
+  constructor(columns: number, rows: number, watch?: ScreenWatch) {
     const size = sizeWithin(columns, rows);
     const terminal = new xterm.Terminal({
       cols: size.columns,
@@ -57,6 +71,29 @@ export class Emulator {
     parser.registerCsiHandler({ intermediates: '!', final: 'p' }, () => this.#resetCursor());
     parser.registerEscHandler({ final: 'c' }, () => this.#resetCursor());
     parser.registerCsiHandler({ intermediates: ' ', final: 'q' }, ([style]) => this.#shapeCursor(style));
+    if (watch !== undefined) this.#tell(watch);
+  }
+
+  #tell(watch: ScreenWatch): void {
+    const all = (): false => {
+      watch.beforeWipe(0, this.rows);
+      return false;
+    };
+    const swap = (modes: readonly (number | number[])[]): boolean =>
+      SWAP_MODES.some((mode) => modes.includes(mode)) && all();
+    const erase = ([part]: readonly (number | number[])[]): false => {
+      if (part === ERASE_ABOVE) watch.beforeWipe(0, this.row);
+      else if (part === ERASE_ALL) all();
+      else if (part !== ERASE_SCROLLED) watch.beforeWipe(this.row + 1, this.rows);
+      return false;
+    };
+    this.#terminal.onLineFeed(() => watch.lineFed());
+    const { parser } = this.#terminal;
+    parser.registerCsiHandler({ final: 'J' }, erase);
+    parser.registerCsiHandler({ prefix: '?', final: 'J' }, erase);
+    parser.registerCsiHandler({ prefix: '?', final: 'h' }, swap);
+    parser.registerCsiHandler({ prefix: '?', final: 'l' }, swap);
+    parser.registerEscHandler({ final: 'c' }, all);
   }
 
   get columns(): number {
@@ -73,6 +110,26 @@ export class Emulator {
     const { cursorX, cursorY } = this.#terminal.buffer.active;
     // Behind the last column it waits for the next character.
     return { column: Math.min(cursorX, this.columns - 1), row: cursorY, shape: this.#cursorShape };
+  }
+
+  /** That the cursor is on. */
+  get row(): number {
+    return this.#terminal.buffer.active.cursorY;
+  }
+
+  /** Whether a full-screen program has the alternate screen. */
+  get alternate(): boolean {
+    return this.#terminal.buffer.active.type === 'alternate';
+  }
+
+  /** Whether a row goes on with the text of the one above it. Rows that scrolled off are negative. */
+  wraps(row: number): boolean {
+    return this.#line(row)?.isWrapped === true;
+  }
+
+  /** The text of a row, with the blanks behind it unless it is to be `trimmed`. */
+  text(row: number, trimmed: boolean): string {
+    return this.#line(row)?.translateToString(trimmed) ?? '';
   }
 
   resize(columns: number, rows: number): void {
@@ -95,15 +152,19 @@ export class Emulator {
 
   /** Calls `see` for each character of a row, from the left; the cell is valid during the call. */
   readRow(row: number, see: (column: number, codePoint: number, cell: IBufferCell) => void): void {
-    const { active } = this.#terminal.buffer;
-    const line = active.getLine(active.baseY + row);
+    const line = this.#line(row);
     if (line === undefined) return;
-    const cell = active.getNullCell();
+    const cell = this.#terminal.buffer.active.getNullCell();
     for (let column = 0; column < this.columns; ) {
       line.getCell(column, cell);
       see(column, characterOf(cell), cell);
       column += Math.max(1, cell.getWidth());
     }
+  }
+
+  #line(row: number): IBufferLine | undefined {
+    const { active } = this.#terminal.buffer;
+    return active.getLine(active.baseY + row);
   }
 
   #showCursor(modes: readonly (number | number[])[], shown: boolean): boolean {

@@ -1,3 +1,3 @@
 /** The door of this folder: what a terminal shows, as a picture. */
-export { Emulator, sizeWithin } from './emulator.ts';
+export { Emulator, type ScreenWatch, sizeWithin } from './emulator.ts';
 export { Painter, pixelsOf } from './painter.ts';
