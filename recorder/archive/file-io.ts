@@ -29,12 +29,12 @@ const FAILURES = new Map<string, readonly [ArchiveErrorCode, string]>([
   ['EEXIST', ['recording-exists', 'already holds a recording of this session']],
 ]);
 
-/** In words for a person. `root`: of the archive. */
-export function explained(root: string, error: unknown): ArchiveError {
+/** In words for a person. `root`: of the archive, or whatever `what` says. */
+export function explained(root: string, error: unknown, what = 'archive folder'): ArchiveError {
   if (error instanceof ArchiveError) return error;
   const errno = errnoOf(error);
   const [code, words] = FAILURES.get(errno) ?? (['archive-io', 'cannot be used'] as const);
-  return new ArchiveError(code, `archive folder ${root} ${words} (${errno})`, error);
+  return new ArchiveError(code, `${what} ${root} ${words} (${errno})`, error);
 }
 
 /** Appends; every write is durable when it returns. */

@@ -1,6 +1,8 @@
 /** The writing side of a worker: opens recordings and gives them time. */
 import type { KeyObject } from 'node:crypto';
 import { type Archive, type ArchiveAppender, ArchiveError } from '../archive/port.ts';
+import { Spool, type SpoolEvent } from '../archive/spool.ts';
+import type { SpoolSettings } from '../archive/spool-room.ts';
 import type { RecordingHeader } from '../format/document.ts';
 import { FrameChain, type Signer } from './chain.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -9,12 +11,14 @@ import { KeyRing, keyIdOf } from './keys.ts';
 import {
   type DurabilityWindow,
   LiveRecording,
+  READ_AHEAD_BYTES,
   type RecorderSignals,
   type Recording,
   type RecordingSummary,
 } from './recording.ts';
 import { Scribe } from './scribe.ts';
 import { ChunkPool } from './segment-buffer.ts';
+import { MIN_SHARED_BYTES, SharedWindow } from './shared-window.ts';
 
 export interface RecordingInit {
   readonly sessionId: string;
@@ -36,6 +40,10 @@ export interface RecorderOptions {
   /** Ed25519, private. */
   readonly signingKey: KeyObject;
   readonly window: DurabilityWindow;
+  /** What recordings do that the archive refuses or does not answer. Default: pause. */
+  readonly onFailure?: OnArchiveFailure;
+  /** Memory of all recordings together, bytes. Default: {@link DEFAULT_MEMORY_BYTES}. */
+  readonly memoryBytes?: number;
   readonly clock?: Clock;
   /**
    * Told of each recording of a desktop that is sealed and long enough for key frames, with its own key, so
@@ -49,13 +57,27 @@ export interface RecordingHead extends Omit<RecordingSummary, 'sealed'> {
   readonly sessionId: string;
 }
 
+export type OnArchiveFailure =
+  /** Sessions wait, for the grace time of the window. */
+  | { readonly action: 'pause' }
+  /** They end with the first refusal. */
+  | { readonly action: 'terminate' }
+  /** They go on into a spool on this node, until the archive is back. */
+  | {
+      readonly action: 'spool';
+      readonly spool: SpoolSettings;
+      readonly onEvent: (event: SpoolEvent) => void;
+    };
+
+export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
 export const DEFAULT_WINDOW: DurabilityWindow = { bytes: 4 * 1024 * 1024, ms: 1000, graceSeconds: 30 };
 
 /** How exactly the 250 ms of a segment are kept; the timer runs only while bytes wait. */
 const TICK_MS = 25;
 
 export class Recorder {
-  readonly #archive: Archive;
+  readonly #archive: Pick<Archive, 'create'>;
+  readonly #failFast: boolean;
   readonly #node: string;
   readonly #signer: Signer;
   readonly #window: DurabilityWindow;
@@ -64,6 +86,7 @@ export class Recorder {
   readonly #pool = new ChunkPool();
   readonly #scribe = new Scribe(this.#pool);
   readonly #awake = new Set<LiveRecording>();
+  readonly #shared: SharedWindow;
   readonly #onSealed: RecorderOptions['onSealed'];
   /** Recordings that run, by session, with what {@link takeHeads} told of each last. */
   readonly #running = new Map<string, { readonly recording: LiveRecording; told?: RecordingSummary }>();
@@ -77,12 +100,27 @@ export class Recorder {
     if (options.signingKey.type !== 'private' || options.signingKey.asymmetricKeyType !== 'ed25519') {
       throw new TypeError('signing key: it must be a private Ed25519 key');
     }
-    this.#archive = options.archive;
     this.#node = options.node;
     this.#signer = { key: options.signingKey, keyId: keyIdOf(options.signingKey) };
     this.#window = options.window;
     this.#clock = options.clock ?? systemClock;
     this.#onSealed = options.onSealed;
+    const onFailure = options.onFailure ?? { action: 'pause' };
+    this.#failFast = onFailure.action === 'terminate';
+    this.#archive =
+      onFailure.action !== 'spool'
+        ? options.archive
+        : new Spool({
+            archive: options.archive,
+            settings: onFailure.spool,
+            onEvent: onFailure.onEvent,
+            // A segment waits for a quarter of the window, and the spool's disk has the last one.
+            patienceMs: this.#window.ms / 2,
+            clock: this.#clock,
+            pool: this.#pool,
+          });
+    const memory = Math.max(options.memoryBytes ?? DEFAULT_MEMORY_BYTES, MIN_SHARED_BYTES);
+    this.#shared = new SharedWindow(memory, READ_AHEAD_BYTES, this.#pool, this.#awake);
     this.#keys = new KeyRing(options.recipients, () => this.#clock.now());
   }
 
@@ -126,6 +164,8 @@ export class Recorder {
       clock: this.#clock,
       origin,
       pool: this.#pool,
+      shared: this.#shared,
+      failFast: this.#failFast,
       scribe: this.#scribe,
       wake: this.#wake,
       onSealed: (bytes) => {

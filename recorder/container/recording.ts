@@ -12,8 +12,9 @@ import type { EventKind } from '../format/event.ts';
 import type { FrameChain, Signer } from './chain.ts';
 import type { Clock } from './clock.ts';
 import type { PlainSegment } from './frames.ts';
-import type { Scribe, StreamHash } from './scribe.ts';
+import type { OwnedStreamHash, Scribe, StreamHash } from './scribe.ts';
 import { type ChunkPool, SegmentBuffer } from './segment-buffer.ts';
+import type { SharedWindow, Sharer } from './shared-window.ts';
 
 /** Bound of what may be lost: bytes taken by `write` that the archive has not acknowledged. */
 export interface DurabilityWindow {
@@ -71,7 +72,10 @@ export interface RecordingParts {
   /** When the recording began, by that clock. */
   readonly origin: number;
   readonly pool: ChunkPool;
+  readonly shared: SharedWindow;
   readonly scribe: Scribe;
+  /** Whether the first refusal of the archive ends the recording, instead of a whole grace time of them. */
+  readonly failFast: boolean;
   /** Asks for {@link LiveRecording.tick} until it returns false. */
   wake(recording: LiveRecording): void;
   /** Called when it is sealed, with its bytes. */
@@ -101,7 +105,7 @@ interface CutSegment extends PlainSegment {
   readonly openedAt: number;
 }
 
-export class LiveRecording implements Recording {
+export class LiveRecording implements Recording, Sharer {
   readonly #parts: RecordingParts;
   readonly #origin: number;
   #state: 'open' | 'sealing' | 'sealed' | 'failed' = 'open';
@@ -115,6 +119,8 @@ export class LiveRecording implements Recording {
   #unacknowledged = 0;
   /** Bytes of streams that were taken and are not hashed yet. */
   #behind = 0;
+  /** Streams that nobody has asked the digest of. */
+  readonly #streams = new Set<OwnedStreamHash>();
   /** Digests asked for and not there yet. */
   #digests = 0;
   /** When the oldest byte of the append in flight was taken. */
@@ -142,6 +148,15 @@ export class LiveRecording implements Recording {
     return this.#pausedSince !== undefined || this.#state === 'failed';
   }
 
+  get held(): number {
+    return this.#unacknowledged + this.#behind;
+  }
+
+  /** Stops the session for the sake of others. */
+  stop(): void {
+    this.#pause(this.#parts.clock.now());
+  }
+
   write(kind: EventKind, channel: number, payload: Uint8Array): void {
     if (this.#state !== 'open') return;
     let rest = payload;
@@ -157,11 +172,17 @@ export class LiveRecording implements Recording {
   }
 
   hashStream(): StreamHash {
-    const { scribe } = this.#parts;
+    const { scribe, shared } = this.#parts;
     const stream = scribe.stream((bytes) => this.#moveBehind(bytes));
+    this.#streams.add(stream);
     return {
-      update: (bytes) => stream.update(bytes),
+      update: (bytes) => {
+        if (!this.#streams.has(stream)) return;
+        stream.update(bytes);
+        shared.taken(this);
+      },
       digest: (then) => {
+        if (!this.#streams.delete(stream)) return;
         this.#digests += 1;
         stream.digest((sha256) => {
           this.#digests -= 1;
@@ -187,6 +208,7 @@ export class LiveRecording implements Recording {
   #sealIfComplete(): void {
     if (this.#sealing === undefined || this.#digests > 0 || this.#state !== 'open') return;
     this.#state = 'sealing';
+    this.#dropStreams();
     this.#cutSegment();
     this.#startPump();
   }
@@ -194,7 +216,8 @@ export class LiveRecording implements Recording {
   #moveBehind(bytes: number): void {
     this.#behind += bytes;
     if (this.#behind >= MAX_BEHIND_BYTES) this.#pause(this.#parts.clock.now());
-    else if (bytes < 0) this.#resumeIfRoom();
+    else if (bytes < 0) this.resumeIfRoom();
+    if (bytes < 0) this.#parts.shared.released();
   }
 
   /** Acts on the time gone by; `now` by the clock. Returns whether anything is left to watch. */
@@ -222,7 +245,7 @@ export class LiveRecording implements Recording {
   }
 
   #take(kind: EventKind, channel: number, payload: Uint8Array): void {
-    const { clock, pool, window, wake } = this.#parts;
+    const { clock, pool, shared, window, wake } = this.#parts;
     const now = clock.now();
     // The clock is monotonic, so times of events never decrease.
     const at = Math.floor((now - this.#origin) * 1000);
@@ -235,6 +258,7 @@ export class LiveRecording implements Recording {
     // A window smaller than a few segments would otherwise wait for the clock each time.
     if (this.#segment.length >= Math.min(SEGMENT_BYTES, window.bytes / 4)) this.#cutSegment();
     if (this.#unacknowledged >= window.bytes - Math.min(READ_AHEAD_BYTES, window.bytes / 2)) this.#pause(now);
+    shared.taken(this);
   }
 
   #cutSegment(): void {
@@ -260,12 +284,14 @@ export class LiveRecording implements Recording {
     if (this.#state === 'open') this.#parts.signals.pause();
   }
 
-  #resumeIfRoom(): void {
+  resumeIfRoom(): void {
     if (this.#pausedSince === undefined) return;
-    const { clock, window, signals } = this.#parts;
+    const { clock, shared, window, signals } = this.#parts;
     const oldest = this.#oldest();
     if (this.#unacknowledged * 2 > window.bytes || this.#behind * 2 > MAX_BEHIND_BYTES) return;
     if (oldest !== undefined && (clock.now() - oldest) * 2 > window.ms) return;
+    if (!shared.hasRoom(this)) return shared.waits(this);
+    shared.leaves(this);
     this.#pausedSince = undefined;
     if (this.#state === 'open') signals.resume();
   }
@@ -286,7 +312,10 @@ export class LiveRecording implements Recording {
         last = batch;
         break;
       }
-      if (!(await this.#append(batch.bytes))) break;
+      if (!(await this.#append(batch.bytes))) {
+        this.#parts.pool.give(batch.chunk);
+        break;
+      }
       this.#acknowledge(batch);
     }
     if (this.#state === 'sealing' && this.#sealing !== undefined)
@@ -333,7 +362,8 @@ export class LiveRecording implements Recording {
           error instanceof ArchiveError
             ? error
             : new ArchiveError('archive-io', 'the archive refused an append for an unknown reason', error);
-        await new Promise<void>((resolve) => void clock.after(delay, resolve));
+        if (this.#parts.failFast) this.#fail(this.#appendError);
+        else await new Promise<void>((resolve) => void clock.after(delay, resolve));
       }
     }
   }
@@ -349,7 +379,8 @@ export class LiveRecording implements Recording {
     this.#unacknowledged -= batch.plain;
     const bytes = this.#acknowledged.bytes + batch.bytes.length;
     this.#acknowledged = { segments: batch.segments, bytes, head: batch.head, sealed: false };
-    this.#resumeIfRoom();
+    this.resumeIfRoom();
+    this.#parts.shared.released();
   }
 
   /** Appends the manifest, behind `last` where segments are left. */
@@ -357,26 +388,46 @@ export class LiveRecording implements Recording {
     const { chain, signer } = this.#parts;
     const { segments } = chain;
     const manifest = chain.manifest(reason, Date.now(), signer);
-    if (!(await this.#append(last === undefined ? manifest : Buffer.concat([last.bytes, manifest])))) return;
-    if (last !== undefined) this.#acknowledge(last);
+    const bytes = last === undefined ? manifest : Buffer.concat([last.bytes, manifest]);
+    const taken = await this.#append(bytes);
+    if (last !== undefined && taken) this.#acknowledge(last);
+    else if (last !== undefined) this.#parts.pool.give(last.chunk);
+    if (!taken) return;
     this.#state = 'sealed';
-    const bytes = this.#acknowledged.bytes + manifest.length;
-    this.#acknowledged = { segments, bytes, head: chain.head, sealed: true };
+    const length = this.#acknowledged.bytes + manifest.length;
+    this.#acknowledged = { segments, bytes: length, head: chain.head, sealed: true };
+    this.#parts.shared.leaves(this);
     await this.#close();
     this.#sealed?.resolve(this.#acknowledged);
-    this.#parts.onSealed(bytes);
+    this.#parts.onSealed(length);
   }
 
   #fail(error: ArchiveError): void {
     if (this.#state !== 'open' && this.#state !== 'sealing') return;
     this.#state = 'failed';
-    this.#segment = undefined;
-    this.#cut = [];
-    this.#unacknowledged = 0;
+    this.#giveUp();
     this.#parts.signals.failed(error);
     this.#sealed?.resolve(this.#acknowledged);
     // A running pump closes when its append is settled, which may be never.
     if (!this.#pumping) void this.#close();
+  }
+
+  /** Gives back all memory but that of an append in flight. */
+  #giveUp(): void {
+    const { pool, shared } = this.#parts;
+    if (this.#segment !== undefined) pool.give(this.#segment.finish().chunk);
+    this.#segment = undefined;
+    for (const { chunk } of this.#cut) pool.give(chunk);
+    this.#cut = [];
+    this.#unacknowledged = 0;
+    this.#dropStreams();
+    shared.leaves(this);
+    shared.released();
+  }
+
+  #dropStreams(): void {
+    for (const stream of this.#streams) stream.drop();
+    this.#streams.clear();
   }
 
   /** Everything that matters is durable or given up by now: an error of closing changes nothing. */

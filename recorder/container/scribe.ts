@@ -54,6 +54,12 @@ export interface StreamHash {
   digest(then: (sha256: string) => void): void;
 }
 
+/** One that somebody answers for. */
+export interface OwnedStreamHash extends StreamHash {
+  /** Instead of {@link StreamHash.digest}, of a stream that nobody will end: gives its memory back. */
+  drop(): void;
+}
+
 /** Frames, at the start of memory that the caller gives back to the pool. */
 export interface FramedMemory {
   readonly framed: Framed;
@@ -93,7 +99,7 @@ export class Scribe {
    * Begins the SHA-256 of a stream.
    * @param onBehind told of bytes that were moved (positive) and hashed (negative)
    */
-  stream(onBehind: (bytes: number) => void): StreamHash {
+  stream(onBehind: (bytes: number) => void): OwnedStreamHash {
     const id = this.#nextId++;
     return new MovedStream(this.#pool, onBehind, (stream, order, memory) => {
       this.#streams.set(id, stream);
@@ -143,7 +149,7 @@ type StreamOrder =
   | { readonly type: 'digest' };
 
 /** Collects a stream; what does not fit one chunk is moved to the scribe. */
-class MovedStream implements StreamHash {
+class MovedStream implements OwnedStreamHash {
   readonly #pool: ChunkPool;
   readonly #onBehind: (bytes: number) => void;
   readonly #send: (stream: MovedStream, order: StreamOrder, memory: ArrayBuffer[]) => void;
@@ -188,6 +194,13 @@ class MovedStream implements StreamHash {
     if (chunk !== undefined) this.#pool.give(chunk);
     this.#chunk = undefined;
     then(sha256);
+  }
+
+  drop(): void {
+    if (this.#chunk !== undefined) this.#pool.give(this.#chunk);
+    this.#chunk = undefined;
+    // The scribe forgets a stream with its digest.
+    if (this.#moved > 0) this.#send(this, { type: 'digest' }, []);
   }
 
   hashed(bytes: number): void {

@@ -14,14 +14,23 @@ const MAX_SPARE_BYTES = 5 * 1024 * 1024;
 /** Lends chunks of memory, so that an idle recording holds none and a busy one makes no garbage. */
 export class ChunkPool {
   readonly #spare = new Map<number, Buffer[]>(CHUNK_BYTES.map((size) => [size, []]));
+  #lent = 0;
+
+  /** Bytes of all chunks that are lent: everything that recordings hold. */
+  get lent(): number {
+    return this.#lent;
+  }
 
   /** At least `length` bytes, contents undefined. */
   take(length: number): Buffer {
     const size = CHUNK_BYTES.find((bytes) => bytes >= length) ?? length;
+    this.#lent += size;
     return this.#spare.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
   }
 
+  /** Every chunk that was taken comes back, once. */
   give(chunk: Buffer): void {
+    this.#lent -= chunk.length;
     const spare = this.#spare.get(chunk.length);
     if (spare !== undefined && (spare.length + 1) * chunk.length <= MAX_SPARE_BYTES) spare.push(chunk);
   }

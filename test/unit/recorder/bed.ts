@@ -12,6 +12,7 @@ import {
   type DurabilityWindow,
   generateIdentity,
   Recorder,
+  type RecorderOptions,
   type RecordingEvent,
   type RecordingInit,
   type RecordingReader,
@@ -109,6 +110,7 @@ export class MemoryArchive implements Archive {
   }
 
   async resume(sessionId: string, _startedAt: number, end: number): Promise<ArchiveAppender> {
+    await this.check();
     this.recordings.set(sessionId, this.bytes(sessionId).subarray(0, end));
     return this.#appender(sessionId);
   }
@@ -209,7 +211,11 @@ export interface Bed {
   readonly recorder: Recorder;
 }
 
-export async function makeBed(window: DurabilityWindow = WINDOW): Promise<Bed> {
+/** `more`: options of the recorder that its defaults are not meant for. */
+export async function makeBed(
+  window: DurabilityWindow = WINDOW,
+  more: Partial<Pick<RecorderOptions, 'onFailure' | 'memoryBytes'>> = {},
+): Promise<Bed> {
   const clock = new ManualClock();
   const archive = new MemoryArchive();
   const identity = await generateIdentity();
@@ -221,6 +227,7 @@ export async function makeBed(window: DurabilityWindow = WINDOW): Promise<Bed> {
     signingKey: privateKey,
     window,
     clock,
+    ...more,
   });
   return { clock, archive, identity, privateKey, publicKey, recorder };
 }

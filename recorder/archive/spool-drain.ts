@@ -1,0 +1,231 @@
+/** Brings what a spool file holds into the archive, in order behind what the archive has. */
+import { readdir, stat } from 'node:fs/promises';
+import { FrameSource } from '../container/frame-source.ts';
+import { errnoOf } from './file-io.ts';
+import { type Archive, type ArchiveAppender, ArchiveError, type ArchiveReader } from './port.ts';
+import { explain, SPOOL_EXTENSION, SpoolFile, spoolPath } from './spool-file.ts';
+import { SpoolRoom, type SpoolSettings } from './spool-room.ts';
+
+/** What is spooled and what the archive holds do not fit together: trying again would not help. */
+export class SpoolConflict extends Error {
+  override readonly name = 'SpoolConflict';
+}
+
+export class SpoolDrain {
+  readonly #archive: Archive;
+  readonly #file: SpoolFile;
+  /** Undefined: the recording is to be found again, or to be created. */
+  #appender: ArchiveAppender | undefined;
+  /** INVARIANT: the archive has acknowledged so many bytes of the recording. */
+  #archived: number;
+  /** Of the record behind these bytes, in the file and in the recording. */
+  #position: number;
+  #offset: number;
+  /** Where the batch ends that is being tried: after a rejection the same bytes go again. */
+  #batchEnd: number | undefined;
+
+  /**
+   * `archived`: bytes of the recording in the archive; the file may begin before them. `appender`:
+   * behind them, and, where it has rejected an append, that append is the file's first record.
+   */
+  constructor(archive: Archive, file: SpoolFile, appender: ArchiveAppender | undefined, archived: number) {
+    this.#archive = archive;
+    this.#file = file;
+    this.#appender = appender;
+    this.#archived = archived;
+    this.#position = file.start;
+    this.#offset = file.place.from;
+  }
+
+  get appender(): ArchiveAppender | undefined {
+    return this.#appender;
+  }
+
+  get archived(): number {
+    return this.#archived;
+  }
+
+  /** Whether the archive has all that the file holds now. */
+  get done(): boolean {
+    return this.#archived >= this.#file.place.from + this.#file.bytes;
+  }
+
+  /**
+   * Brings the next batch into the archive. Rejects with {@link ArchiveError}, to be tried again, or with
+   * {@link SpoolConflict}.
+   */
+  async step(): Promise<void> {
+    this.#appender ??= await this.#join();
+    await this.#skip();
+    if (this.done) return;
+    this.#batchEnd ??= await this.#firstEnd();
+    const batch = await this.#file.read(this.#position, this.#batchEnd);
+    this.#batchEnd = batch.next;
+    try {
+      await this.#appender.append(batch.bytes);
+    } catch (error) {
+      if (error instanceof ArchiveError && LOST.has(error.code)) await this.#letGo();
+      throw error;
+    }
+    this.#batchEnd = undefined;
+    this.#position = batch.next;
+    this.#offset += batch.bytes.length;
+    this.#archived = this.#offset;
+  }
+
+  /** The archive was told of the first record before it was spooled: it goes again by itself. */
+  async #firstEnd(): Promise<number | undefined> {
+    if (this.#position !== this.#file.start) return undefined;
+    return (await this.#file.read(this.#position, this.#position + 1)).next;
+  }
+
+  /** Passes by what the archive has already. */
+  async #skip(): Promise<void> {
+    while (this.#offset < this.#archived && this.#position < this.#file.end) {
+      const { bytes, next } = await this.#file.read(this.#position, this.#position + 1);
+      this.#offset += bytes.length;
+      this.#position = next;
+    }
+    if (this.#offset > this.#archived)
+      throw new SpoolConflict(
+        `the archive holds ${this.#archived} bytes, which end within what was appended as one`,
+      );
+  }
+
+  /** The appender's file or connection is of an archive that was there before. */
+  async #letGo(): Promise<void> {
+    const appender = this.#appender;
+    this.#appender = undefined;
+    await appender?.close().catch(() => {});
+  }
+
+  async #join(): Promise<ArchiveAppender> {
+    const { sessionId, startedAt } = this.#file.place;
+    const reader = await this.#archive.open(sessionId).catch((error: unknown) => {
+      if (error instanceof ArchiveError && error.code === 'recording-missing') return undefined;
+      throw error;
+    });
+    if (reader === undefined) return await this.#create();
+    try {
+      if (await this.#isSealed(reader)) return NOTHING_LEFT;
+    } finally {
+      await reader.close();
+    }
+    return await this.#archive.resume(sessionId, startedAt, this.#archived);
+  }
+
+  async #create(): Promise<ArchiveAppender> {
+    const { sessionId, startedAt, from } = this.#file.place;
+    if (this.#archived > 0)
+      throw new SpoolConflict(
+        `the archive no longer holds the recording, of which it has taken ${this.#archived} bytes`,
+      );
+    const first = await this.#file.read(this.#file.start, this.#file.start + 1);
+    const appender = await this.#archive.create(sessionId, startedAt, first.bytes);
+    this.#archived = from + first.bytes.length;
+    return appender;
+  }
+
+  /** It was drained before by who died before the file was deleted. */
+  async #holdsAll(reader: ArchiveReader): Promise<boolean> {
+    const { from } = this.#file.place;
+    if (reader.size !== from + this.#file.bytes) return false;
+    let offset = from;
+    for (let position = this.#file.start; position < this.#file.end; ) {
+      const { bytes, next } = await this.#file.read(position, position + 1);
+      if (!bytes.equals(await reader.read(offset, bytes.length))) return false;
+      offset += bytes.length;
+      position = next;
+    }
+    return true;
+  }
+
+  /** Notes what the archive holds; whether that is all there will ever be. */
+  async #isSealed(reader: ArchiveReader): Promise<boolean> {
+    if (reader.size < this.#archived)
+      throw new SpoolConflict(
+        `the archive holds ${reader.size} bytes of the recording, of which it has taken ${this.#archived}`,
+      );
+    const sealed = (await new FrameSource(reader).closingManifest()) !== undefined;
+    if (await this.#holdsAll(reader)) this.#archived = reader.size;
+    else if (sealed) throw new SpoolConflict('the recording was sealed meanwhile, without what is spooled');
+    return sealed;
+  }
+}
+
+/** Failures after which an open recording may be one of a mount or server that is gone. */
+const LOST: ReadonlySet<string> = new Set(['archive-stale', 'archive-io']);
+
+/** Of a recording with its manifest: a writer has no more for it. */
+const NOTHING_LEFT: ArchiveAppender = { append: async () => {}, close: async () => {} };
+
+/** What became of one file of the spool. */
+export interface Drained {
+  readonly sessionId: string;
+  /** Bytes of the recording that were spooled. */
+  readonly bytes: number;
+  /** Undefined: the archive has them and the file is gone. {@link SpoolConflict}: they fit nowhere any more. */
+  readonly error: Error | undefined;
+}
+
+/**
+ * Drains the files that threads or processes have left that are gone; `only`: of this session. What is
+ * still being written must not be named. Resolves with what became of each; rejects with
+ * {@link ArchiveError} when the folder cannot be read.
+ */
+export async function drainSpool(
+  settings: SpoolSettings,
+  archive: Archive,
+  only?: string,
+): Promise<readonly Drained[]> {
+  const room = new SpoolRoom(settings);
+  const sessionIds = only === undefined ? await spooledSessions(settings.folder) : [only];
+  const results: Drained[] = [];
+  for (const sessionId of sessionIds) {
+    let bytes = 0;
+    try {
+      const file = await SpoolFile.open(settings.folder, sessionId, room);
+      if (file === undefined) continue;
+      bytes = file.bytes;
+      await drainFile(file, archive);
+      results.push({ sessionId, bytes, error: undefined });
+    } catch (error) {
+      results.push({ sessionId, bytes, error: error instanceof Error ? error : new Error(String(error)) });
+    }
+  }
+  return results;
+}
+
+async function drainFile(file: SpoolFile, archive: Archive): Promise<void> {
+  const drain = new SpoolDrain(archive, file, undefined, file.place.from);
+  try {
+    while (!drain.done) await drain.step();
+    await drain.appender?.close();
+  } catch (error) {
+    await drain.appender?.close().catch(() => {});
+    await file.close();
+    throw error;
+  }
+  await file.wipe();
+}
+
+/** Sessions of which a spool holds something. */
+export async function spooledSessions(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder).catch((error: unknown): string[] => {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw explain(folder, error);
+  });
+  return names
+    .filter((name) => name.endsWith(SPOOL_EXTENSION))
+    .map((name) => name.slice(0, -SPOOL_EXTENSION.length));
+}
+
+/** Bytes that a spool takes now. */
+export async function spooledBytes(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const sessionId of await spooledSessions(folder)) {
+    const { size } = await stat(spoolPath(folder, sessionId)).catch(() => ({ size: 0 }));
+    bytes += size;
+  }
+  return bytes;
+}

@@ -1,0 +1,252 @@
+/**
+ * Takes recordings when the archive does not: what it refuses, or does not answer in time, goes to a
+ * file on this node, encrypted as it is, and from there to the archive as soon as that takes it. Then
+ * the recording goes on directly and its file is deleted.
+ */
+import type { Clock } from '../container/clock.ts';
+import type { ChunkPool } from '../container/segment-buffer.ts';
+import { requireSessionId } from './layout.ts';
+import { type Archive, type ArchiveAppender, ArchiveError } from './port.ts';
+import { SpoolConflict, SpoolDrain } from './spool-drain.ts';
+import { SpoolFile } from './spool-file.ts';
+import { SpoolRoom, type SpoolSettings } from './spool-room.ts';
+
+/** What a node's administrator must know of: while a spool is used, the node keeps recordings. */
+export type SpoolEvent =
+  /** The first recording goes to the spool. */
+  | { readonly type: 'spooling'; readonly reason: string }
+  /** The archive has everything, and nothing is left. */
+  | { readonly type: 'drained'; readonly recordings: number; readonly bytes: number }
+  /** A file stays: the archive will not take it, or it cannot be deleted. */
+  | { readonly type: 'stuck'; readonly sessionId: string; readonly reason: string };
+
+export interface SpoolParts {
+  readonly archive: Archive;
+  readonly settings: SpoolSettings;
+  /** How long the archive may take to answer, ms. */
+  readonly patienceMs: number;
+  readonly clock: Clock;
+  readonly pool: ChunkPool;
+  onEvent(event: SpoolEvent): void;
+}
+
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 2000;
+/** Files that are drained at once: an archive that is back is not overrun, and batches take little memory. */
+const DRAINS_AT_ONCE = 8;
+/** Refusals that a spool does not help against. */
+const FINAL: ReadonlySet<string> = new Set(['recording-exists', 'recording-id', 'recording-missing']);
+
+export class Spool implements Pick<Archive, 'create'> {
+  readonly #parts: SpoolParts;
+  readonly #room: SpoolRoom;
+  #draining = 0;
+  readonly #waiting: (() => void)[] = [];
+  #files = 0;
+  /** Since the spool was last empty. */
+  #total = { recordings: 0, bytes: 0 };
+
+  constructor(parts: SpoolParts) {
+    this.#parts = parts;
+    this.#room = new SpoolRoom(parts.settings);
+  }
+
+  /** As the archive's; durable in the archive or in the spool. */
+  async create(sessionId: string, startedAt: number, first: Uint8Array): Promise<ArchiveAppender> {
+    requireSessionId(sessionId);
+    const recording = new SpooledRecording(this.#parts, this, { sessionId, startedAt });
+    await recording.append(first);
+    return recording;
+  }
+
+  async begin(
+    place: { readonly sessionId: string; readonly startedAt: number; readonly from: number },
+    first: Uint8Array,
+    refusal: ArchiveError,
+  ): Promise<SpoolFile> {
+    let file: SpoolFile;
+    try {
+      file = await SpoolFile.create(this.#parts.settings.folder, place, first, this.#room);
+    } catch (error) {
+      throw alsoFull(refusal, error);
+    }
+    if (this.#files++ === 0) {
+      this.#total = { recordings: 0, bytes: 0 };
+      this.#parts.onEvent({ type: 'spooling', reason: refusal.message });
+    }
+    return file;
+  }
+
+  /** Deletes a file that the archive has all of. Never rejects. */
+  async end(file: SpoolFile): Promise<void> {
+    const { bytes, place } = file;
+    await file.wipe().catch((error: Error) => this.stuck(place.sessionId, error));
+    this.#total = { recordings: this.#total.recordings + 1, bytes: this.#total.bytes + bytes };
+    if (--this.#files === 0) this.#parts.onEvent({ type: 'drained', ...this.#total });
+  }
+
+  stuck(sessionId: string, error: Error): void {
+    this.#parts.onEvent({ type: 'stuck', sessionId, reason: error.message });
+  }
+
+  /** Runs `step` as soon as few others run. */
+  async inTurn(step: () => Promise<void>): Promise<void> {
+    while (this.#draining >= DRAINS_AT_ONCE) await new Promise<void>((go) => void this.#waiting.push(go));
+    this.#draining += 1;
+    try {
+      await step();
+    } finally {
+      this.#draining -= 1;
+      this.#waiting.shift()?.();
+    }
+  }
+}
+
+const LATE = Symbol('late');
+
+/** A call to the archive that may be answered late. */
+interface Flight {
+  /** Bytes of the recording in the archive before it. */
+  readonly from: number;
+  /** Undefined: done. Never rejects. */
+  readonly settled: Promise<ArchiveError | undefined>;
+}
+
+interface SpooledSession {
+  readonly sessionId: string;
+  /** ms since the epoch */
+  readonly startedAt: number;
+}
+
+class SpooledRecording implements ArchiveAppender {
+  readonly #parts: SpoolParts;
+  readonly #spool: Spool;
+  readonly #session: SpooledSession;
+  /** Undefined: the archive has not begun the recording. */
+  #inner: ArchiveAppender | undefined;
+  /** INVARIANT: the archive has acknowledged so many bytes. */
+  #archived = 0;
+  #flight: Flight | undefined;
+  /** Undefined: the archive is up to date. */
+  #file: SpoolFile | undefined;
+  /** An append on its way into the file. */
+  #adding: Promise<void> | undefined;
+  /** The file is being deleted. */
+  #ending: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(parts: SpoolParts, spool: Spool, session: SpooledSession) {
+    this.#parts = parts;
+    this.#spool = spool;
+    this.#session = session;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    await this.#ending;
+    if (this.#file !== undefined) return await this.#add(this.#file, bytes);
+    // After a rejection the same bytes come again: the call that was late may have been answered since.
+    this.#flight ??= this.#send(bytes);
+    const { from, settled } = this.#flight;
+    const answer = await this.#inTime(settled);
+    if (answer !== LATE) this.#flight = undefined;
+    if (answer === undefined) return;
+    if (answer !== LATE && FINAL.has(answer.code)) throw answer;
+    const refusal = answer === LATE ? this.#tooLate() : answer;
+    this.#file = await this.#spool.begin({ ...this.#session, from }, bytes, refusal);
+    void this.#drain(this.#file);
+  }
+
+  /** What is spooled is drained all the same. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#file === undefined) await this.#closeInner();
+  }
+
+  async #closeInner(): Promise<void> {
+    await this.#flight?.settled;
+    const inner = this.#inner;
+    this.#inner = undefined;
+    await inner?.close();
+  }
+
+  async #add(file: SpoolFile, bytes: Uint8Array): Promise<void> {
+    this.#adding = file.add(bytes);
+    try {
+      await this.#adding;
+    } finally {
+      this.#adding = undefined;
+    }
+  }
+
+  /** Hands the archive a copy: it may still be reading when the caller uses its memory for something else. */
+  #send(bytes: Uint8Array): Flight {
+    const { archive, pool } = this.#parts;
+    const { sessionId, startedAt } = this.#session;
+    const chunk = pool.take(bytes.length);
+    chunk.set(bytes);
+    const copy = chunk.subarray(0, bytes.length);
+    const sending = async (): Promise<ArchiveError | undefined> => {
+      try {
+        if (this.#inner === undefined) this.#inner = await archive.create(sessionId, startedAt, copy);
+        else await this.#inner.append(copy);
+        this.#archived += copy.length;
+        return undefined;
+      } catch (error) {
+        return error instanceof ArchiveError
+          ? error
+          : new ArchiveError('archive-io', 'the archive refused an append for an unknown reason', error);
+      } finally {
+        pool.give(chunk);
+      }
+    };
+    return { from: this.#archived, settled: sending() };
+  }
+
+  /** What the archive answers, if it does in time. */
+  async #inTime(settled: Flight['settled']): Promise<ArchiveError | undefined | typeof LATE> {
+    const { clock, patienceMs } = this.#parts;
+    const { promise, resolve } = Promise.withResolvers<typeof LATE>();
+    const cancel = clock.after(patienceMs, () => resolve(LATE));
+    const answer = await Promise.race([settled, promise]);
+    cancel();
+    return answer;
+  }
+
+  #tooLate(): ArchiveError {
+    return new ArchiveError(
+      'archive-timeout',
+      `the archive did not answer within ${this.#parts.patienceMs} ms`,
+    );
+  }
+
+  /** Drains the file until it has nothing that the archive has not; never rejects. */
+  async #drain(file: SpoolFile): Promise<void> {
+    await this.#flight?.settled;
+    this.#flight = undefined;
+    const { archive, clock } = this.#parts;
+    const drain = new SpoolDrain(archive, file, this.#inner, this.#archived);
+    for (let delay = FIRST_RETRY_MS; !drain.done || this.#adding !== undefined; ) {
+      try {
+        await this.#adding?.catch(() => {});
+        if (!drain.done) await this.#spool.inTurn(() => drain.step());
+        delay = FIRST_RETRY_MS;
+      } catch (error) {
+        if (error instanceof SpoolConflict) return this.#spool.stuck(this.#session.sessionId, error);
+        await new Promise<void>((resolve) => void clock.after(delay, resolve));
+        delay = Math.min(delay * 2, MAX_RETRY_MS);
+      }
+    }
+    this.#inner = drain.appender;
+    this.#archived = drain.archived;
+    this.#file = undefined;
+    this.#ending = this.#spool.end(file);
+    await this.#ending;
+    this.#ending = undefined;
+    if (this.#closed) await this.#closeInner().catch(() => {});
+  }
+}
+
+function alsoFull(refusal: ArchiveError, error: unknown): ArchiveError {
+  const words = error instanceof Error ? error.message : String(error);
+  return new ArchiveError(refusal.code, `${refusal.message}; ${words}`, error);
+}
