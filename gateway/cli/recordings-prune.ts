@@ -73,9 +73,10 @@ export function addPrune(recordings: Command): void {
       if (options.dryRun !== true && options.yes !== true && going.length > 0) await confirm(going, options);
       const lines =
         options.dryRun === true ? due.map((each) => lineOf(each, now)) : await run(pruner, due, now);
-      for await (const { sessionId, bytes, why } of unknownRecordings(store, archive))
-        lines.push({ id: sessionId, action: 'unknown', bytes, why });
+      const failed = await addUnknown(lines, pruner);
       print(lines, options);
+      // Behind what was done, which an archive that cannot be listed must not hide.
+      if (failed !== undefined) throw failed;
       if (lines.some(({ action }) => action === 'failed')) process.exitCode = 1;
     });
 }
@@ -105,6 +106,18 @@ async function run(pruner: Pruner, due: readonly Due[], now: number): Promise<Li
       }
   }
   return lines;
+}
+
+/** @returns why the archive cannot be listed */
+async function addUnknown(lines: Line[], { store, archive }: Pruner): Promise<ArchiveError | undefined> {
+  try {
+    for await (const { sessionId, bytes, why } of unknownRecordings(store, archive))
+      lines.push({ id: sessionId, action: 'unknown', bytes, why });
+    return undefined;
+  } catch (error) {
+    if (error instanceof ArchiveError) return error;
+    throw error;
+  }
 }
 
 async function confirm(going: readonly Due[], options: PruneOptions): Promise<void> {
