@@ -19,6 +19,8 @@ const MAX_ALL_KEPT_BYTES = 32 * 1024 * 1024;
 /** Age at which what is kept becomes a part: spread, so that sessions that begin together do not go on so. */
 const PART_MS = 30_000;
 const PART_SPREAD_MS = 30_000;
+/** An append that comes so soon after the one before had to wait for it: more will. */
+const AT_ONCE_MS = 50;
 const RETRY_MS = 5000;
 const SWEEP_MS = 1000;
 /** Journal groups are deleted together, after so many sweeps. */
@@ -100,6 +102,8 @@ export class S3Appender implements ArchiveAppender {
   #making = false;
   /** After one that failed, by performance.now(). */
   #notBefore = 0;
+  /** When an append was last acknowledged, by performance.now(). */
+  #acknowledgedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   private constructor(writer: Writer, place: AppenderPlace, era: string, end: number) {
@@ -151,13 +155,17 @@ export class S3Appender implements ArchiveAppender {
       throw new ArchiveError('archive-io', 'the recording is closed: nothing can be appended');
     if (bytes.length >= LARGE_BYTES || this.#end - this.#start >= MAX_KEPT_BYTES) {
       await this.#parts.run(() => this.#writer.large.run(() => this.#putPart(bytes, false)));
+      this.#acknowledgedAt = performance.now();
       return;
     }
     // A copy: the bytes are only lent, and outlive the call here.
     const own = new Uint8Array(bytes);
     const { sessionId, day } = this.#place;
     const era = this.#era;
-    const group = await this.#writer.journal.put({ sessionId, day, era, offset: this.#end, bytes: own });
+    const hurried = performance.now() - this.#acknowledgedAt < AT_ONCE_MS;
+    const piece = { sessionId, day, era, offset: this.#end, bytes: own };
+    const group = await this.#writer.journal.put(piece, hurried);
+    this.#acknowledgedAt = performance.now();
     this.#keep({ bytes: own, group });
   }
 

@@ -12,6 +12,8 @@ export const GROUP_MS = 150;
 const GROUP_BYTES = 1024 * 1024;
 /** After a pause: what the recordings of a thread append in the same moment comes one by one. */
 const GATHER_MS = 4;
+/** The same where somebody waits, and no group is on its way. */
+const HURRIED_MS = 20;
 /** A slow server holds back more groups only when so many are on their way. */
 const MAX_IN_FLIGHT = 4;
 /** What waits for its deletion; what is over is left for tidying. */
@@ -39,7 +41,9 @@ export class Journal {
   #waitingBytes = 0;
   #inFlight = 0;
   #sentAt = Number.NEGATIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: { readonly at: number; readonly handle: NodeJS.Timeout } | undefined;
+  /** Whether what waits is wanted before its time. */
+  #hurried = false;
   #garbage: string[] = [];
 
   /** `prefix`: the sink's. `writer`: name of the node. */
@@ -49,11 +53,15 @@ export class Journal {
     this.name = { writer, instance: newInstance() };
   }
 
-  /** Resolves when the piece is durable. Its bytes must stay as they are until then. */
-  put(piece: Piece): Promise<Group> {
+  /**
+   * Resolves when the piece is durable. Its bytes must stay as they are until then. `hurried`: more of the
+   * recording waits behind it.
+   */
+  put(piece: Piece, hurried: boolean): Promise<Group> {
     const { promise, resolve, reject } = Promise.withResolvers<Group>();
     this.#waiting.push({ piece, resolve, reject });
     this.#waitingBytes += piece.bytes.length;
+    this.#hurried ||= hurried;
     this.#schedule();
     return promise;
   }
@@ -83,13 +91,18 @@ export class Journal {
       this.#send();
       return;
     }
-    const wait = Math.max(GATHER_MS, this.#sentAt + GROUP_MS - performance.now());
-    this.#timer ??= setTimeout(() => this.#send(), wait);
+    const now = performance.now();
+    const apart = this.#hurried && this.#inFlight === 0 ? HURRIED_MS : GROUP_MS;
+    const at = Math.max(now + GATHER_MS, this.#sentAt + apart);
+    if (this.#timer !== undefined && this.#timer.at <= at) return;
+    clearTimeout(this.#timer?.handle);
+    this.#timer = { at, handle: setTimeout(() => this.#send(), at - now) };
   }
 
   #send(): void {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#timer?.handle);
     this.#timer = undefined;
+    this.#hurried = false;
     const batch = this.#nextBatch();
     this.#sentAt = performance.now();
     this.#inFlight += 1;
