@@ -31,8 +31,7 @@ const NODE_SIZE = 'a size such as "512MiB", from 16 MiB to 1024 GiB';
 /** `archive.onFailure` */
 export const ON_FAILURE = ['pause', 'terminate', 'spool'] as const;
 export type OnFailure = (typeof ON_FAILURE)[number];
-// What works; the other schemes below are understood and refused in words when they are opened.
-const ARCHIVE = '"file:FOLDER"';
+const ARCHIVE = '"file:FOLDER" or "s3://BUCKET/PREFIX?endpoint=https://HOST:PORT"';
 const ARCHIVES = `${ARCHIVE}, or a list of them`;
 const archiveUrl = text(ARCHIVE).regex(/^(file:.+|s3:\/\/[^/?]+.*)$/, wants(ARCHIVE));
 const SECRET = 'text, "env:NAME" or "file:PATH" (numbers in quotes)';

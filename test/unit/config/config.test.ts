@@ -161,7 +161,7 @@ describe('the configuration', () => {
     ['archive: {onFailure: retry}', /^archive.onFailure: wants one of pause, terminate, spool, was given/],
     ['archive: {spool: {bytes: 1MiB}}', /^archive.spool.bytes: wants a size.*from 16 MiB/],
     ['archive: {window: {nodeBytes: 2000GiB}}', /^archive.window.nodeBytes: wants a size/],
-    ['archive: {url: "ftp://x"}', /^archive.url: wants "file:FOLDER", was given/],
+    ['archive: {url: "ftp://x"}', /^archive.url: wants "file:FOLDER" or "s3:.*", was given/],
     ['archive: {recipients: [age1qqq]}', /^archive.recipients\[0\]: wants an age recipient/],
     [
       'store: {url: "mysql://u:secret@h/db"}',
