@@ -21,6 +21,8 @@ export interface RecordingReader {
   header(): RecordingHeader;
   /** Undefined: never sealed. Its signature is for {@link verifyRecording} to check. */
   manifest(): RecordingManifest | undefined;
+  /** Lower-case hex hash of the manifest's frame, as the store keeps it; undefined: never sealed. */
+  readonly head: string | undefined;
   /** Number of the last whole segment of a recording that its own node did not seal; undefined when that did. */
   readonly truncatedAt: number | undefined;
   /**
@@ -82,7 +84,8 @@ export async function openRecording(
       throw new ContainerError('torn', 'the recording is empty: not even its header is there', 0);
     const header = readHeader(first, sessionId);
     const closing = await source.closingManifest();
-    const ending = closing === undefined ? await findEnding(source) : endingOf(closing.manifest);
+    const ending =
+      closing === undefined ? await findEnding(source) : endingOf(closing.frame, closing.manifest);
     return new ContainerReader({ archive, bytes, first, header, opener, ...ending });
   } catch (error) {
     await bytes.close();
@@ -122,11 +125,13 @@ export function* readSegment(key: Uint8Array, frame: Frame): Generator<Recording
 
 interface Ending {
   readonly manifest: RecordingManifest | undefined;
+  readonly head: string | undefined;
   readonly truncatedAt: number | undefined;
 }
 
-function endingOf(manifest: RecordingManifest): Ending {
-  return { manifest, truncatedAt: manifest.recovered === undefined ? undefined : manifest.segments };
+function endingOf(frame: Frame, manifest: RecordingManifest): Ending {
+  const truncatedAt = manifest.recovered === undefined ? undefined : manifest.segments;
+  return { manifest, head: hashOf(frame).toString('hex'), truncatedAt };
 }
 
 /** Walks a recording that does not end with a manifest to its last whole frame. */
@@ -141,7 +146,7 @@ async function findEnding(source: FrameSource): Promise<Ending> {
       if (header.type === FrameType.manifest) {
         const frame = await source.frame(offset);
         if (frame === undefined) break;
-        return endingOf(decodeManifest(frame.bytes.subarray(FRAME_HEADER_BYTES)).manifest);
+        return endingOf(frame, decodeManifest(frame.bytes.subarray(FRAME_HEADER_BYTES)).manifest);
       }
       if (header.type === FrameType.segment) segments = header.sequence;
       offset = end;
@@ -150,7 +155,7 @@ async function findEnding(source: FrameSource): Promise<Ending> {
     // What comes here is no frame: the recording ends before it.
     if (!(error instanceof ContainerError)) throw error;
   }
-  return { manifest: undefined, truncatedAt: segments };
+  return { manifest: undefined, head: undefined, truncatedAt: segments };
 }
 
 /** Where to begin reading; without the hash of the frame before, the first is taken as it is. */
@@ -171,6 +176,10 @@ class ContainerReader implements RecordingReader {
 
   constructor(parts: ReaderParts) {
     this.#parts = parts;
+  }
+
+  get head(): string | undefined {
+    return this.#parts.head;
   }
 
   get truncatedAt(): number | undefined {
