@@ -111,7 +111,7 @@ export class Node {
         desk.keystrokes(notice.lines);
         return;
       case 'sealed':
-        void this.#index(notice.sessionId, notice.key);
+        void this.#putSides(notice.sessionId, notice.key);
         return;
       case 'turned-away':
         this.#counts.turnedAway += 1;
@@ -123,13 +123,13 @@ export class Node {
     }
   }
 
-  /** Key frames for who looks for a moment of a desktop later. Never rejects: a recording is whole without. */
-  async #index(sessionId: string, key: Uint8Array): Promise<void> {
+  /** For who looks for a moment or searches later. Never rejects: a recording is whole without. */
+  async #putSides(sessionId: string, key: Uint8Array): Promise<void> {
     try {
       const archive = archiveSettings(this.#parts.config);
-      await this.#background.index({ archive, sessionId, opener: { key } });
+      await this.#background.putSides({ archive, sessionId, opener: { key } });
     } catch (error) {
-      this.#log.warn({ session: sessionId, err: error }, 'a recording has no index');
+      this.#log.warn({ session: sessionId, err: error }, 'a recording has no index or text beside it');
     }
   }
 }

@@ -26,7 +26,7 @@ export interface RenderedPart {
 export type SealingOrder = Omit<Sealing, 'signingKey'> & { readonly signingKey: string };
 
 export type Job =
-  | { readonly type: 'index'; readonly source: RecordingSource }
+  | { readonly type: 'sides'; readonly source: RecordingSource }
   | {
       readonly type: 'seal';
       readonly archive: ArchiveSettings;

@@ -26,7 +26,7 @@ export interface RenderOptions extends RenderedPart {
 
 /** Threads with nothing to do end after this, ms. */
 const IDLE_MS = 10_000;
-/** Jobs that wait; an index that is not made is missed by nobody but who seeks. */
+/** Jobs that wait; what is not made beside a recording is missed by nobody but who seeks or searches. */
 const MAX_QUEUE = 10_000;
 /** How much nicer than sessions ([nice(2)]): they get all they ask for first. */
 const NICE = 10;
@@ -77,9 +77,9 @@ export class BackgroundPool implements AsyncDisposable {
     }
   }
 
-  /** Makes the index of a desktop's recording ({@link indexDesktop}). */
-  async index(source: RecordingSource): Promise<void> {
-    await this.#run({ type: 'index', source }, []);
+  /** Makes what stands beside a recording: its index and its text ({@link putSides}). */
+  async putSides(source: RecordingSource): Promise<void> {
+    await this.#run({ type: 'sides', source }, []);
   }
 
   /** Seals a recording whose writer is gone ({@link sealRecording}). */

@@ -4,10 +4,10 @@ import type { MessagePort } from 'node:worker_threads';
 import { openArchives } from '../archive/open.ts';
 import { openRecording, type RecordingReader } from '../container/reader.ts';
 import { compactRecording, sealRecording } from '../container/seal.ts';
-import { indexDesktop } from '../video/desktop-index.ts';
 import { exportMp4 } from '../video/export.ts';
 import { exportPng } from '../video/picture.ts';
 import { encodeJobError, type Job, type JobEnd, type RecordingSource, type Rendered } from './job.ts';
+import { putSides } from './sides.ts';
 
 /** Does one job. Never rejects. */
 export async function run(job: Job): Promise<JobEnd> {
@@ -40,7 +40,7 @@ async function read(job: ReadingJob): Promise<void> {
 }
 
 async function work(reader: RecordingReader, job: ReadingJob): Promise<void> {
-  if (job.type === 'index') return await indexDesktop(reader);
+  if (job.type === 'sides') return await putSides(reader);
   const { port } = job;
   const tell = (rendered: Rendered): void => port.postMessage(rendered);
   const onCut = (text: string): void => tell({ type: 'cut', text });

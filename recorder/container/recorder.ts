@@ -6,7 +6,6 @@ import type { SpoolSettings } from '../archive/spool-room.ts';
 import type { RecordingHeader } from '../format/document.ts';
 import { FrameChain, type Signer } from './chain.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { KEY_FRAMES_APART } from './key-frames.ts';
 import { KeyRing, keyIdOf } from './keys.ts';
 import {
   type DurabilityWindow,
@@ -19,6 +18,7 @@ import {
 import { Scribe } from './scribe.ts';
 import { ChunkPool } from './segment-buffer.ts';
 import { MIN_SHARED_BYTES, SharedWindow } from './shared-window.ts';
+import { SIDES_FROM_BYTES } from './side-file.ts';
 
 export interface RecordingInit {
   readonly sessionId: string;
@@ -46,8 +46,8 @@ export interface RecorderOptions {
   readonly memoryBytes?: number;
   readonly clock?: Clock;
   /**
-   * Told of each recording of a desktop that is sealed and long enough for key frames, with its own key, so
-   * that its index can be made by who has no identity: a node keeps none. To be forgotten when that is done.
+   * Told of each recording that is sealed and long enough for something beside it, with its own key, so that
+   * that can be made by who has no identity: a node keeps none. To be forgotten when that is done.
    */
   readonly onSealed?: (sessionId: string, key: Uint8Array) => void;
 }
@@ -170,7 +170,7 @@ export class Recorder {
       wake: this.#wake,
       onSealed: (bytes) => {
         this.#running.delete(sessionId);
-        if (protocol === 'rdp' && bytes >= KEY_FRAMES_APART) this.#onSealed?.(sessionId, key);
+        if (bytes >= SIDES_FROM_BYTES) this.#onSealed?.(sessionId, key);
       },
       headerBytes: frame.length,
     });

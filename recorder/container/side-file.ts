@@ -8,6 +8,9 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import type { ArchiveReader, Side } from '../archive/port.ts';
 import type { RecordingManifest } from '../format/document.ts';
 
+/** Bytes of a recording below which it is read as fast as a file beside it. */
+export const SIDES_FROM_BYTES = 32 * 1024;
+
 export const SIDE_SALT_BYTES = 16;
 export const TAG_BYTES = 16;
 const NONCE_BYTES = 12;

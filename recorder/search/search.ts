@@ -3,7 +3,7 @@ import { type Archive, type ArchiveEntry, ArchiveError } from '../archive/port.t
 import { type Opener, openRecording, type RecordingReader } from '../container/reader.ts';
 import type { RecordingHeader } from '../format/document.ts';
 import { ContainerError } from '../format/error.ts';
-import { type Hit, Matcher } from './matcher.ts';
+import type { Hit, Matcher } from './matcher.ts';
 import { textIn } from './text.ts';
 
 export interface SearchOptions {
@@ -43,7 +43,8 @@ export async function* searchRecordings(
   text: string,
   options: SearchOptions,
 ): AsyncGenerator<Found, void, void> {
-  using matcher = new Matcher(text);
+  // Who only records carries no store for it.
+  using matcher = new (await import('./matcher.ts')).Matcher(text);
   const entries: ArchiveEntry[] = [];
   for await (const entry of archive.list()) entries.push(entry);
   const opening: Promise<Opening>[] = [];

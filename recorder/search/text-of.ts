@@ -3,7 +3,7 @@ import type { RecordingReader } from '../container/reader.ts';
 import { type ClipboardCopied, EventKind, type FileOperation, type RecordingEvent } from '../format/event.ts';
 import { DEFAULT_SIZE, jsonPayload, NO_CHANNEL, shownBytes, terminalSize } from '../replay/channel.ts';
 import type { TextEntry, TextKind } from './entry.ts';
-import { ShownText } from './shown-text.ts';
+import type { ShownText } from './shown-text.ts';
 import { StreamText } from './stream-text.ts';
 
 /** Screens that are drawn at a time, some MB each; of more terminals the output is read as a stream. */
@@ -19,7 +19,9 @@ const BACKSPACE = /<Backspace>/g;
  * {@link ContainerError} at a segment that was altered, with {@link ArchiveError}.
  */
 export async function* textOf(reader: RecordingReader): AsyncGenerator<readonly TextEntry[], void, void> {
-  const text = new Text(reader.header().protocol);
+  // Who only records carries no emulator.
+  const { ShownText } = await import('./shown-text.ts');
+  const text = new Text(reader.header().protocol, ShownText);
   for await (const { events } of reader.segments()) {
     for (const event of events) text.apply(event);
     yield text.take();
@@ -30,12 +32,14 @@ export async function* textOf(reader: RecordingReader): AsyncGenerator<readonly 
 
 class Text {
   readonly #protocol: 'ssh' | 'rdp';
+  readonly #Screen: typeof ShownText;
   readonly #screens = new Map<number, ShownText>();
   readonly #streams = new Map<string, StreamText>();
   #entries: TextEntry[] = [];
 
-  constructor(protocol: 'ssh' | 'rdp') {
+  constructor(protocol: 'ssh' | 'rdp', screen: typeof ShownText) {
     this.#protocol = protocol;
+    this.#Screen = screen;
   }
 
   take(): readonly TextEntry[] {
@@ -93,7 +97,7 @@ class Text {
     const { channel } = event;
     if (this.#screens.has(channel) || this.#screens.size >= MAX_SCREENS) return;
     const { columns, rows } = terminalSize(event) ?? DEFAULT_SIZE;
-    this.#screens.set(channel, new ShownText(columns, rows, this.#finder(channel, 'shown')));
+    this.#screens.set(channel, new this.#Screen(columns, rows, this.#finder(channel, 'shown')));
   }
 
   #shown(event: RecordingEvent): void {

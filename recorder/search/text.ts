@@ -1,13 +1,11 @@
 /** The text of a recording, from beside it or from itself. */
 import { ArchiveError } from '../archive/port.ts';
 import type { RecordingReader } from '../container/reader.ts';
+import { SIDES_FROM_BYTES } from '../container/side-file.ts';
 import { ContainerError } from '../format/error.ts';
 import type { TextEntry } from './entry.ts';
 import { decodeText, encodeText } from './text-file.ts';
 import { textOf } from './text-of.ts';
-
-/** A shorter recording is read as fast as a file beside it. */
-const KEPT_FROM_BYTES = 32 * 1024;
 
 /**
  * Puts the text of a recording beside it. Rejects with {@link ContainerError}
@@ -27,7 +25,7 @@ export async function* textIn(
   keep: boolean,
 ): AsyncGenerator<readonly TextEntry[] | 'again', void, void> {
   let side = await reader.openSide('text');
-  if (side === undefined && keep && isKept(reader)) {
+  if (side === undefined && keep && (reader.manifest()?.bytes ?? 0) >= SIDES_FROM_BYTES) {
     await putText(reader).catch(unlessRefused);
     side = await reader.openSide('text');
   }
@@ -41,11 +39,6 @@ export async function* textIn(
     }
   }
   yield* textOf(reader);
-}
-
-/** Whether a file beside it spares anybody time. */
-export function isKept(reader: RecordingReader): boolean {
-  return (reader.manifest()?.bytes ?? 0) >= KEPT_FROM_BYTES;
 }
 
 /** An archive that may only be read is searched all the same. */

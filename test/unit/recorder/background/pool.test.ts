@@ -3,6 +3,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { SIDES } from '../../../../recorder/archive/port.ts';
 import {
   ArchiveError,
   BackgroundPool,
@@ -98,10 +99,6 @@ test('what fails there fails here, as what it is', async () => {
     return error instanceof ContainerError && error.code === 'no-identity';
   });
   await assert.rejects(bytesOf(pool.render({ ...source, archive: { urls: ['none'] } }, 'mp4')), ArchiveError);
-  await assert.rejects(pool.index({ ...source, opener: { key: Buffer.alloc(32) } }), {
-    name: 'ContainerError',
-    code: 'bad-body',
-  });
 });
 
 test('a recording whose writer is gone is sealed in the background, and compacted', async () => {
@@ -124,7 +121,7 @@ test('a recording whose writer is gone is sealed in the background, and compacte
   await assert.rejects(pool.compact(settings, 's2'), { code: 'recording-missing' });
 });
 
-test('the recorder gives the key of a desktop that is sealed, which makes its index without an identity', async () => {
+test('the recorder gives the key of what is sealed, which makes its index and text without an identity', async () => {
   const identity = await generateIdentity();
   const { promise: sealed, resolve } = Promise.withResolvers<readonly [string, Uint8Array]>();
   const recorder = new Recorder({
@@ -146,8 +143,15 @@ test('the recorder gives the key of a desktop that is sealed, which makes its in
   const [sessionId, key] = await sealed;
   assert.equal(sessionId, 's4');
   assert.ok(!existsSync(join(folder, '2026/11/21/s4.index')));
-  await pool.index({ archive: archiveSettings, sessionId, opener: { key } });
-  assert.ok(existsSync(join(folder, '2026/11/21/s4.index')));
+  await assert.rejects(
+    pool.putSides({ archive: archiveSettings, sessionId, opener: { key: Buffer.alloc(32) } }),
+    {
+      name: 'ContainerError',
+      code: 'bad-body',
+    },
+  );
+  await pool.putSides({ archive: archiveSettings, sessionId, opener: { key } });
+  for (const side of SIDES) assert.ok(existsSync(join(folder, `2026/11/21/s4.${side}`)), side);
 });
 
 test('a pool that is closed gives up what waits', async () => {
