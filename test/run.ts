@@ -14,6 +14,9 @@ import { ensurePackages } from './support/packages.ts';
 const ROOT = join(import.meta.dirname, '..');
 const words = process.argv.slice(2);
 
+// Gateways and commands are started hundreds of times: compiled code that is kept halves what a start takes.
+process.env['NODE_COMPILE_CACHE'] ??= join(ROOT, 'node_modules/.cache/sallyport-tests');
+
 /** How long one test file may take: several times what the longest needs on two busy cores. */
 const FILE_LIMIT_MS = 300_000;
 
