@@ -3,6 +3,7 @@
  * each other, as one typed union. Values are structured-cloned: plain data only.
  */
 import type { Capability, Protocol } from '../gateway/policy/capability.ts';
+import type { SpoolEvent } from '../recorder/index.ts';
 
 /** One factor that a person presents. */
 export type Factor =
@@ -232,6 +233,8 @@ export type WorkerNotice =
   | { readonly type: 'turned-away'; readonly reason: string }
   /** A desktop's recording is sealed: its index can be made. `key`: of this recording alone. */
   | { readonly type: 'sealed'; readonly sessionId: string; readonly key: Uint8Array }
+  /** The archive fails, and recordings go to the node's spool; or it is back. */
+  | { readonly type: 'spool'; readonly event: SpoolEvent }
   /** An error of ours that cost at most one session; with its stack, for the log. */
   | { readonly type: 'fault'; readonly text: string }
   | { readonly type: 'drained' };

@@ -13,7 +13,7 @@ import type { LiveSession } from '../gateway/session/live.ts';
 import type { SessionServices } from '../gateway/session/session.ts';
 import { SshFront } from '../gateway/ssh/front.ts';
 import { runSshSession } from '../gateway/ssh/session.ts';
-import { openArchives, Recorder } from '../recorder/index.ts';
+import { type OnArchiveFailure, openArchives, Recorder } from '../recorder/index.ts';
 import type { ControlNotice, KeystrokeLine } from './messages.ts';
 import { ControlClient, type ToWorker } from './rpc.ts';
 import type { WorkerSettings } from './settings.ts';
@@ -92,6 +92,8 @@ class SessionWorker {
       node: settings.node,
       signingKey: createPrivateKey(settings.signingKey),
       window: settings.archive.window,
+      memoryBytes: settings.archive.memoryBytes,
+      onFailure: this.#onArchiveFailure(),
       onSealed: (sessionId, key) => client.notify({ type: 'sealed', sessionId, key }),
     });
     return {
@@ -105,6 +107,16 @@ class SessionWorker {
         this.#reportDrained();
       },
       onFault: (error) => this.#fault(error),
+    };
+  }
+
+  #onArchiveFailure(): OnArchiveFailure {
+    const { onFailure, spool } = this.#settings.archive;
+    if (onFailure !== 'spool') return { action: onFailure };
+    return {
+      action: 'spool',
+      spool,
+      onEvent: (event) => this.#client.notify({ type: 'spool', event }),
     };
   }
 

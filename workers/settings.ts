@@ -1,5 +1,5 @@
 /** What a session worker is started with; structured-cloned, so plain data only. */
-import type { ArchiveSettings, DurabilityWindow } from '../recorder/index.ts';
+import type { ArchiveSettings, DurabilityWindow, SpoolSettings } from '../recorder/index.ts';
 
 export interface Endpoint {
   readonly host: string;
@@ -34,6 +34,10 @@ export interface WorkerSettings {
     readonly settings: ArchiveSettings;
     readonly recipients: readonly string[];
     readonly window: DurabilityWindow;
+    readonly onFailure: 'pause' | 'terminate' | 'spool';
+    readonly spool: SpoolSettings;
+    /** Of this worker's recordings together. */
+    readonly memoryBytes: number;
   };
   /** Ed25519, PKCS #8 PEM: signs manifests. */
   readonly signingKey: string;

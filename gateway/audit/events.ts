@@ -28,6 +28,10 @@ export const AUDIT_EVENTS = {
   'target.auth_failed': 'a target refused the credential',
   'target.unreachable': 'a target could not be reached',
   'recording.failed': 'the archive did not take a recording',
+  'archive.spooling':
+    'the archive fails: recordings go to the encrypted spool of a node, which keeps them meanwhile',
+  'archive.drained': 'the archive has what was in the spool of a node, where nothing of it is left',
+  'archive.spool.refused': 'what is spooled of a recording cannot be joined to it, and stays on its node',
   'recording.exported': 'a recording was exported',
   'recording.played': 'a recording was replayed',
   'recording.verified': 'a recording was verified',

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { openArchives } from '../../recorder/index.ts';
+import { openArchives, spooledBytes, spooledSessions } from '../../recorder/index.ts';
 import { notMadeYet, openNode } from '../bootstrap/bootstrap.ts';
 import { archiveSettings } from '../config/archive.ts';
 import type { Config } from '../config/config.ts';
@@ -33,6 +33,7 @@ export function addCheck(program: Command): void {
     const missing = notMadeYet(config);
     findings.push(
       missing.archive ? toBeMade('archive', config.archive.urls.join(', ')) : await checkArchive(config),
+      ...(await checkSpool(config)),
       missing.identity ? toBeMade('archive identity', 'it') : checkIdentity(config),
       ...(missing.store ? [toBeMade('store and vault', config.store.url)] : await checkStore(config)),
     );
@@ -61,6 +62,29 @@ async function checkArchive(config: Config): Promise<Finding> {
     await archive.check();
     return `${archive.description} takes recordings`;
   });
+}
+
+async function checkSpool({ archive }: Config): Promise<readonly Finding[]> {
+  const { folder } = archive.spool;
+  const recordings = (await spooledSessions(folder)).length;
+  if (recordings > 0)
+    return [
+      {
+        id: 'spool',
+        state: 'advice',
+        text:
+          `${await spooledBytes(folder)} encrypted bytes of ${recordings} recordings are in ${folder}: ` +
+          'this node keeps them until the archive takes them',
+      },
+    ];
+  if (archive.onFailure !== 'spool') return [];
+  return [
+    {
+      id: 'spool',
+      state: 'ok',
+      text: `${folder} is empty; while the archive fails, this node keeps recordings there (archive.onFailure)`,
+    },
+  ];
 }
 
 function checkIdentity({ node }: Config): Finding {

@@ -1,7 +1,7 @@
 /** One running node: joins store, vault, control plane and session workers, and ends them in order. */
-import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { BackgroundPool } from '../../recorder/index.ts';
+import { BackgroundPool, openArchives } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
 import type { Ports, WorkerNotice } from '../../workers/messages.ts';
 import type { WorkerSettings } from '../../workers/settings.ts';
@@ -11,63 +11,78 @@ import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { archiveSettings } from '../config/archive.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
+import type { Lease } from '../control/lease.ts';
+import { NodeSpool } from './spool.ts';
+import { compacts, Tenure } from './tenure.ts';
+
+/** How long people have to read why their session ends where the node was taken for lost. */
+const RETIRE_MS = 3000;
 
 export class Node {
   readonly #parts: Bootstrapped;
   readonly #log: Logger;
   readonly #control: ControlPlane;
-  readonly #supervisor: Supervisor;
+  readonly #tenure: Tenure;
   readonly #background = new BackgroundPool();
-  readonly #run = randomUUID();
+  readonly #spool: NodeSpool;
   readonly #desks = new Map<number, WorkerDesk>();
   readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
+  #supervisor: Supervisor;
+  #stopping = false;
 
-  private constructor(parts: Bootstrapped, dummyHash: string, log: Logger) {
+  private constructor(
+    parts: Bootstrapped,
+    tenure: Tenure,
+    spool: NodeSpool,
+    dummyHash: string,
+    log: Logger,
+  ) {
     const { config, store, masterKey } = parts;
     this.#parts = parts;
+    this.#tenure = tenure;
     this.#log = log;
+    this.#spool = spool;
     this.#control = new ControlPlane({
       store,
       vault: new EmbeddedVault(store, masterKey),
       masterKey,
       node: config.node.name,
-      run: () => this.#run,
+      run: () => tenure.lease.run,
+      leaseHeld: () => tenure.lease.held,
+      compacts: compacts(parts),
       maxSessions: config.capacity.maxSessions,
       retention: config.archive.retention,
-      clock: { now: Date.now, sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
+      clock: CLOCK,
       log,
       verifyPassword,
       dummyHash,
       send: (worker, notice) => this.#supervisor.send(worker, notice),
     });
-    this.#supervisor = new Supervisor(
-      settingsOf(parts),
-      {
-        forWorker: (worker) => this.#desk(worker),
-        notice: (worker, notice) => this.#notice(worker, notice),
-        workerDied: async (worker) => {
-          this.#desks.delete(worker);
-          await this.#control.workerDied(worker);
-        },
-      },
-      log,
-    );
+    this.#supervisor = this.#newSupervisor();
   }
 
   /** Starts everything; `bootstrap` found the ports free. @returns the node and the ports it listens on */
   static async start(parts: Bootstrapped, log: Logger): Promise<{ node: Node; ports: Ports }> {
     // No account has this password: it costs what a real check costs.
     const dummyHash = await hashPassword(crypto.randomUUID());
-    const node = new Node(parts, dummyHash, log);
+    const spool = await openSpool(parts, log);
+    const tenure = await Tenure.begin(parts, (sessionId) => spool.drain(sessionId), CLOCK, log);
+    const node = new Node(parts, tenure, spool, dummyHash, log);
     const { config, store } = parts;
-    await node.#control.start();
+    node.#control.start();
     const ports = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
       await node.#supervisor.stop();
       await node.#control.stop();
+      await tenure.stop();
       throw error;
     });
     await store.insertAudit(
       auditRow({ node: config.node.name, code: 'node.started', detail: portsOf(ports) }),
+    );
+    spool.start();
+    tenure.start(
+      () => node.#retire(),
+      () => node.#begin(ports),
     );
     log.info({ ...portsOf(ports), workers: config.workers.sessions }, 'node started');
     return { node, ports };
@@ -79,15 +94,45 @@ export class Node {
    */
   async stop(deadline: number): Promise<void> {
     const { config, store } = this.#parts;
+    this.#stopping = true;
     await this.#supervisor.drain(deadline);
     await this.#supervisor.stop();
+    this.#spool.stop();
     await this.#background[Symbol.asyncDispose]();
     await this.#control.stop();
+    await this.#tenure.stop();
     await store.insertAudit(
       auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
     );
     await store.close();
     this.#log.info(this.#counts, 'node stopped');
+  }
+
+  #newSupervisor(ports?: Ports): Supervisor {
+    const owner = {
+      forWorker: (worker: number) => this.#desk(worker),
+      notice: (worker: number, notice: WorkerNotice) => this.#notice(worker, notice),
+      workerDied: async (worker: number) => {
+        this.#desks.delete(worker);
+        await this.#control.workerDied(worker);
+        this.#spool.workerDied(worker);
+      },
+    };
+    return new Supervisor(settingsOf(this.#parts, this.#tenure.lease, this.#spool, ports), owner, this.#log);
+  }
+
+  /** Peers finish the sessions of this run: here they end, and nothing of them is written any more. */
+  async #retire(): Promise<void> {
+    // Recordings cannot be sealed now, so that workers are not waited for.
+    await Promise.race([this.#supervisor.drain(Date.now()), sleep(RETIRE_MS)]);
+    await this.#supervisor.stop();
+  }
+
+  /** Takes connections as a new run. */
+  async #begin(ports: Ports): Promise<void> {
+    if (this.#stopping) return;
+    this.#supervisor = this.#newSupervisor(ports);
+    await this.#supervisor.start(this.#parts.config.workers.sessions);
   }
 
   #desk(worker: number): WorkerDesk {
@@ -110,8 +155,14 @@ export class Node {
       case 'keystrokes':
         desk.keystrokes(notice.lines);
         return;
+      case 'heads':
+        desk.heads(notice.heads);
+        return;
       case 'sealed':
         void this.#putSides(notice.sessionId, notice.key);
+        return;
+      case 'spool':
+        this.#spool.heard(worker, notice.event);
         return;
       case 'turned-away':
         this.#counts.turnedAway += 1;
@@ -134,14 +185,39 @@ export class Node {
   }
 }
 
+const CLOCK = { now: Date.now, sleep: (ms: number) => sleep(ms) };
+
 const portsOf = ({ ssh, rdp }: Ports): { ssh: number; rdp?: number } =>
   rdp === undefined ? { ssh } : { ssh, rdp };
 
-function settingsOf({ config, hostKeys, signingKey, recipients, tls }: Bootstrapped): WorkerSettings {
+async function openSpool({ config, store }: Bootstrapped, log: Logger): Promise<NodeSpool> {
+  const { folder, bytes } = config.archive.spool;
+  return await NodeSpool.open({
+    folder,
+    limit: bytes,
+    archive: () => openArchives(archiveSettings(config)),
+    audit: (code, sessionId, detail) =>
+      void store
+        .insertAudit(auditRow({ node: config.node.name, code, sessionId, detail }))
+        .catch((error: unknown) => log.error({ err: error, code }, 'audit row not written')),
+    log,
+  });
+}
+
+/** @param ports to listen on, where those of the configuration may be any */
+function settingsOf(
+  { config, hostKeys, signingKey, recipients, tls }: Bootstrapped,
+  { run, deadline }: Lease,
+  spool: NodeSpool,
+  ports: Ports | undefined,
+): WorkerSettings {
   const { archive, listen, ssh } = config;
   return {
     node: config.node.name,
-    listen: { ssh: listen.ssh, rdp: listen.rdp },
+    listen: {
+      ssh: { ...listen.ssh, port: ports?.ssh ?? listen.ssh.port },
+      rdp: { ...listen.rdp, port: ports?.rdp ?? listen.rdp.port },
+    },
     proxyFrom: listen.proxyProtocol.from,
     ssh: {
       hostKeys,
@@ -161,10 +237,15 @@ function settingsOf({ config, hostKeys, signingKey, recipients, tls }: Bootstrap
             connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
           },
     archive: {
-      settings: archiveSettings(config),
+      // What a run leaves in the archive besides recordings goes when that run is finished.
+      settings: { ...archiveSettings(config), writer: run },
       recipients,
       window: { ...archive.window, graceSeconds: archive.graceSeconds },
+      onFailure: archive.onFailure,
+      spool: spool.settings,
+      memoryBytes: archive.window.nodeBytes / config.workers.sessions,
     },
+    deadline: deadline.memory,
     signingKey,
   };
 }

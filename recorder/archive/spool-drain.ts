@@ -73,6 +73,23 @@ export class SpoolDrain {
     this.#archived = this.#offset;
   }
 
+  /**
+   * Reads back what the archive has, before the file is deleted: it may have been sealed by others
+   * meanwhile, who took this writer for gone. Returns quietly also when the file has grown meanwhile.
+   * Rejects as {@link step} does.
+   */
+  async confirm(): Promise<void> {
+    const { bytes } = this.#file;
+    const reader = await this.#open();
+    try {
+      if (reader !== undefined && (await this.#holdsAll(reader))) return;
+    } finally {
+      await reader?.close();
+    }
+    if (this.#file.bytes === bytes)
+      throw new SpoolConflict('the archive does not hold what it has acknowledged');
+  }
+
   /** The archive was told of the first record before it was spooled: it goes again by itself. */
   async #firstEnd(): Promise<number | undefined> {
     if (this.#position !== this.#file.start) return undefined;
@@ -101,10 +118,7 @@ export class SpoolDrain {
 
   async #join(): Promise<ArchiveAppender> {
     const { sessionId, startedAt } = this.#file.place;
-    const reader = await this.#archive.open(sessionId).catch((error: unknown) => {
-      if (error instanceof ArchiveError && error.code === 'recording-missing') return undefined;
-      throw error;
-    });
+    const reader = await this.#open();
     if (reader === undefined) return await this.#create();
     try {
       if (await this.#isSealed(reader)) return NOTHING_LEFT;
@@ -112,6 +126,16 @@ export class SpoolDrain {
       await reader.close();
     }
     return await this.#archive.resume(sessionId, startedAt, this.#archived);
+  }
+
+  /** Undefined: the archive has no such recording. */
+  async #open(): Promise<ArchiveReader | undefined> {
+    try {
+      return await this.#archive.open(this.#file.place.sessionId);
+    } catch (error) {
+      if (error instanceof ArchiveError && error.code === 'recording-missing') return undefined;
+      throw error;
+    }
   }
 
   async #create(): Promise<ArchiveAppender> {
@@ -126,12 +150,12 @@ export class SpoolDrain {
     return appender;
   }
 
-  /** It was drained before by who died before the file was deleted. */
+  /** Whether the recording ends with all that is in the file now. */
   async #holdsAll(reader: ArchiveReader): Promise<boolean> {
-    const { from } = this.#file.place;
-    if (reader.size !== from + this.#file.bytes) return false;
-    let offset = from;
-    for (let position = this.#file.start; position < this.#file.end; ) {
+    const { place, bytes: spooled, end } = this.#file;
+    if (reader.size !== place.from + spooled) return false;
+    let offset = place.from;
+    for (let position = this.#file.start; position < end; ) {
       const { bytes, next } = await this.#file.read(position, position + 1);
       if (!bytes.equals(await reader.read(offset, bytes.length))) return false;
       offset += bytes.length;
@@ -200,6 +224,7 @@ async function drainFile(file: SpoolFile, archive: Archive): Promise<void> {
   const drain = new SpoolDrain(archive, file, undefined, file.place.from);
   try {
     while (!drain.done) await drain.step();
+    await drain.confirm();
     await drain.appender?.close();
   } catch (error) {
     await drain.appender?.close().catch(() => {});

@@ -13,10 +13,10 @@ import { SpoolRoom, type SpoolSettings } from './spool-room.ts';
 
 /** What a node's administrator must know of: while a spool is used, the node keeps recordings. */
 export type SpoolEvent =
-  /** The first recording goes to the spool. */
-  | { readonly type: 'spooling'; readonly reason: string }
-  /** The archive has everything, and nothing is left. */
-  | { readonly type: 'drained'; readonly recordings: number; readonly bytes: number }
+  /** A recording goes to the spool from now on. */
+  | { readonly type: 'spooling'; readonly sessionId: string; readonly reason: string }
+  /** It goes to the archive again, which has everything; `bytes`: that were spooled. */
+  | { readonly type: 'drained'; readonly sessionId: string; readonly bytes: number }
   /** A file stays: the archive will not take it, or it cannot be deleted. */
   | { readonly type: 'stuck'; readonly sessionId: string; readonly reason: string };
 
@@ -42,9 +42,6 @@ export class Spool implements Pick<Archive, 'create'> {
   readonly #room: SpoolRoom;
   #draining = 0;
   readonly #waiting: (() => void)[] = [];
-  #files = 0;
-  /** Since the spool was last empty. */
-  #total = { recordings: 0, bytes: 0 };
 
   constructor(parts: SpoolParts) {
     this.#parts = parts;
@@ -64,29 +61,28 @@ export class Spool implements Pick<Archive, 'create'> {
     first: Uint8Array,
     refusal: ArchiveError,
   ): Promise<SpoolFile> {
-    let file: SpoolFile;
     try {
-      file = await SpoolFile.create(this.#parts.settings.folder, place, first, this.#room);
+      const file = await SpoolFile.create(this.#parts.settings.folder, place, first, this.#room);
+      this.#parts.onEvent({ type: 'spooling', sessionId: place.sessionId, reason: refusal.message });
+      return file;
     } catch (error) {
       throw alsoFull(refusal, error);
     }
-    if (this.#files++ === 0) {
-      this.#total = { recordings: 0, bytes: 0 };
-      this.#parts.onEvent({ type: 'spooling', reason: refusal.message });
-    }
-    return file;
   }
 
   /** Deletes a file that the archive has all of. Never rejects. */
   async end(file: SpoolFile): Promise<void> {
-    const { bytes, place } = file;
-    await file.wipe().catch((error: Error) => this.stuck(place.sessionId, error));
-    this.#total = { recordings: this.#total.recordings + 1, bytes: this.#total.bytes + bytes };
-    if (--this.#files === 0) this.#parts.onEvent({ type: 'drained', ...this.#total });
+    const { sessionId } = file.place;
+    try {
+      await file.wipe();
+      this.#parts.onEvent({ type: 'drained', sessionId, bytes: file.bytes });
+    } catch (error) {
+      this.stuck(sessionId, error);
+    }
   }
 
-  stuck(sessionId: string, error: Error): void {
-    this.#parts.onEvent({ type: 'stuck', sessionId, reason: error.message });
+  stuck(sessionId: string, error: unknown): void {
+    this.#parts.onEvent({ type: 'stuck', sessionId, reason: wordsOf(error) });
   }
 
   /** Runs `step` as soon as few others run. */
@@ -225,11 +221,15 @@ class SpooledRecording implements ArchiveAppender {
     this.#flight = undefined;
     const { archive, clock } = this.#parts;
     const drain = new SpoolDrain(archive, file, this.#inner, this.#archived);
-    for (let delay = FIRST_RETRY_MS; !drain.done || this.#adding !== undefined; ) {
+    for (let delay = FIRST_RETRY_MS; ; ) {
       try {
         await this.#adding?.catch(() => {});
-        if (!drain.done) await this.#spool.inTurn(() => drain.step());
-        delay = FIRST_RETRY_MS;
+        while (!drain.done) {
+          await this.#spool.inTurn(() => drain.step());
+          delay = FIRST_RETRY_MS;
+        }
+        await this.#spool.inTurn(() => drain.confirm());
+        if (drain.done && this.#adding === undefined) break;
       } catch (error) {
         if (error instanceof SpoolConflict) return this.#spool.stuck(this.#session.sessionId, error);
         await new Promise<void>((resolve) => void clock.after(delay, resolve));
@@ -247,6 +247,7 @@ class SpooledRecording implements ArchiveAppender {
 }
 
 function alsoFull(refusal: ArchiveError, error: unknown): ArchiveError {
-  const words = error instanceof Error ? error.message : String(error);
-  return new ArchiveError(refusal.code, `${refusal.message}; ${words}`, error);
+  return new ArchiveError(refusal.code, `${refusal.message}; ${wordsOf(error)}`, error);
 }
+
+const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

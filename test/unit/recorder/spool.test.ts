@@ -113,7 +113,7 @@ test('what the archive refuses goes to the spool, and from there behind what the
   bed.archive.failure = FULL;
   await say(bed, recording, 'spooled ', 'and ', 'spooled ');
   assert.deepEqual(bed.files(), ['s1.spool']);
-  assert.deepEqual(bed.events, [{ type: 'spooling', reason: FULL.message }]);
+  assert.deepEqual(bed.events, [{ type: 'spooling', sessionId: 's1', reason: FULL.message }]);
   assert.equal(await textBack(bed), 'direct ');
   bed.archive.failure = undefined;
   await pass(bed, () => bed.events.length === 2);
@@ -131,7 +131,7 @@ test('what the archive refuses goes to the spool, and from there behind what the
   assert.deepEqual(signals.seen, [], 'the session has felt nothing');
   const [, drained] = bed.events;
   assert.equal(drained?.type, 'drained');
-  assert.ok(drained?.type === 'drained' && drained.recordings === 1 && drained.bytes > 100);
+  assert.ok(drained?.type === 'drained' && drained.bytes > 100);
 });
 
 test('an answer that comes too late counts once, and is of the bytes that were sent', async () => {
@@ -238,8 +238,7 @@ test('many recordings are drained after an outage', async () => {
   await pass(bed, () => bed.files().length === 40);
   bed.archive.failure = undefined;
   await pass(bed, () => bed.files().length === 0);
-  await pass(bed, () => bed.events.length === 2);
-  assert.ok(bed.events[1]?.type === 'drained' && bed.events[1].recordings === 40);
+  await pass(bed, () => bed.events.filter(({ type }) => type === 'drained').length === 40);
   for (let i = 0; i < 40; i += 1) assert.equal(await textBack(bed, `s${i}`), 'typed in an outage');
 });
 
@@ -362,6 +361,30 @@ test('what fits nowhere any more stays, and says why', async () => {
   const manifest = sealed.subarray(taken.length - sealed.length);
   archive.recordings.set('s1', Buffer.concat([taken, manifest.length > 0 ? sealed : manifest]));
   assert.match(await tried(), /was sealed meanwhile, without what is spooled/);
+});
+
+test('nothing is deleted that the archive does not give back', async () => {
+  const bed = await spoolBed();
+  const { recording } = await open(bed);
+  await say(bed, recording, 'direct ');
+  const sealed = bed.archive.bytes('s1');
+  bed.archive.failure = FULL;
+  await say(bed, recording, 'spooled');
+  // As it looks when others have sealed the recording, and what its writer appends goes nowhere.
+  const { archive } = bed;
+  archive.open = async () => ({
+    size: sealed.length,
+    read: async (offset, length) => sealed.subarray(offset, offset + length),
+    close: async () => {},
+  });
+  archive.failure = undefined;
+  await pass(bed, () => bed.events.length === 2);
+  assert.deepEqual(bed.events[1], {
+    type: 'stuck',
+    sessionId: 's1',
+    reason: 'the archive does not hold what it has acknowledged',
+  });
+  assert.deepEqual(bed.files(), ['s1.spool']);
 });
 
 test('what is no spool file is left alone', async () => {

@@ -1,0 +1,184 @@
+/**
+ * The node's side of the spool: drains what workers and earlier runs left that are gone, and tells the
+ * administrator when this node keeps recordings.
+ */
+import type { Logger } from 'pino';
+import {
+  type Archive,
+  drainSpool,
+  SpoolConflict,
+  type SpoolEvent,
+  type SpoolSettings,
+  spooledBytes,
+  spooledSessions,
+} from '../../recorder/index.ts';
+import type { AuditCode, AuditDetail } from '../audit/events.ts';
+
+export interface NodeSpoolOptions {
+  readonly folder: string;
+  /** `archive.spool.bytes` */
+  readonly limit: number;
+  readonly archive: () => Archive;
+  readonly audit: (code: AuditCode, sessionId: string | undefined, detail: AuditDetail) => void;
+  readonly log: Logger;
+}
+
+const RETRY_MS = 5000;
+/** An archive that is slow again and again is one outage: what is said of it must not fill the audit log. */
+const CALM_MS = 10_000;
+
+export class NodeSpool {
+  /** For the workers. */
+  readonly settings: SpoolSettings;
+  readonly #options: NodeSpoolOptions;
+  /** Sessions whose writer is gone. */
+  readonly #left = new Set<string>();
+  /** Sessions that are being spooled, with their workers. */
+  readonly #writers = new Map<string, number>();
+  /** What it took so far; undefined: the archive takes everything. */
+  #outage: { recordings: number; bytes: number } | undefined;
+  #calm: NodeJS.Timeout | undefined;
+  /** One drain at a time. */
+  #work: Promise<unknown> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #waiting = false;
+
+  private constructor(options: NodeSpoolOptions, used: number) {
+    this.#options = options;
+    const { folder, limit } = options;
+    this.settings = { folder, limit, used: new SharedArrayBuffer(8) };
+    new BigInt64Array(this.settings.used)[0] = BigInt(used);
+  }
+
+  /** Before any worker writes: what is there now was left by earlier runs. */
+  static async open(options: NodeSpoolOptions): Promise<NodeSpool> {
+    const spool = new NodeSpool(options, await spooledBytes(options.folder));
+    for (const sessionId of await spooledSessions(options.folder)) spool.#left.add(sessionId);
+    return spool;
+  }
+
+  /** Drains what was left, in the background, for as long as it takes. */
+  start(): void {
+    const { log, folder } = this.#options;
+    if (this.#left.size === 0) return;
+    log.warn({ recordings: this.#left.size, folder }, 'the spool holds recordings of an earlier run');
+    this.#again(0);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#calm);
+    this.#over();
+  }
+
+  /**
+   * Drains what is spooled of a session whose writer is gone; its recording must not be sealed before.
+   * Rejects with {@link ArchiveError} when the archive cannot take it now.
+   */
+  async drain(sessionId: string): Promise<void> {
+    this.#left.add(sessionId);
+    const error = await this.#inTurn(() => this.#drainOne(sessionId));
+    if (error === undefined) return;
+    this.#again(RETRY_MS);
+    throw error;
+  }
+
+  /** What a worker says of its own part of the spool. */
+  heard(worker: number, event: SpoolEvent): void {
+    const { audit, log } = this.#options;
+    switch (event.type) {
+      case 'spooling':
+        this.#writers.set(event.sessionId, worker);
+        clearTimeout(this.#calm);
+        if (this.#outage !== undefined) return;
+        this.#outage = { recordings: 0, bytes: 0 };
+        audit('archive.spooling', event.sessionId, { reason: event.reason });
+        log.warn({ reason: event.reason }, 'the archive fails: recordings go to the spool of this node');
+        return;
+      case 'drained':
+        this.#writers.delete(event.sessionId);
+        if (this.#outage === undefined) return;
+        this.#outage.recordings += 1;
+        this.#outage.bytes += event.bytes;
+        if (this.#writers.size > 0) return;
+        this.#calm = setTimeout(() => this.#over(), CALM_MS);
+        this.#calm.unref();
+        return;
+      case 'stuck':
+        this.#writers.delete(event.sessionId);
+        this.#refused(event.sessionId, event.reason);
+    }
+  }
+
+  /** A worker is gone: what it spooled is drained from here. */
+  workerDied(worker: number): void {
+    for (const [sessionId, writer] of this.#writers) {
+      if (writer !== worker) continue;
+      this.#writers.delete(sessionId);
+      this.#left.add(sessionId);
+    }
+    if (this.#left.size > 0) this.#again(0);
+  }
+
+  #over(): void {
+    const { audit, log } = this.#options;
+    if (this.#outage !== undefined) {
+      audit('archive.drained', undefined, this.#outage);
+      log.warn(this.#outage, 'the archive has what was spooled, and the spool is empty again');
+    }
+    this.#outage = undefined;
+  }
+
+  #again(ms: number): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => void this.#drainAll(), ms);
+    this.#timer.unref();
+  }
+
+  async #drainAll(): Promise<void> {
+    for (const sessionId of this.#left) {
+      const error = await this.#inTurn(() => this.#drainOne(sessionId));
+      if (error !== undefined && !this.#waiting)
+        this.#options.log.warn({ err: error }, 'the archive does not take what is spooled yet');
+      this.#waiting = error !== undefined;
+      if (this.#waiting) break;
+    }
+    this.#timer = undefined;
+    if (this.#left.size > 0) this.#again(RETRY_MS);
+  }
+
+  /** Returns why it has to be tried again. */
+  async #drainOne(sessionId: string): Promise<Error | undefined> {
+    const { archive, audit, log } = this.#options;
+    const [drained] = await drainSpool(this.settings, archive(), sessionId);
+    if (drained === undefined) {
+      this.#left.delete(sessionId);
+      return undefined;
+    }
+    const { error, bytes } = drained;
+    if (error !== undefined && !(error instanceof SpoolConflict)) return error;
+    this.#left.delete(sessionId);
+    if (error !== undefined) {
+      this.#refused(sessionId, error.message);
+      return undefined;
+    }
+    audit('archive.drained', sessionId, { recordings: 1, bytes });
+    log.warn({ session: sessionId, bytes }, 'the archive has what an earlier writer spooled');
+    return undefined;
+  }
+
+  #refused(sessionId: string, reason: string): void {
+    const { audit, log, folder } = this.#options;
+    audit('archive.spool.refused', sessionId, { reason });
+    log.error(
+      { session: sessionId, folder, reason },
+      'what is spooled of a recording cannot be joined to it, and stays on this node',
+    );
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#work.then(work);
+    this.#work = turn.catch(() => {});
+    return await turn;
+  }
+}
