@@ -43,7 +43,7 @@ export type {
   RecorderSignals,
   Recording,
   RecordingSummary,
-} from './container/recording.ts';
+} from './container/recording-port.ts';
 export type { StreamHash } from './container/scribe.ts';
 export type { SealedRecording } from './container/seal.ts';
 export {

@@ -117,6 +117,8 @@ export interface RecordingSummary {
   /** Lower-case hex hash of the last frame. */
   readonly head: string;
   readonly sealed: boolean;
+  /** Not in the archive yet, but in the spool of the node. */
+  readonly spooled?: true;
 }
 
 /** A target sends the session elsewhere ([MS-RDPBCGR] 2.2.13.1). */

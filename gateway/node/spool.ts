@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import {
   type Archive,
+  ArchiveError,
   drainSpool,
   SpoolConflict,
   type SpoolEvent,
@@ -76,6 +77,8 @@ export class NodeSpool {
    * Rejects with {@link ArchiveError} when the archive cannot take it now.
    */
   async drain(sessionId: string): Promise<void> {
+    if (this.#writers.has(sessionId))
+      throw new ArchiveError('archive-io', 'the spool of this node holds a part of the recording still');
     this.#left.add(sessionId);
     const error = await this.#inTurn(() => this.#drainOne(sessionId));
     if (error === undefined) return;

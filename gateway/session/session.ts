@@ -255,7 +255,7 @@ class Session implements LiveSession {
   #auditEnd(end: End, recording: RecordingSummary | undefined): void {
     const code = AUDIT_CODES[end.code];
     if (code !== undefined) this.#audit(code, { reason: end.reason });
-    if (recording?.sealed === false && end.code !== 'archive-failed')
+    if (recording?.sealed === false && recording.spooled !== true && end.code !== 'archive-failed')
       this.#audit('recording.failed', { reason: 'the archive did not take the end of the recording' });
   }
 

@@ -34,12 +34,19 @@ const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2000;
 /** Files that are drained at once: an archive that is back is not overrun, and batches take little memory. */
 const DRAINS_AT_ONCE = 8;
-/** Refusals that a spool does not help against. */
-const FINAL: ReadonlySet<string> = new Set(['recording-exists', 'recording-id', 'recording-missing']);
+/** Refusals that a spool does not help against, or may not: what a node without its lease keeps fits nowhere later. */
+const FINAL: ReadonlySet<string> = new Set([
+  'recording-exists',
+  'recording-id',
+  'recording-missing',
+  'archive-lease',
+]);
 
 export class Spool implements Pick<Archive, 'create'> {
   readonly #parts: SpoolParts;
   readonly #room: SpoolRoom;
+  /** Sessions with a file. */
+  readonly #held = new Set<string>();
   #draining = 0;
   readonly #waiting: (() => void)[] = [];
 
@@ -56,6 +63,11 @@ export class Spool implements Pick<Archive, 'create'> {
     return recording;
   }
 
+  /** Whether the archive lacks something of this recording. */
+  holds(sessionId: string): boolean {
+    return this.#held.has(sessionId);
+  }
+
   async begin(
     place: { readonly sessionId: string; readonly startedAt: number; readonly from: number },
     first: Uint8Array,
@@ -63,6 +75,7 @@ export class Spool implements Pick<Archive, 'create'> {
   ): Promise<SpoolFile> {
     try {
       const file = await SpoolFile.create(this.#parts.settings.folder, place, first, this.#room);
+      this.#held.add(place.sessionId);
       this.#parts.onEvent({ type: 'spooling', sessionId: place.sessionId, reason: refusal.message });
       return file;
     } catch (error) {
@@ -74,6 +87,7 @@ export class Spool implements Pick<Archive, 'create'> {
   async end(file: SpoolFile): Promise<void> {
     const { sessionId } = file.place;
     try {
+      this.#held.delete(sessionId);
       await file.wipe();
       this.#parts.onEvent({ type: 'drained', sessionId, bytes: file.bytes });
     } catch (error) {

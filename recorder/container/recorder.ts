@@ -7,14 +7,8 @@ import type { RecordingHeader } from '../format/document.ts';
 import { FrameChain, type Signer } from './chain.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { KeyRing, keyIdOf } from './keys.ts';
-import {
-  type DurabilityWindow,
-  LiveRecording,
-  READ_AHEAD_BYTES,
-  type RecorderSignals,
-  type Recording,
-  type RecordingSummary,
-} from './recording.ts';
+import { LiveRecording, READ_AHEAD_BYTES } from './recording.ts';
+import type { DurabilityWindow, RecorderSignals, Recording, RecordingSummary } from './recording-port.ts';
 import { Scribe } from './scribe.ts';
 import { ChunkPool } from './segment-buffer.ts';
 import { MIN_SHARED_BYTES, SharedWindow } from './shared-window.ts';
@@ -53,7 +47,7 @@ export interface RecorderOptions {
 }
 
 /** How far the archive has a running recording. */
-export interface RecordingHead extends Omit<RecordingSummary, 'sealed'> {
+export interface RecordingHead extends Omit<RecordingSummary, 'sealed' | 'spooled'> {
   readonly sessionId: string;
 }
 
@@ -77,6 +71,9 @@ const TICK_MS = 25;
 
 export class Recorder {
   readonly #archive: Pick<Archive, 'create'>;
+  readonly #spool: Spool | undefined;
+  /** What is to be done when the archive has everything of a session that was sealed into the spool. */
+  readonly #onceDrained = new Map<string, () => void>();
   readonly #failFast: boolean;
   readonly #node: string;
   readonly #signer: Signer;
@@ -107,18 +104,20 @@ export class Recorder {
     this.#onSealed = options.onSealed;
     const onFailure = options.onFailure ?? { action: 'pause' };
     this.#failFast = onFailure.action === 'terminate';
-    this.#archive =
-      onFailure.action !== 'spool'
-        ? options.archive
-        : new Spool({
-            archive: options.archive,
-            settings: onFailure.spool,
-            onEvent: onFailure.onEvent,
-            // A segment waits for a quarter of the window, and the spool's disk has the last one.
-            patienceMs: this.#window.ms / 2,
-            clock: this.#clock,
-            pool: this.#pool,
-          });
+    if (onFailure.action === 'spool')
+      this.#spool = new Spool({
+        archive: options.archive,
+        settings: onFailure.spool,
+        onEvent: (event) => {
+          onFailure.onEvent(event);
+          if (event.type === 'drained') this.#drained(event.sessionId);
+        },
+        // A segment waits for a quarter of the window, and the spool's disk has the last one.
+        patienceMs: this.#window.ms / 2,
+        clock: this.#clock,
+        pool: this.#pool,
+      });
+    this.#archive = this.#spool ?? options.archive;
     const memory = Math.max(options.memoryBytes ?? DEFAULT_MEMORY_BYTES, MIN_SHARED_BYTES);
     this.#shared = new SharedWindow(memory, READ_AHEAD_BYTES, this.#pool, this.#awake);
     this.#keys = new KeyRing(options.recipients, () => this.#clock.now());
@@ -168,9 +167,14 @@ export class Recorder {
       failFast: this.#failFast,
       scribe: this.#scribe,
       wake: this.#wake,
+      spooled: () => this.#spool?.holds(sessionId) ?? false,
       onSealed: (bytes) => {
         this.#running.delete(sessionId);
-        if (bytes >= SIDES_FROM_BYTES) this.#onSealed?.(sessionId, key);
+        const sealed = (): void => {
+          if (bytes >= SIDES_FROM_BYTES) this.#onSealed?.(sessionId, key);
+        };
+        if (this.#spool?.holds(sessionId)) this.#onceDrained.set(sessionId, sealed);
+        else sealed();
       },
       headerBytes: frame.length,
     });
@@ -189,6 +193,11 @@ export class Recorder {
       heads.push({ sessionId, segments, bytes, head });
     }
     return heads;
+  }
+
+  #drained(sessionId: string): void {
+    this.#onceDrained.get(sessionId)?.();
+    this.#onceDrained.delete(sessionId);
   }
 
   /** A mount that hangs must not leave the person waiting without an answer. */
