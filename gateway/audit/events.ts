@@ -28,6 +28,9 @@ export const AUDIT_EVENTS = {
   'target.auth_failed': 'a target refused the credential',
   'target.unreachable': 'a target could not be reached',
   'recording.failed': 'the archive did not take a recording',
+  'recording.recovered':
+    'a recording that its writer could not end was sealed, truncated where the archive had it',
+  'recording.lost': 'a recording can never be sealed: it is not in the archive, or is damaged there',
   'archive.spooling':
     'the archive fails: recordings go to the encrypted spool of a node, which keeps them meanwhile',
   'archive.drained': 'the archive has what was in the spool of a node, where nothing of it is left',
@@ -35,6 +38,7 @@ export const AUDIT_EVENTS = {
   'recording.exported': 'a recording was exported',
   'recording.played': 'a recording was replayed',
   'recording.verified': 'a recording was verified',
+  'recording.searched': 'an operator looked for something in all recordings',
   'recording.held': 'an operator forbade the deletion of a recording',
   'recording.released': 'an operator allowed the deletion of a recording again',
   'recording.pruned': 'a recording was deleted from the archive, because its time was over',
@@ -43,6 +47,8 @@ export const AUDIT_EVENTS = {
   'admin.command': 'an operator ordered something of a session',
   'node.started': 'a node started',
   'node.stopped': 'a node stopped',
+  'node.lost': 'a node did not renew its lease: its peers end its sessions and seal their recordings',
+  'node.recovered': 'everything that a lost node left is finished',
 } as const satisfies Readonly<Record<string, string>>;
 export type AuditCode = keyof typeof AUDIT_EVENTS;
 
