@@ -1,5 +1,5 @@
 /** One SQLite connection: opening, statements kept for reuse, errors in the house's words. */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { StoreError } from './errors.ts';
 
@@ -21,8 +21,10 @@ export class SqliteConnection {
   constructor(path: string, busyMs: number) {
     this.path = path;
     try {
-      // SQLite would create the file for all to read; its -wal and -shm take over the mode.
-      closeSync(openSync(path, 'a', 0o600));
+      // SQLite would create the file for all to read; its -wal and -shm take over the mode. Only where
+      // there is none: who closes a descriptor of a file gives up the locks that any connection of this
+      // process has on it (fcntl(2)), and the next process to leave would take the log along.
+      if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600));
       this.#db = new DatabaseSync(path, { timeout: busyMs, enableForeignKeyConstraints: true });
     } catch (cause) {
       const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -157,6 +157,22 @@ describe('the sqlite store', () => {
       assert.deepEqual(readFileSync(path), before);
     });
   }
+
+  it('keeps its log when another program that used the file leaves', async () => {
+    const path = join(folder, 'shared.db');
+    const store = await openSqliteStore(path);
+    await store.putSetting('a', 'before');
+    const other = `
+      const { DatabaseSync } = require('node:sqlite');
+      const db = new DatabaseSync(${JSON.stringify(path)});
+      process.stdout.write(db.prepare('SELECT value FROM settings').get().value);
+      db.close();`;
+    const read = () => execFileSync(process.execPath, ['-e', other], { encoding: 'utf8' });
+    assert.equal(read(), 'before');
+    await store.putSetting('a', 'after');
+    assert.equal(read(), 'after');
+    await store.close();
+  });
 
   it('refuses a damaged file', async () => {
     const path = join(folder, 'damaged.db');
