@@ -33,6 +33,8 @@ interface KeyLine {
   readonly state: string;
   /** Public. */
   readonly recipient?: string;
+  /** Of a signing key, PEM: what proves its signatures where no store is. */
+  readonly publicKey?: string;
 }
 
 export function addKeys(program: Command): void {
@@ -114,11 +116,12 @@ export function addKeys(program: Command): void {
 async function signingLines(store: Store): Promise<readonly KeyLine[]> {
   const nodes = [...(await signingKeysByNode(store))];
   return nodes.flatMap(([node, keys]) =>
-    [...keys.keys()].map((id, at) => ({
+    [...keys].map(([id, key], at) => ({
       id,
       kind: 'signing' as const,
       node,
       state: at === 0 ? 'current' : 'earlier',
+      publicKey: key.export({ type: 'spki', format: 'pem' }).toString(),
     })),
   );
 }

@@ -1,5 +1,5 @@
 /** `sallyport recordings export`: a recording as a file that other programs read. */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import type { Command } from 'commander';
 import {
   BackgroundPool,
@@ -87,15 +87,16 @@ export function addExport(recordings: Command): void {
       const toFormat = FORMATS[protocol][format];
       if (toFormat === undefined)
         throw new UsageError(
-          `--format: session ${opened.session.id} is ${protocol === 'ssh' ? 'an SSH session' : 'a desktop'}, ` +
+          `--format: session ${opened.id} is ${protocol === 'ssh' ? 'an SSH session' : 'a desktop'}, ` +
             `which becomes ${Object.keys(FORMATS[protocol]).join(', ')}, not ${format}`,
         );
+      opened.checkEnd(opened.reader);
       await checkChannel(opened.reader, part.channel);
       await opened.audit('recording.exported', { format });
       const bytes = await writeTo(output, toFormat(opened, part));
-      if (options.json === true) printJson({ id: opened.session.id, format, bytes });
+      if (options.json === true) printJson({ id: opened.id, format, bytes });
       else if (output !== undefined)
-        process.stdout.write(`${output}: ${bytesText(bytes)} of session ${opened.session.id}\n`);
+        process.stdout.write(`${output}: ${bytesText(bytes)} of session ${opened.id}\n`);
     });
 }
 
@@ -154,8 +155,9 @@ async function* withProgress<Chunk>(
 }
 
 /**
- * Writes everything; the file is made when there is something to write. Resolves with the bytes,
- * rejects with {@link UsageError} where the file cannot be written.
+ * Writes everything; the file is made when there is something to write, and goes again where not all
+ * could be: half an export must not pass for one. Resolves with the bytes, rejects with
+ * {@link UsageError} where the file cannot be written.
  */
 async function writeTo(
   file: string | undefined,
@@ -177,10 +179,23 @@ async function writeTo(
       await inWords(file, out.writeFile(chunk));
     }
     out ??= await inWords(file, open(file, 'w', 0o600));
-  } finally {
-    if (out !== undefined) await inWords(file, out.close());
+    await inWords(file, out.close());
+  } catch (error) {
+    if (out !== undefined) await discard(file, out);
+    throw error;
   }
   return bytes;
+}
+
+/** Best effort: what went wrong before is told. Devices and pipes are left alone. */
+async function discard(file: string, out: FileHandle): Promise<void> {
+  try {
+    const own = (await out.stat()).isFile();
+    await out.close();
+    if (own) await rm(file, { force: true });
+  } catch {
+    // Closed already, or nothing that can be removed.
+  }
 }
 
 async function inWords<T>(file: string, work: Promise<T>): Promise<T> {

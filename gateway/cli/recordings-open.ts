@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import {
-  ArchiveError,
-  ContainerError,
   EventKind,
   loadIdentities,
   openArchives,
@@ -13,107 +11,83 @@ import {
   type RecordingReader,
   type RecordingSource,
 } from '../../recorder/index.ts';
-import { auditRow } from '../audit/events.ts';
-import { archiveSettings } from '../config/archive.ts';
-import type { Config } from '../config/config.ts';
-import { prunedText } from '../retention/hold.ts';
-import { keptText, retentionToday } from '../retention/prune.ts';
-import type { SessionRow, Store } from '../store/port.ts';
-import { configOf, countOption, openStore, operator, SESSION_ID } from './common.ts';
+import { countOption, SESSION_ID } from './common.ts';
 import { UsageError } from './output.ts';
-import { findSession } from './sessions.ts';
+import { type FindOptions, type Found, findRecording } from './recordings-find.ts';
 
-export interface CommonOptions {
-  readonly config?: string;
+export interface CommonOptions extends FindOptions {
   readonly json?: boolean;
   readonly identity?: string;
 }
 
+/** What `--identity` is. */
+export const IDENTITY =
+  'age identity that opens the archive (default: SALLYPORT_IDENTITY, then the one of the data folder)';
+
 /** Adds what every command on one recording has beside the common options. */
 export function withIdentity(command: Command): Command {
-  return command
-    .argument('<id>', SESSION_ID)
-    .option(
-      '--identity <file>',
-      'age identity that opens the archive (default: SALLYPORT_IDENTITY, then the one of the data folder)',
-    );
+  return withArchive(command.argument('<id>', SESSION_ID)).option('--identity <file>', IDENTITY);
 }
 
-export interface Opened extends AsyncDisposable {
-  readonly session: SessionRow;
+/** Adds `--archive`, for a machine that has nothing of the gateway. */
+export function withArchive(command: Command): Command {
+  return command.option(
+    '--archive <url>',
+    'read from this archive alone, without configuration and store: file:/folder or s3://bucket/prefix?endpoint=URL',
+  );
+}
+
+export interface Opened extends Found {
   readonly reader: RecordingReader;
   /** For the background pool. */
   readonly source: RecordingSource;
-  /** The commands that were typed, oldest first; `at` is ms since the epoch. */
-  commands(): Promise<readonly { readonly at: number; readonly text: string }[]>;
-  /** How long it is kept, in words. */
-  retention(): Promise<string>;
-  audit(code: 'recording.played' | 'recording.exported', detail: Record<string, string>): Promise<void>;
 }
 
 /** Rejects with {@link UsageError} where there is no such recording, or none that can be read. */
 export async function openOne(id: string, options: CommonOptions, decrypt: boolean): Promise<Opened> {
-  const config = configOf(options.config);
-  const store = await openStore(options.config);
+  const found = await findRecording(id, options);
   try {
-    const session = await findSession(store, id);
-    requireKept(session);
-    const identities = await identitiesOf(config, options.identity, decrypt);
-    const archive = archiveSettings(config);
-    const reader = await openRecording(openArchives(archive), session.id, identities);
+    const { archive } = found;
+    const opener = await identitiesOf(found.dataDir, options.identity, decrypt);
+    const reader = await openRecording(openArchives(archive), found.id, opener);
     return {
-      session,
+      ...found,
       reader,
-      source: { archive, sessionId: session.id, opener: identities },
-      async commands() {
-        const rows = await store.keystrokes(session.id, 'command');
-        return rows.map(({ at, text }) => ({ at, text })).sort((a, b) => a.at - b.at);
-      },
-      retention: async () => keptText(session, await retentionToday(store, config.archive.retention)),
-      audit: (code, detail) => audit(store, config, session, code, detail),
+      source: { archive, sessionId: found.id, opener },
       async [Symbol.asyncDispose]() {
         await reader.close();
-        await store.close();
+        await found[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
-    await store.close();
-    if (error instanceof ArchiveError || error instanceof ContainerError) throw new UsageError(error.message);
+    await found[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-/** @throws UsageError: the session has no recording, or it was deleted */
-export function requireKept(session: SessionRow): void {
-  if (!session.recorded) throw new UsageError(`session ${session.id} was not recorded: its policy says so`);
-  const gone = prunedText(session);
-  if (gone !== undefined) throw new UsageError(gone);
-}
-
-/** Notes who did this. */
-export async function audit(
-  store: Store,
-  config: Config,
-  session: SessionRow,
-  code: 'recording.played' | 'recording.exported' | 'recording.verified',
-  detail: Record<string, string | boolean>,
-): Promise<void> {
-  const { name } = config.node;
-  await store.insertAudit(auditRow({ node: name, code, actor: operator(), sessionId: session.id, detail }));
-}
-
-/** The identity given, the environment's, or the one that the first run left on the node. */
+/** The identity given, the environment's, or the one that the first run left in a node's data folder. */
 export async function identitiesOf(
-  config: Config,
+  dataDir: string | undefined,
   file: string | undefined,
   needed: boolean,
 ): Promise<readonly string[]> {
-  if (file !== undefined) return await loadIdentities(`file:${file}`);
+  if (file !== undefined) return await identitiesIn(file);
   if (process.env['SALLYPORT_IDENTITY'] !== undefined) return await loadIdentities('env:SALLYPORT_IDENTITY');
-  const local = join(config.node.dataDir, 'keys', 'archive.identity');
-  if (existsSync(local)) return await loadIdentities(`file:${local}`);
+  const local = dataDir === undefined ? undefined : join(dataDir, 'keys', 'archive.identity');
+  if (local !== undefined && existsSync(local)) return await identitiesIn(local);
   if (!needed) return [];
-  throw new UsageError(`no archive identity at ${local}: give --identity FILE or set SALLYPORT_IDENTITY`);
+  const where = local === undefined ? '' : ` at ${local}`;
+  throw new UsageError(`no archive identity${where}: give --identity FILE or set SALLYPORT_IDENTITY`);
+}
+
+async function identitiesIn(file: string): Promise<readonly string[]> {
+  try {
+    return await loadIdentities(`file:${file}`);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error)
+      throw new UsageError(`--identity: ${file} cannot be read (${error.code})`);
+    throw error;
+  }
 }
 
 /** @throws UsageError: `channel` is no whole number */

@@ -1,5 +1,4 @@
 /** `sallyport recordings`: list, replay, export and prove what was recorded. */
-import type { KeyObject } from 'node:crypto';
 import type { Command } from 'commander';
 import {
   ContainerError,
@@ -9,11 +8,8 @@ import {
   surveyDesktop,
   verifyRecording,
 } from '../../recorder/index.ts';
-import { signingKeysIn } from '../bootstrap/keys.ts';
-import { archiveSettings } from '../config/archive.ts';
-import { holdText } from '../retention/hold.ts';
-import type { SessionRow, Store } from '../store/port.ts';
-import { configOf, countOption, numberOption, openStore, withCommon, withConfig } from './common.ts';
+import type { SessionRow } from '../store/port.ts';
+import { countOption, numberOption, openStore, withCommon, withConfig } from './common.ts';
 import {
   bytesText,
   durationText,
@@ -25,28 +21,30 @@ import {
   UsageError,
 } from './output.ts';
 import { addExport } from './recordings-export.ts';
+import { findRecording } from './recordings-find.ts';
 import { addHold } from './recordings-hold.ts';
+import { listArchive } from './recordings-list.ts';
 import {
-  audit,
   type CommonOptions,
   channelOption,
   checkChannel,
   identitiesOf,
   openOne,
-  requireKept,
+  withArchive,
   withIdentity,
   writeAll,
 } from './recordings-open.ts';
 import { addPrune } from './recordings-prune.ts';
-import { findSession } from './sessions.ts';
+import { addSearch } from './recordings-search.ts';
 
 export function addRecordings(program: Command): void {
   const recordings = program.command('recordings').description('list, replay, export and verify recordings');
 
-  withCommon(recordings.command('ls').description('list recordings, newest first'))
+  withArchive(withCommon(recordings.command('ls').description('list recordings, newest first')))
     .option('--limit <count>', 'at most this many', '100')
     .action(async (options: CommonOptions & { limit: string }) => {
       const limit = countOption('--limit', options.limit);
+      if (options.archive !== undefined) return await listArchive(options.archive, limit, options);
       await using store = await openStore(options.config);
       const rows = await store.sessions({ recorded: true }, { limit });
       printList(
@@ -64,58 +62,35 @@ export function addRecordings(program: Command): void {
       );
     });
 
-  withCommon(
-    recordings
-      .command('search')
-      .description('find what was typed, over all sessions, newest first')
-      .argument('<text>', 'words to look for'),
-  )
-    .option('--limit <count>', 'at most this many', '100')
-    .action(async (text: string, options: CommonOptions & { limit: string }) => {
-      const limit = countOption('--limit', options.limit);
-      await using store = await openStore(options.config);
-      const rows = await store.searchKeystrokes(text, { limit });
-      printList(
-        rows.map((row) => ({ id: row.sessionId, ...row })),
-        [
-          { title: 'ID', value: (row) => row.id },
-          { title: 'TIME', value: (row) => timeText(row.at) },
-          { title: 'KIND', value: (row) => row.kind },
-          { title: 'TEXT', value: (row) => row.text },
-        ],
-        { json: options.json, empty: `nobody typed ${text}` },
-      );
-    });
-
   withIdentity(withCommon(recordings.command('show').description('show what a recording holds'))).action(
     async (id: string, options: CommonOptions) => {
       await using opened = await openOne(id, options, false);
-      const { reader, session } = opened;
+      const { id: sessionId, reader, row } = opened;
+      const { user, account, system, policy } = row ?? reader.header();
       const manifest = reader.manifest();
       const desktop = await desktopOf(reader);
       const micros = manifest?.duration ?? desktop?.duration;
       const { startedAt } = reader.header();
       const duration = micros === undefined ? undefined : Math.round(micros / 1000);
       const fields = {
-        id: session.id,
-        state: manifest === undefined ? `truncated at segment ${reader.truncatedAt}` : 'sealed',
-        user: session.user,
-        account: session.account,
-        system: session.system,
+        id: sessionId,
+        state: reader.truncatedAt === undefined ? 'sealed' : `truncated at segment ${reader.truncatedAt}`,
+        user,
+        account,
+        system,
         protocol: reader.header().protocol,
-        policy: session.policy,
-        source: session.source,
+        policy,
+        source: row?.source,
         node: reader.header().node,
         started: timeText(startedAt),
         duration: durationText(duration),
         resolution: desktop?.resolution,
         segments: manifest?.segments,
         events: manifest?.events,
-        bytes: session.recordedBytes,
+        bytes: opened.bytes,
         end: manifest?.reason,
-        head: session.headHash,
-        kept: await opened.retention(),
-        hold: holdText(session),
+        head: row?.headHash ?? reader.head,
+        ...(await opened.retention()),
       };
       const commands = await opened.commands();
       if (options.json === true) {
@@ -142,10 +117,11 @@ export function addRecordings(program: Command): void {
         await using opened = await openOne(id, options, true);
         if (opened.reader.header().protocol === 'rdp')
           throw new UsageError(
-            `session ${opened.session.id} is a desktop, which a terminal cannot show: export it as a video ` +
-              `(sallyport recordings export ${opened.session.id} --format mp4 --output FILE.mp4) ` +
+            `session ${opened.id} is a desktop, which a terminal cannot show: export it as a video ` +
+              `(sallyport recordings export ${opened.id} --format mp4 --output FILE.mp4) ` +
               'or a picture of it (--format png --at TIME)',
           );
+        opened.checkEnd(opened.reader);
         await checkChannel(opened.reader, channel.channel);
         await opened.audit('recording.played', {});
         const stop = new AbortController();
@@ -161,32 +137,37 @@ export function addRecordings(program: Command): void {
       },
     );
 
+  addSearch(recordings);
   addExport(recordings);
   addHold(recordings);
   addPrune(recordings);
 
   withIdentity(
     withCommon(recordings.command('verify').description('prove that a recording is whole and unaltered')),
-  ).action(async (id: string, options: CommonOptions) => {
-    const config = configOf(options.config);
-    await using store = await openStore(options.config);
-    const session = await findSession(store, id);
-    requireKept(session);
-    const identities = await identitiesOf(config, options.identity, false);
-    const report = await verifyRecording(openArchives(archiveSettings(config)), session.id, {
-      identities,
-      publicKeys: await nodeKeys(store, session.node),
-      ...(session.headHash === undefined ? {} : { expectedHead: session.headHash }),
+  )
+    .option(
+      '--node-key <file>',
+      'with --archive: public keys of nodes, PEM, that the seal may be signed with',
+    )
+    .action(async (given: string, options: CommonOptions) => {
+      await using found = await findRecording(given, options);
+      const { id, row } = found;
+      const identities = await identitiesOf(found.dataDir, options.identity, false);
+      const publicKeys = await found.publicKeys();
+      const report = await verifyRecording(openArchives(found.archive), id, {
+        identities,
+        ...(publicKeys === undefined ? {} : { publicKeys }),
+        ...(row?.headHash === undefined ? {} : { expectedHead: row.headHash }),
+      });
+      await found.audit('recording.verified', { ok: report.ok });
+      if (options.json === true) printJson({ id, ...report });
+      else {
+        process.stdout.write(report.ok ? `ok: ${report.segments} segments\n` : `NOT OK: ${report.problem}\n`);
+        for (const line of report.proved) process.stdout.write(`  proved      ${line}\n`);
+        for (const line of report.notProved) process.stdout.write(`  not proved  ${line}\n`);
+      }
+      if (!report.ok) process.exitCode = 1;
     });
-    await audit(store, config, session, 'recording.verified', { ok: report.ok });
-    if (options.json === true) printJson({ id: session.id, ...report });
-    else {
-      process.stdout.write(report.ok ? `ok: ${report.segments} segments\n` : `NOT OK: ${report.problem}\n`);
-      for (const line of report.proved) process.stdout.write(`  proved      ${line}\n`);
-      for (const line of report.notProved) process.stdout.write(`  not proved  ${line}\n`);
-    }
-    if (!report.ok) process.exitCode = 1;
-  });
 }
 
 /** What a desktop's recording shows: the sizes that it had, µs. Undefined: it is none, or cannot be read. */
@@ -205,11 +186,6 @@ async function desktopOf(
     if (error instanceof ContainerError) return undefined;
     throw error;
   }
-}
-
-/** Public halves of the keys that this node has signed with, by key id. */
-async function nodeKeys(store: Store, node: string): Promise<ReadonlyMap<string, KeyObject>> {
-  return signingKeysIn((await store.setting(`node.${node}.signingKey`)) ?? '');
 }
 
 function stateOf(row: SessionRow): string {

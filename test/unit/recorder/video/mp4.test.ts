@@ -221,6 +221,7 @@ testWith(['ffmpeg'], 'an altered recording is told, not shown as if it ended the
   const whole = await recorded([desktop(0, 64, 48), fill(0, [0, 0, 8, 8], RED)]);
   let passes = 0;
   const altered: RecordingReader = {
+    head: undefined,
     truncatedAt: undefined,
     header: () => whole.header(),
     manifest: () => whole.manifest(),
