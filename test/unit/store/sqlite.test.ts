@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -158,19 +158,17 @@ describe('the sqlite store', () => {
     });
   }
 
-  it('keeps its log when another program that used the file leaves', async () => {
+  it('holds its lock on the file, so that no program that leaves takes the log along', async () => {
     const path = join(folder, 'shared.db');
     const store = await openSqliteStore(path);
-    await store.putSetting('a', 'before');
-    const other = `
-      const { DatabaseSync } = require('node:sqlite');
-      const db = new DatabaseSync(${JSON.stringify(path)});
-      process.stdout.write(db.prepare('SELECT value FROM settings').get().value);
-      db.close();`;
-    const read = () => execFileSync(process.execPath, ['-e', other], { encoding: 'utf8' });
-    assert.equal(read(), 'before');
-    await store.putSetting('a', 'after');
-    assert.equal(read(), 'after');
+    await store.putSetting('a', 'b');
+    // number: POSIX ADVISORY READ pid device:device:inode from to
+    const locks = readFileSync('/proc/locks', 'utf8').split('\n');
+    const own = locks.filter((line) => line.includes(` ${process.pid} `));
+    assert.ok(
+      own.some((line) => line.includes(`:${statSync(path).ino} `)),
+      own.join('\n'),
+    );
     await store.close();
   });
 
