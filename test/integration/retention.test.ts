@@ -127,9 +127,11 @@ testWith(NEEDS, 'a hold keeps a recording, its release lets it go, and what is g
   const gone = new RegExp(
     `recording ${id} was deleted on \\S+ by \\S+: it was kept for 1s \\(policy short\\)`,
   );
-  for (const verb of ['show', 'play', 'verify']) await refused(['recordings', verb, id], gone);
-  await refused(['recordings', 'export', id, '--format', 'txt'], gone);
-  await refused(['recordings', 'hold', id, '--reason', 'too late'], gone);
+  await Promise.all([
+    ...['show', 'play', 'verify'].map((verb) => refused(['recordings', verb, id], gone)),
+    refused(['recordings', 'export', id, '--format', 'txt'], gone),
+    refused(['recordings', 'hold', id, '--reason', 'too late'], gone),
+  ]);
   assert.match(await ok('recordings', 'ls'), new RegExp(`${id} .* pruned`));
   assert.match(await ok('recordings', 'prune', '--yes'), /^no recording is due\n$/);
   assert.match(await ok('recordings', 'verify', alices), /^ok: /);
