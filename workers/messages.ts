@@ -111,6 +111,15 @@ export interface CheckedOutCredential {
   readonly passphrase: string | undefined;
 }
 
+/** How far the archive has a running recording. */
+export interface RecordingHead {
+  readonly sessionId: string;
+  readonly segments: number;
+  readonly bytes: number;
+  /** Lower-case hex hash of the last frame that the archive acknowledged. */
+  readonly head: string;
+}
+
 export interface RecordingSummary {
   readonly segments: number;
   readonly bytes: number;
@@ -148,6 +157,7 @@ export type EndCode =
   | 'max-duration'
   | 'schedule-ended'
   | 'archive-failed'
+  | 'lease-lost'
   | 'protocol-error'
   | 'node-stopping'
   | 'worker-died';
@@ -227,13 +237,15 @@ export type WorkerNotice =
   | { readonly type: 'connection-closed'; readonly connection: string }
   | { readonly type: 'audit'; readonly event: WorkerAuditEvent }
   | { readonly type: 'keystrokes'; readonly lines: readonly KeystrokeLine[] }
+  /** Of every recording of the worker of which the archive has more than was told last. */
+  | { readonly type: 'heads'; readonly heads: readonly RecordingHead[] }
   /** `lagMs`: longest stall of the event loop since the last beat. */
   | { readonly type: 'beat'; readonly sessions: number; readonly connections: number; readonly lagMs: number }
   /** A connection ended before its log-on was complete; `spoke`: it sent an SSH banner. */
   | { readonly type: 'dropped'; readonly spoke: boolean }
   /** A connection was turned away at the door. */
   | { readonly type: 'turned-away'; readonly reason: string }
-  /** A desktop's recording is sealed: its index can be made. `key`: of this recording alone. */
+  /** A recording is sealed: what stands beside it can be made. `key`: of this recording alone. */
   | { readonly type: 'sealed'; readonly sessionId: string; readonly key: Uint8Array }
   /** The archive fails, and recordings go to the node's spool; or it is back. */
   | { readonly type: 'spool'; readonly event: SpoolEvent }

@@ -14,19 +14,26 @@ import type { SessionServices } from '../gateway/session/session.ts';
 import { SshFront } from '../gateway/ssh/front.ts';
 import { runSshSession } from '../gateway/ssh/session.ts';
 import { type OnArchiveFailure, openArchives, Recorder } from '../recorder/index.ts';
-import type { ControlNotice, KeystrokeLine } from './messages.ts';
+import { Deadline } from './deadline.ts';
+import { LeasedArchive } from './leased-archive.ts';
+import type { ControlNotice, EndCode, KeystrokeLine } from './messages.ts';
 import { ControlClient, type ToWorker } from './rpc.ts';
 import type { WorkerSettings } from './settings.ts';
 
 /** Keystrokes reach the store in batches of at most this age (DESIGN.md, "Recording and archive"). */
 const TICK_MS = 250;
 const BEAT_MS = 1_000;
+/** How often the control plane is told how far recordings are. */
+const HEADS_MS = 2_000;
+const LEASE_LOST = 'the gateway was cut off from its peers, and nothing may go on unrecorded';
 /** How often the event loop's lag is looked at: stalls that people notice are longer, and each look wakes the thread. */
 const LAG_MS = 50;
 
 class SessionWorker {
   readonly #settings: WorkerSettings;
   readonly #client: ControlClient;
+  readonly #deadline: Deadline;
+  readonly #recorder: Recorder;
   readonly #sessions = new Map<string, LiveSession>();
   readonly #ssh: Listener;
   readonly #rdp: Listener | undefined;
@@ -36,6 +43,8 @@ class SessionWorker {
   constructor(settings: WorkerSettings, client: ControlClient) {
     this.#settings = settings;
     this.#client = client;
+    this.#deadline = new Deadline(settings.deadline);
+    this.#recorder = this.#makeRecorder();
     const services = this.#makeServices();
     const ssh = this.#makeSshFront(services);
     const rdp = this.#makeRdpFront(services);
@@ -66,6 +75,7 @@ class SessionWorker {
     this.#lag.enable();
     setInterval(() => this.#tick(), TICK_MS);
     setInterval(() => this.#beat(), BEAT_MS);
+    setInterval(() => this.#tellHeads(), HEADS_MS);
   }
 
   receive(notice: ControlNotice): void {
@@ -84,10 +94,10 @@ class SessionWorker {
     }
   }
 
-  #makeServices(): SessionServices {
+  #makeRecorder(): Recorder {
     const { settings, client } = { settings: this.#settings, client: this.#client };
-    const recorder = new Recorder({
-      archive: openArchives(settings.archive.settings),
+    return new Recorder({
+      archive: new LeasedArchive(openArchives(settings.archive.settings), this.#deadline),
       recipients: settings.archive.recipients,
       node: settings.node,
       signingKey: createPrivateKey(settings.signingKey),
@@ -96,9 +106,13 @@ class SessionWorker {
       onFailure: this.#onArchiveFailure(),
       onSealed: (sessionId, key) => client.notify({ type: 'sealed', sessionId, key }),
     });
+  }
+
+  #makeServices(): SessionServices {
+    const client = this.#client;
     return {
       control: client.control,
-      recorder,
+      recorder: this.#recorder,
       audit: (event) => client.notify({ type: 'audit', event }),
       keystrokes: (lines) => client.notify({ type: 'keystrokes', lines }),
       started: (session) => this.#sessions.set(session.id, session),
@@ -171,6 +185,16 @@ class SessionWorker {
     const now = Date.now();
     for (const session of this.#sessions.values()) session.tick(now, lines);
     if (lines.length > 0) this.#client.notify({ type: 'keystrokes', lines });
+    if (this.#deadline.passed) this.#endAll('lease-lost', LEASE_LOST);
+  }
+
+  #tellHeads(): void {
+    const heads = this.#recorder.takeHeads();
+    if (heads.length > 0) this.#client.notify({ type: 'heads', heads });
+  }
+
+  #endAll(code: EndCode, reason: string): void {
+    for (const session of this.#sessions.values()) session.end(code, reason);
   }
 
   #beat(): void {
@@ -192,8 +216,8 @@ class SessionWorker {
     const text = `This gateway is being stopped: your session ends in ${Math.ceil(left / 1000)} s.`;
     if (left > 0) for (const session of this.#sessions.values()) session.notify(text);
     setTimeout(() => {
-      for (const session of this.#sessions.values())
-        session.end('node-stopping', 'this gateway is being stopped');
+      if (this.#deadline.passed) this.#endAll('lease-lost', LEASE_LOST);
+      else this.#endAll('node-stopping', 'this gateway is being stopped');
     }, left);
     this.#reportDrained();
   }

@@ -39,6 +39,8 @@ export interface WorkerSettings {
     /** Of this worker's recordings together. */
     readonly memoryBytes: number;
   };
+  /** Memory of the {@link Deadline} until which recordings may be written. */
+  readonly deadline: SharedArrayBuffer;
   /** Ed25519, PKCS #8 PEM: signs manifests. */
   readonly signingKey: string;
 }

@@ -38,6 +38,8 @@ interface Member {
 }
 
 export class Supervisor {
+  /** No two workers of a process have one number, whoever supervises them. */
+  static #nextId = 1;
   readonly #settings: WorkerSettings;
   readonly #owner: WorkerOwner;
   readonly #log: Logger;
@@ -45,7 +47,6 @@ export class Supervisor {
   readonly #members = new Map<number, Member>();
   /** 0: any free one, until the first worker has bound it. */
   #listen: WorkerSettings['listen'];
-  #nextId = 1;
   #stopping = false;
   #recentDeaths = 0;
   #watchdog: NodeJS.Timeout | undefined;
@@ -98,7 +99,7 @@ export class Supervisor {
 
   /** Starts one worker; resolves to its ports when it listens. */
   #spawn(): Promise<Ports> {
-    const id = this.#nextId++;
+    const id = Supervisor.#nextId++;
     const worker = new Worker(this.#script, {
       name: `sessions-${id}`,
       workerData: { ...this.#settings, listen: this.#listen },

@@ -26,7 +26,12 @@ export interface Config {
   /** Absolute path of the file that was read; undefined: defaults only. */
   readonly file: string | undefined;
   /** `demo`: the first run makes a demonstration, and this node runs its target. */
-  readonly node: { readonly name: string; readonly dataDir: string; readonly demo: boolean };
+  readonly node: {
+    readonly name: string;
+    readonly dataDir: string;
+    readonly leaseSeconds: number;
+    readonly demo: boolean;
+  };
   readonly listen: {
     readonly ssh: Endpoint;
     readonly rdp: Endpoint;
@@ -123,7 +128,7 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
   const dataDir = resolve(base, node.dataDir);
   return {
     file,
-    node: { name: node.name ?? hostname(), dataDir, demo: node.demo },
+    node: { ...node, name: node.name ?? hostname(), dataDir },
     listen: {
       ssh: endpointOf(listen.ssh),
       rdp: endpointOf(listen.rdp),

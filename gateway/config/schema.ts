@@ -52,6 +52,12 @@ export const configSchema = group({
     dataDir: text('a folder')
       .default('./sallyport-data')
       .describe('Folder for keys, and for the database and archive unless they are elsewhere'),
+    leaseSeconds: count(2, 600, 'seconds')
+      .default(15)
+      .describe(
+        'How long a node that does not reach the store goes on; peers that have not seen it for somewhat ' +
+          'longer end its sessions and seal their recordings',
+      ),
     demo: z
       .boolean(wants('true or false'))
       .default(true)

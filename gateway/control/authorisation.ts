@@ -45,6 +45,8 @@ export class Authorisation {
   readonly #clock: Clock;
   readonly #node: string;
   readonly #run: () => string;
+  readonly #leaseHeld: () => boolean;
+  readonly #compacts: boolean;
   readonly #maxSessions: number;
   readonly #retention: Retention | undefined;
   /** Decisions under way: they count against the node's capacity too. */
@@ -57,6 +59,8 @@ export class Authorisation {
     clock: Clock;
     node: string;
     run: () => string;
+    leaseHeld: () => boolean;
+    compacts: boolean;
     maxSessions: number;
     retention: Retention | undefined;
   }) {
@@ -66,6 +70,8 @@ export class Authorisation {
     this.#clock = options.clock;
     this.#node = options.node;
     this.#run = options.run;
+    this.#leaseHeld = options.leaseHeld;
+    this.#compacts = options.compacts;
     this.#maxSessions = options.maxSessions;
     this.#retention = options.retention;
   }
@@ -101,6 +107,10 @@ export class Authorisation {
     person: AuthenticatedUser,
     request: AuthorisationRequest,
   ): Promise<AuthorisationOutcome> {
+    if (!this.#leaseHeld()) {
+      const message = 'this node is cut off from its peers and opens no sessions: try again later';
+      return this.#deny(person, request, refusal('lease-lost', message));
+    }
     const open = this.#sessions.size + this.#deciding;
     if (open >= this.#maxSessions) {
       const message = `this node is full, ${open} of ${this.#maxSessions} sessions are open: try again later`;
@@ -163,7 +173,9 @@ export class Authorisation {
 
     const sessionId = newSessionId(now);
     const opened = sessionRow(sessionId, this.#node, this.#run(), person, request, policy, reason, now);
-    const row = policy.record ? { ...opened, retention: policy.retention ?? this.#retention } : opened;
+    const row = policy.record
+      ? { ...opened, retention: policy.retention ?? this.#retention, compacted: !this.#compacts }
+      : opened;
     const fact: Fact = {
       code: 'session.authorised',
       actor: user.name,
@@ -341,7 +353,7 @@ function sessionRow(
     sealed: false,
     recoveredBy: undefined,
     unsealable: undefined,
-    compacted: false,
+    compacted: true,
     retention: undefined,
     heldAt: undefined,
     heldBy: undefined,

@@ -14,12 +14,13 @@ import type {
 } from '../../workers/messages.ts';
 import { isAuditCode } from '../audit/events.ts';
 import type { Retention } from '../policy/retention.ts';
-import type { Store } from '../store/port.ts';
+import type { RecordedHead, Store } from '../store/port.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { Authenticator } from './authenticator.ts';
 import { Authorisation } from './authorisation.ts';
 import type { Clock } from './clock.ts';
 import { Commands } from './commands.ts';
+import { HeadSink } from './head-sink.ts';
 import { KeystrokeSink } from './keystroke-sink.ts';
 import { Redirections } from './redirections.ts';
 import { type LiveSession, SessionRegistry } from './session-registry.ts';
@@ -41,6 +42,10 @@ export interface ControlPlaneOptions {
   readonly node: string;
   /** Id of the run ({@link NodeRow}) that new sessions belong to. */
   readonly run: () => string;
+  /** Whether that run has its lease: without it no session is opened. */
+  readonly leaseHeld: () => boolean;
+  /** Whether recordings are compacted once they are sealed. */
+  readonly compacts: boolean;
   /** `capacity.maxSessions` */
   readonly maxSessions: number;
   /** `archive.retention` */
@@ -60,10 +65,10 @@ export interface WorkerDesk extends ControlRequests {
   connectionClosed(connection: string): void;
   audit(event: WorkerAuditEvent): void;
   keystrokes(lines: readonly KeystrokeLine[]): void;
+  heads(heads: readonly RecordedHead[]): void;
 }
 
 export class ControlPlane {
-  readonly #node: string;
   readonly #log: Logger;
   readonly #audit: AuditTrail;
   readonly #authenticator: Authenticator;
@@ -72,12 +77,12 @@ export class ControlPlane {
   readonly #redirections: Redirections;
   readonly #commands: Commands;
   readonly #keystrokes: KeystrokeSink;
+  readonly #heads: HeadSink;
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
   #failing = false;
 
   constructor(options: ControlPlaneOptions) {
-    this.#node = options.node;
     this.#log = options.log;
     this.#audit = new AuditTrail(options);
     const audit = this.#audit;
@@ -88,11 +93,11 @@ export class ControlPlane {
     this.#redirections = new Redirections({ ...options, audit, sessions });
     this.#commands = new Commands({ ...options, audit, sessions });
     this.#keystrokes = new KeystrokeSink(options);
+    this.#heads = new HeadSink(options);
   }
 
-  /** Ends in the store what an earlier run of this node left open, then obeys operators. */
-  async start(): Promise<void> {
-    await this.#sessions.endLeftovers(this.#node);
+  /** Obeys operators from now on. */
+  start(): void {
     this.#timer = setInterval(() => void this.tick(), POLL_MS);
   }
 
@@ -101,6 +106,7 @@ export class ControlPlane {
     clearInterval(this.#timer);
     await this.#ticking;
     await this.#keystrokes.flush();
+    await this.#heads.flush();
     await this.#audit.flush();
   }
 
@@ -130,6 +136,7 @@ export class ControlPlane {
       connectionClosed: (connection) => this.#authenticator.connectionClosed(worker, connection),
       audit: (event) => this.#workerAudit(worker, event),
       keystrokes: (lines) => this.#keystrokes.add(lines),
+      heads: (heads) => this.#heads.add(heads.filter(({ sessionId }) => this.#holds(worker, sessionId))),
     };
   }
 
@@ -145,6 +152,10 @@ export class ControlPlane {
     for (const { id } of this.#sessions.sessionsOf(worker)) {
       await this.#sessions.ended(worker, { sessionId: id, code: 'worker-died', reason, ...NOTHING_DONE });
     }
+  }
+
+  #holds(worker: number, sessionId: string): boolean {
+    return this.#sessions.live(sessionId)?.worker === worker;
   }
 
   async #authorise(
@@ -168,6 +179,7 @@ export class ControlPlane {
     this.#authenticator.sweep();
     try {
       await this.#keystrokes.flush();
+      await this.#heads.flush();
       await this.#sessions.retry();
       await this.#commands.poll();
       this.#failing = false;

@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { type VaultClient, VaultError } from '../../vault-client/index.ts';
 import type { CheckedOutCredential, SessionEnd } from '../../workers/messages.ts';
 import type { AuditCode, AuditDetail } from '../audit/events.ts';
-import type { SessionRow, Store, SystemRow } from '../store/port.ts';
+import type { Store, SystemRow } from '../store/port.ts';
 import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { Clock } from './clock.ts';
 import { normalKeyLine, sameKey } from './public-keys.ts';
@@ -92,7 +92,11 @@ export class SessionRegistry {
         await this.#checkIn(session);
         throw new Error(`session ${sessionId}: ended before its credential came`);
       }
-      await this.#audit.write(fact(session, 'credential.checked_out', user, { account, system }));
+      // Kept, so that a peer can check it in when this node is gone.
+      await Promise.all([
+        this.#store.updateSession(sessionId, { credentialLease: id }),
+        this.#audit.write(fact(session, 'credential.checked_out', user, { account, system })),
+      ]);
       return {
         username: credential.username,
         password: credential.password?.expose(),
@@ -171,35 +175,6 @@ export class SessionRegistry {
     for (const ending of due) await this.#settle(ending);
   }
 
-  /** Ends in the store what this node left open when it stopped without a word. */
-  async endLeftovers(node: string): Promise<void> {
-    const state = ['opening', 'active', 'locked'] as const;
-    for (;;) {
-      const rows = await this.#store.sessions({ state, node }, { limit: 500 });
-      for (const row of rows) await this.#endLeftover(row);
-      if (rows.length === 0) return;
-    }
-  }
-
-  async #endLeftover(row: SessionRow): Promise<void> {
-    const endCode = 'worker-died';
-    const endReason = 'the node stopped before it could close the session';
-    await this.#store.updateSession(row.id, {
-      state: 'ended',
-      endedAt: this.#clock.now(),
-      endCode,
-      endReason,
-    });
-    const detail = { code: endCode, reason: endReason, account: row.account, system: row.system };
-    await this.#audit.write({
-      code: 'session.ended',
-      actor: row.user,
-      source: row.source,
-      sessionId: row.id,
-      detail,
-    });
-  }
-
   /** The worker's own session; @throws Error for any other */
   own(worker: number, sessionId: string): LiveSession {
     const session = this.#live.get(sessionId);
@@ -248,16 +223,23 @@ export class SessionRegistry {
     const { account, system, user } = session;
     const sums = { bytesFromClient, bytesFromTarget };
     await this.#store.transaction(async (tx) => {
+      // A peer that took this node for lost has said how it ended.
+      if ((await tx.session(session.id))?.state === 'ended') return;
       await tx.updateSession(session.id, {
         state: 'ended',
         endedAt,
         endCode: code,
         endReason: reason,
         ...sums,
-        segments: recording?.segments,
-        recordedBytes: recording?.bytes,
-        headHash: recording?.head,
-        sealed: recording?.sealed ?? false,
+        // Without a summary, what is known of the recording is what its worker told last.
+        ...(recording === undefined
+          ? {}
+          : {
+              segments: recording.segments,
+              recordedBytes: recording.bytes,
+              headHash: recording.head,
+              sealed: recording.sealed,
+            }),
       });
       const detail = { code, reason, account, system, ms: endedAt - session.openedAt, ...sums };
       await this.#audit.write(fact(session, 'session.ended', user, detail), tx);
@@ -269,7 +251,12 @@ export class SessionRegistry {
     await this.#vault.checkIn(session.lease.id);
     session.lease = 'returned';
     const { account, system, user } = session;
-    await this.#audit.write(fact(session, 'credential.checked_in', user, { account, system }));
+    await this.#store.transaction(async (tx) => {
+      // A peer that took this node for lost may have checked it in.
+      if ((await tx.session(session.id))?.credentialLease === undefined) return;
+      await tx.updateSession(session.id, { credentialLease: undefined });
+      await this.#audit.write(fact(session, 'credential.checked_in', user, { account, system }), tx);
+    });
   }
 }
 

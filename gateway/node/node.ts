@@ -30,13 +30,7 @@ export class Node {
   #supervisor: Supervisor;
   #stopping = false;
 
-  private constructor(
-    parts: Bootstrapped,
-    tenure: Tenure,
-    spool: NodeSpool,
-    dummyHash: string,
-    log: Logger,
-  ) {
+  private constructor(parts: Bootstrapped, tenure: Tenure, spool: NodeSpool, dummyHash: string, log: Logger) {
     const { config, store, masterKey } = parts;
     this.#parts = parts;
     this.#tenure = tenure;

@@ -31,7 +31,7 @@ describe('the configuration', () => {
   it('has a default for every key', () => {
     const config = parseConfig('', undefined);
     const data = join(process.cwd(), 'sallyport-data');
-    assert.deepEqual(config.node, { name: hostname(), dataDir: data, demo: true });
+    assert.deepEqual(config.node, { name: hostname(), dataDir: data, leaseSeconds: 15, demo: true });
     assert.deepEqual(config.listen.ssh, { host: '0.0.0.0', port: 4422 });
     assert.deepEqual(config.listen.rdp, { host: '0.0.0.0', port: 4489 });
     assert.deepEqual(config.listen.console, { host: '0.0.0.0', port: 8443 });

@@ -30,12 +30,15 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
   const sent: { worker: number; notice: ControlNotice }[] = [];
   const onSent = { run: () => {} };
   const verified: string[] = [];
+  const lease = { held: true };
   const control = new ControlPlane({
     store,
     vault: change.vault ?? new EmbeddedVault(store, masterKey),
     masterKey,
     node: 'node1',
     run: () => 'run-of-node1',
+    leaseHeld: () => lease.held,
+    compacts: false,
     maxSessions: change.maxSessions ?? 600,
     retention: 90 * 86_400_000,
     clock: {
@@ -66,6 +69,7 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     store,
     masterKey,
     clock,
+    lease,
     sent,
     /** What the worker does at once when a notice comes. */
     onSent,

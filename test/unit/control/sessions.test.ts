@@ -98,6 +98,8 @@ test('a session from decision to end: its row and its audit trail', async (t) =>
     privateKey: undefined,
     passphrase: undefined,
   });
+  assert.match((await row())?.credentialLease ?? '', /^[0-9a-f-]{36}$/);
+  assert.equal((await row())?.run, 'run-of-node1');
   node.clock.at += 1000;
   await node.desk.sessionStarted({ sessionId });
   assert.equal((await row())?.state, 'active');
@@ -411,15 +413,60 @@ test("a dead worker's sessions end, and only its own", async (t) => {
   assert.ok((await node.codes()).includes('credential.checked_in'));
 });
 
-test('what an earlier run of the node left open is ended at its start', async (t) => {
+test('a node without its lease opens nothing', async (t) => {
   const node = await furnished(t);
-  const left = await open(node);
-  const row = await node.store.session(left.sessionId);
-  assert.ok(row !== undefined);
-  await node.store.insertSession({ ...row, id: 'elsewhere', node: 'node2' });
-  await node.control.start();
-  assert.equal((await node.store.session(left.sessionId))?.endCode, 'worker-died');
-  assert.equal((await node.store.session('elsewhere'))?.state, 'opening');
+  node.lease.held = false;
+  const refused = await ask(node);
+  assert.ok(!refused.granted && refused.code === 'lease-lost');
+  assert.equal(refused.message, 'this node is cut off from its peers and opens no sessions: try again later');
+  node.lease.held = true;
+  await open(node);
+});
+
+test('what a peer has said of the end of a session stands', async (t) => {
+  const node = await furnished(t);
+  const authorization = await open(node);
+  const { sessionId } = authorization;
+  await node.desk.checkOut(authorization);
+  const change = {
+    state: 'ended',
+    endCode: 'worker-died',
+    credentialLease: undefined,
+    sealed: true,
+  } as const;
+  await node.store.updateSession(sessionId, change);
+  await node.desk.sessionEnded(endOf(authorization, { code: 'lease-lost' }));
+  const row = await node.store.session(sessionId);
+  assert.deepEqual([row?.endCode, row?.sealed, row?.headHash], ['worker-died', true, undefined]);
+  const codes = await node.codes();
+  assert.ok(!codes.includes('session.ended') && !codes.includes('credential.checked_in'), codes.join());
+});
+
+test('how far recordings are is written for the sessions of the worker that says so, until they end', async (t) => {
+  const node = await furnished(t);
+  const mine = await open(node);
+  const other = node.control.forWorker(1);
+  const theirs = await open(node, WEB01, { desk: other });
+  const head = ({ sessionId }: { sessionId: string }, segments: number) => ({
+    sessionId,
+    segments,
+    bytes: segments * 100,
+    head: 'cd'.repeat(32),
+  });
+  node.desk.heads([head(mine, 3), head(theirs, 9), head({ sessionId: 'none' }, 1)]);
+  await node.control.tick();
+  const row = await node.store.session(mine.sessionId);
+  assert.deepEqual([row?.segments, row?.recordedBytes, row?.headHash], [3, 300, 'cd'.repeat(32)]);
+  assert.equal((await node.store.session(theirs.sessionId))?.segments, undefined);
+
+  // A worker that dies says no more: what it told last stays known.
+  await node.control.workerDied(0);
+  const dead = await node.store.session(mine.sessionId);
+  assert.deepEqual([dead?.segments, dead?.sealed, dead?.endCode], [3, false, 'worker-died']);
+  await other.sessionEnded(endOf(theirs));
+  other.heads([head(theirs, 9)]);
+  await node.control.tick();
+  assert.equal((await node.store.session(theirs.sessionId))?.segments, 3);
 });
 
 test('keystrokes reach the store', async (t) => {

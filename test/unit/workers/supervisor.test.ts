@@ -40,6 +40,7 @@ const supervisor = new Supervisor(
       spool: { folder: '', limit: 0, used: new SharedArrayBuffer(8) },
       memoryBytes: 2 ** 28,
     },
+    deadline: new SharedArrayBuffer(8),
     signingKey: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   },
   {

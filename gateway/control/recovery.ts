@@ -1,0 +1,262 @@
+/**
+ * Finishes what others left: sessions of runs that are lost, whichever node they were of, and recordings
+ * that a worker or archive of this very node did not bring to their end. One node at a time finishes a lost
+ * run; where two do so all the same, the archive has one of their seals and the store one of their words.
+ */
+import type { Logger } from 'pino';
+import { ArchiveError, ContainerError, type SealedRecording } from '../../recorder/index.ts';
+import type { VaultClient } from '../../vault-client/index.ts';
+import type { AuditCode, AuditDetail } from '../audit/events.ts';
+import type { NodeRow, SessionRow, Store } from '../store/port.ts';
+import type { AuditTrail, Fact } from './audit-trail.ts';
+import type { Clock } from './clock.ts';
+import { type Lease, silenceOf } from './lease.ts';
+
+/** What is done to recordings, away from the threads of sessions. */
+export interface Workshop {
+  /** Seals a recording whose writer is gone; rejects with {@link ArchiveError} or {@link ContainerError}. */
+  seal(sessionId: string, reason: string, knownHead: string | undefined): Promise<SealedRecording>;
+  /** Deletes what the writers of a lost run left in the archive beside its recordings. */
+  tidy(run: string): Promise<void>;
+}
+
+export interface RecoveryOptions {
+  readonly store: Store;
+  readonly vault: VaultClient;
+  readonly audit: AuditTrail;
+  readonly workshop: Workshop;
+  /** Of this run. */
+  readonly lease: () => Lease;
+  readonly clock: Clock;
+  readonly monotonic: () => number;
+  readonly log: Logger;
+}
+
+const END_CODE = 'worker-died';
+const END_REASON = 'the node stopped before it could close the session';
+/** Sessions of one run that are worked on at a time. */
+const AT_ONCE = 4;
+const PAGE = 200;
+
+export class Recovery {
+  readonly #options: RecoveryOptions;
+  readonly #watched = new Map<string, { readonly renewals: number; readonly since: number }>();
+  /** Runs that are being finished. */
+  readonly #working = new Map<string, Promise<void>>();
+  #lastTurn = 0;
+  #stopped = false;
+
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Ends the sessions of earlier runs of this data folder, so that none of them counts; their recordings
+   * are sealed by later turns.
+   */
+  async endEarlier(home: string): Promise<void> {
+    for (const run of await this.#options.store.nodes()) {
+      if (run.home !== home || run.state !== 'lost' || !(await this.#claim(run, []))) continue;
+      await this.#eachUnfinished(run.id, (row) => this.#end(row));
+    }
+  }
+
+  /** Looks for runs that are lost and begins to finish them; rejects as the store does. */
+  async turn(): Promise<void> {
+    const { store, lease, monotonic } = this.#options;
+    const own = lease();
+    // Who does not reach the store judges nobody.
+    if (!own.held || this.#stopped) return this.#watched.clear();
+    const nodes = await store.nodes();
+    const now = monotonic();
+    const mine = nodes.find(({ id }) => id === own.run);
+    // A watcher that slept has not seen whether others renewed: it begins anew.
+    if (mine === undefined || now - this.#lastTurn > mine.leaseMs) this.#watched.clear();
+    this.#lastTurn = now;
+    for (const id of this.#watched.keys())
+      if (!nodes.some((node) => node.id === id)) this.#watched.delete(id);
+    for (const node of nodes) {
+      if (node.id === own.run) this.#begin(node, () => this.#finishOwn(node));
+      else if (node.state === 'running') await this.#watch(node, now);
+      else if (await this.#claim(node, nodes)) this.#begin(node, () => this.#finish(node));
+    }
+  }
+
+  /** Begins nothing more, and waits for what is being finished. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#working.values());
+  }
+
+  async #watch({ id, name, renewals, ...rest }: NodeRow, now: number): Promise<void> {
+    const seen = this.#watched.get(id);
+    if (seen === undefined || seen.renewals !== renewals) {
+      this.#watched.set(id, { renewals, since: now });
+      return;
+    }
+    if (now - seen.since < silenceOf({ id, name, renewals, ...rest })) return;
+    const { store, log } = this.#options;
+    // It may have renewed at this very moment: then it is not lost.
+    if (!(await store.updateNode(id, { state: 'running', renewals }, { state: 'lost' }))) return;
+    this.#watched.delete(id);
+    log.warn({ lost: name, run: id }, 'a node is lost: it did not renew its lease');
+    await this.#audit('node.lost', { node: name, run: id });
+  }
+
+  /** Whether this run is the one that finishes `lost`. */
+  async #claim(lost: NodeRow, nodes: readonly NodeRow[]): Promise<boolean> {
+    const { store, lease } = this.#options;
+    const { run } = lease();
+    if (lost.heir === run) return true;
+    const heir = lost.heir;
+    if (heir !== undefined && nodes.some(({ id, state }) => id === heir && state === 'running')) return false;
+    return await store.updateNode(lost.id, { state: 'lost', heir }, { heir: run });
+  }
+
+  #begin({ id }: NodeRow, work: () => Promise<void>): void {
+    if (this.#working.has(id)) return;
+    const working = work()
+      .catch((error: unknown) =>
+        this.#options.log.error({ err: error, run: id }, 'a run is not finished, trying again'),
+      )
+      .finally(() => this.#working.delete(id));
+    this.#working.set(id, working);
+  }
+
+  /** Recordings of this run that their worker, or the archive, did not bring to their end. */
+  async #finishOwn({ id }: NodeRow): Promise<void> {
+    const { store } = this.#options;
+    const rows = await store.sessions({ run: id, unfinished: true, state: ['ended'] }, { limit: PAGE });
+    await this.#all(rows, (row) => this.#sealIfOpen(row));
+  }
+
+  async #finish(lost: NodeRow): Promise<void> {
+    const { store, workshop, log } = this.#options;
+    const { id, name } = lost;
+    let sessions = 0;
+    const done = await this.#eachUnfinished(id, async (row) => {
+      sessions += 1;
+      await this.#end(row);
+      await Promise.all([this.#checkIn(row), this.#sealIfOpen(row)]);
+    });
+    if (!done) {
+      // Another node may reach what this one does not.
+      await store.updateNode(id, { heir: this.#options.lease().run }, { heir: undefined });
+      return;
+    }
+    await workshop.tidy(id);
+    await store.deleteNode(id);
+    log.info({ lost: name, run: id, sessions }, 'a lost run is finished');
+    await this.#audit('node.recovered', { node: name, run: id, sessions });
+  }
+
+  /** Does `step` with every unfinished session of a run; whether all went well. */
+  async #eachUnfinished(run: string, step: (row: SessionRow) => Promise<void>): Promise<boolean> {
+    const { store } = this.#options;
+    for (let before: string | undefined; ; ) {
+      const page = { limit: PAGE, ...(before === undefined ? {} : { before }) };
+      const rows = await store.sessions({ run, unfinished: true }, page);
+      before = rows.at(-1)?.id;
+      if (before === undefined) return true;
+      if (!(await this.#all(rows, step))) return false;
+    }
+  }
+
+  /** Does `step` with some rows at a time, to the end whatever becomes of each. */
+  async #all(rows: readonly SessionRow[], step: (row: SessionRow) => Promise<void>): Promise<boolean> {
+    const queue = [...rows];
+    let well = true;
+    const work = async (): Promise<void> => {
+      for (let row = queue.shift(); row !== undefined && !this.#stopped; row = queue.shift()) {
+        const { id } = row;
+        await step(row).catch((error: unknown) => {
+          well = false;
+          this.#options.log.warn({ err: error, sessionId: id }, 'a session is not finished, trying again');
+        });
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    return well && !this.#stopped;
+  }
+
+  async #end(row: SessionRow): Promise<void> {
+    if (row.state === 'ended') return;
+    const { store, audit, clock } = this.#options;
+    await store.transaction(async (tx) => {
+      if ((await tx.session(row.id))?.state === 'ended') return;
+      const endedAt = clock.now();
+      const end = { state: 'ended', endedAt, endCode: END_CODE, endReason: END_REASON } as const;
+      await tx.updateSession(row.id, end);
+      const { account, system } = row;
+      await audit.write(
+        factOf(row, 'session.ended', { code: END_CODE, reason: END_REASON, account, system }),
+        tx,
+      );
+    });
+  }
+
+  async #checkIn(row: SessionRow): Promise<void> {
+    const { credentialLease, account, system } = row;
+    if (credentialLease === undefined) return;
+    const { store, vault, audit } = this.#options;
+    await vault.checkIn(credentialLease);
+    await store.transaction(async (tx) => {
+      if ((await tx.session(row.id))?.credentialLease === undefined) return;
+      await tx.updateSession(row.id, { credentialLease: undefined });
+      await audit.write(factOf(row, 'credential.checked_in', { account, system }), tx);
+    });
+  }
+
+  async #sealIfOpen(row: SessionRow): Promise<void> {
+    if (!row.recorded || row.sealed || row.unsealable !== undefined) return;
+    const { workshop } = this.#options;
+    try {
+      const reason = row.endReason ?? END_REASON;
+      await this.#sealed(row, await workshop.seal(row.id, reason, row.headHash));
+    } catch (error) {
+      const missing = error instanceof ArchiveError && error.code === 'recording-missing';
+      if (!missing && !(error instanceof ContainerError)) throw error;
+      await this.#lost(row, error.message);
+    }
+  }
+
+  async #sealed(row: SessionRow, sealed: SealedRecording): Promise<void> {
+    const { store, audit } = this.#options;
+    const { segments, bytes, head, recoveredBy, givenUp, cut } = sealed;
+    await store.transaction(async (tx) => {
+      if ((await tx.session(row.id))?.sealed !== false) return;
+      await tx.updateSession(row.id, {
+        sealed: true,
+        segments,
+        recordedBytes: bytes,
+        recoveredBy,
+        // What the store knew of and the archive does not have stays known: `verify` is to say so.
+        ...(cut ? {} : { headHash: head }),
+      });
+      // It may have been sealed by its own worker, whose node stopped before it could say so.
+      if (recoveredBy === undefined) return;
+      const detail = { node: row.node, segments, bytes, givenUp, cut };
+      await audit.write(factOf(row, 'recording.recovered', detail), tx);
+    });
+  }
+
+  async #lost(row: SessionRow, reason: string): Promise<void> {
+    const { store, audit } = this.#options;
+    await store.transaction(async (tx) => {
+      const now = await tx.session(row.id);
+      if (now === undefined || now.sealed || now.unsealable !== undefined) return;
+      await tx.updateSession(row.id, { unsealable: reason });
+      // Of a session that never started, nothing was to be recorded yet.
+      if (row.startedAt !== undefined || row.headHash !== undefined)
+        await audit.write(factOf(row, 'recording.lost', { node: row.node, reason }), tx);
+    });
+  }
+
+  async #audit(code: AuditCode, detail: AuditDetail): Promise<void> {
+    await this.#options.audit.write({ code, detail });
+  }
+}
+
+function factOf(row: SessionRow, code: AuditCode, detail: AuditDetail): Fact {
+  return { code, actor: row.user, source: row.source, sessionId: row.id, detail };
+}

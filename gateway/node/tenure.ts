@@ -1,0 +1,162 @@
+/**
+ * The node's standing among its peers: it holds a lease and renews it, watches the leases of others,
+ * finishes what lost runs left, and has recordings compacted. Where peers took this node for lost, it
+ * gives up everything that it held and begins a new run.
+ */
+import type { Logger } from 'pino';
+import { BackgroundPool, openArchives } from '../../recorder/index.ts';
+import { EmbeddedVault } from '../../vault-client/index.ts';
+import { monotonicMs } from '../../workers/deadline.ts';
+import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
+import { archiveSettings } from '../config/archive.ts';
+import { AuditTrail } from '../control/audit-trail.ts';
+import type { Clock } from '../control/clock.ts';
+import { Compaction } from '../control/compaction.ts';
+import { Lease, type LeaseOptions } from '../control/lease.ts';
+import { Recovery } from '../control/recovery.ts';
+import { type Home, holdHome } from './home.ts';
+
+/** Recordings that are sealed or compacted at a time, below the priority of sessions. */
+const THREADS = 2;
+
+export class Tenure {
+  readonly #home: Home;
+  readonly #lasting: LeaseOptions;
+  readonly #log: Logger;
+  readonly #background = new BackgroundPool(THREADS);
+  readonly #recovery: Recovery;
+  readonly #compaction: Compaction | undefined;
+  readonly #turnMs: number;
+  #lease: Lease;
+  #timer: NodeJS.Timeout | undefined;
+  #turning: Promise<void> | undefined;
+  #looking: Promise<void> | undefined;
+  #failing = false;
+
+  private constructor(
+    parts: Bootstrapped,
+    drain: (sessionId: string) => Promise<void>,
+    home: Home,
+    lasting: LeaseOptions,
+    lease: Lease,
+  ) {
+    const { config, store, masterKey, signingKey } = parts;
+    const { log, clock, monotonic } = lasting;
+    const archive = archiveSettings(config);
+    const node = config.node.name;
+    this.#home = home;
+    this.#lasting = lasting;
+    this.#log = log;
+    this.#lease = lease;
+    this.#turnMs = lasting.leaseMs / 3;
+    this.#recovery = new Recovery({
+      store,
+      vault: new EmbeddedVault(store, masterKey),
+      audit: new AuditTrail({ store, node, clock, log }),
+      workshop: {
+        seal: async (sessionId, reason, knownHead) => {
+          await drain(sessionId);
+          return await this.#background.seal(archive, sessionId, { node, signingKey, reason, knownHead });
+        },
+        tidy: (run) => openArchives(archive).tidy(run),
+      },
+      lease: () => this.#lease,
+      clock,
+      monotonic,
+      log,
+    });
+    const compact = (sessionId: string) => this.#background.compact(archive, sessionId);
+    this.#compaction = compacts(parts) ? new Compaction({ store, node, compact, monotonic, log }) : undefined;
+  }
+
+  /**
+   * Takes the node's lease and ends what earlier runs of its data folder left open.
+   *
+   * @param drain brings into the archive what this node holds of a recording, before that is sealed
+   * @throws ConfigurationError: the folder or the node's name is in use
+   */
+  static async begin(
+    parts: Bootstrapped,
+    drain: (sessionId: string) => Promise<void>,
+    clock: Clock,
+    log: Logger,
+  ): Promise<Tenure> {
+    const { config, store } = parts;
+    const home = holdHome(config.node.dataDir);
+    try {
+      const lasting = {
+        store,
+        node: config.node.name,
+        home: home.id,
+        leaseMs: config.node.leaseSeconds * 1000,
+        clock,
+        monotonic: monotonicMs,
+        log,
+      };
+      const tenure = new Tenure(parts, drain, home, lasting, await Lease.take(lasting));
+      await tenure.#recovery.endEarlier(home.id);
+      return tenure;
+    } catch (error) {
+      home.release();
+      throw error;
+    }
+  }
+
+  /** Of the run that new sessions belong to. */
+  get lease(): Lease {
+    return this.#lease;
+  }
+
+  /** Renews and watches from now on. `onLost`: ends all that this run holds, before a new one begins. */
+  start(onLost: () => Promise<void>, onBegun: () => Promise<void>): void {
+    this.#timer = setInterval(() => {
+      this.#turning ??= this.#renew(onLost, onBegun).finally(() => {
+        this.#turning = undefined;
+      });
+      this.#looking ??= this.#look().finally(() => {
+        this.#looking = undefined;
+      });
+    }, this.#turnMs);
+    void this.#look();
+  }
+
+  /** Gives the lease up; the workers must have ended before. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([this.#turning, this.#looking]);
+    await Promise.all([this.#recovery.stop(), this.#compaction?.stop()]);
+    await this.#background[Symbol.asyncDispose]();
+    await this.#lease.giveUp();
+    this.#home.release();
+  }
+
+  async #renew(onLost: () => Promise<void>, onBegun: () => Promise<void>): Promise<void> {
+    try {
+      if (await this.#lease.renew()) {
+        this.#failing = false;
+        return;
+      }
+      this.#log.error({ run: this.#lease.run }, 'peers took this node for lost: its sessions end');
+      await onLost();
+      this.#lease = await Lease.take(this.#lasting);
+      await onBegun();
+      this.#log.warn({ run: this.#lease.run }, 'this node goes on as a new run');
+    } catch (error) {
+      if (!this.#failing) this.#log.error({ err: error }, 'lease not renewed, trying again');
+      this.#failing = true;
+    }
+  }
+
+  async #look(): Promise<void> {
+    try {
+      await this.#recovery.turn();
+      if (this.#lease.held) this.#compaction?.turn();
+    } catch (error) {
+      this.#log.warn({ err: error }, 'store out of reach, peers are not watched');
+    }
+  }
+}
+
+/** Whether the archive keeps a recording as many objects while it is written. */
+export const compacts = ({ config }: Pick<Bootstrapped, 'config'>): boolean =>
+  config.archive.urls.some((url) => url.startsWith('s3:'));
