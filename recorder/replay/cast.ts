@@ -3,18 +3,32 @@
  * then one line per event: `[seconds, "o" | "i" | "r", data]`.
  */
 import type { RecordingReader } from '../container/reader.ts';
-import { EventKind, type RecordingEvent } from '../format/event.ts';
-import { chooseChannel, DEFAULT_SIZE, type ReplayOptions, shownBytes, terminalSize } from './channel.ts';
+import { EventKind, type RecordingEvent, type TerminalSize } from '../format/event.ts';
+import {
+  chooseChannel,
+  DEFAULT_SIZE,
+  followed,
+  type ReplayOptions,
+  shownBytes,
+  terminalSize,
+} from './channel.ts';
 
-/** The recording of one channel as lines of asciicast v2, each with its line end. */
+/**
+ * The recording of one channel as lines of asciicast v2, each with its line end. What is left out before
+ * `from` counts for the terminal's size only; times begin there.
+ */
 export async function* exportCast(
   reader: RecordingReader,
   options: ReplayOptions = {},
 ): AsyncGenerator<string, void, void> {
   const channel = await chooseChannel(reader, options);
-  const lines = new CastLines(reader);
+  const { from = 0 } = options;
+  const lines = new CastLines(reader, from);
   if (channel !== undefined) {
-    for await (const event of reader.events()) yield* lines.event(event, channel);
+    for await (const event of followed(reader, { ...options, from: 0 })) {
+      if (event.at < from) lines.pass(event, channel);
+      else yield* lines.event(event, channel);
+    }
   }
   yield* lines.end();
 }
@@ -25,16 +39,31 @@ class CastLines {
   readonly #reader: RecordingReader;
   /** A character may be split over events: each stream keeps its unfinished bytes. */
   readonly #streams = new Map<EventKind, { readonly decoder: TextDecoder; readonly code: Code }>();
+  readonly #from: number;
+  #size: TerminalSize | undefined;
   #begun = false;
-  #lastAt = 0;
+  #lastAt: number;
 
-  constructor(reader: RecordingReader) {
+  /** `from`: µs since the recording's start, from which times count. */
+  constructor(reader: RecordingReader, from: number) {
     this.#reader = reader;
+    this.#from = from;
+    this.#lastAt = from;
+  }
+
+  /** Takes from an event that is not shown what it says of the terminal. */
+  pass(event: RecordingEvent, channel: number): void {
+    if (event.channel !== channel) return;
+    if (event.kind === EventKind.terminal) this.#size ??= terminalSize(event);
+    if (event.kind !== EventKind.resize) return;
+    const size = terminalSize(event);
+    if (size !== undefined) this.#size = { ...this.#size, ...size };
   }
 
   *event(event: RecordingEvent, channel: number): Generator<string, void, void> {
     if (event.kind === EventKind.terminal && event.channel === channel) {
-      if (!this.#begun) yield this.#header(event);
+      this.pass(event, channel);
+      if (!this.#begun) yield this.#header();
     } else if (event.kind === EventKind.resize && event.channel === channel) {
       const size = terminalSize(event);
       if (size !== undefined) yield* this.#line(event.at, 'r', `${size.columns}x${size.rows}`);
@@ -48,7 +77,7 @@ class CastLines {
 
   /** Characters that never were finished, and the header if nothing came. */
   *end(): Generator<string, void, void> {
-    if (!this.#begun) yield this.#header(undefined);
+    if (!this.#begun) yield this.#header();
     for (const { decoder, code } of this.#streams.values())
       yield* this.#line(this.#lastAt, code, decoder.decode());
   }
@@ -63,23 +92,22 @@ class CastLines {
   }
 
   *#line(at: number, code: Code, data: string): Generator<string, void, void> {
-    if (!this.#begun) yield this.#header(undefined);
+    if (!this.#begun) yield this.#header();
     this.#lastAt = at;
-    if (data !== '') yield `${JSON.stringify([at / 1_000_000, code, data])}\n`;
+    if (data !== '') yield `${JSON.stringify([(at - this.#from) / 1_000_000, code, data])}\n`;
   }
 
-  #header(terminal: RecordingEvent | undefined): string {
+  #header(): string {
     this.#begun = true;
     const { startedAt, account, system } = this.#reader.header();
-    const size = terminal === undefined ? undefined : terminalSize(terminal);
-    const { columns, rows } = size ?? DEFAULT_SIZE;
+    const { columns, rows, term } = this.#size ?? DEFAULT_SIZE;
     return `${JSON.stringify({
       version: 2,
       width: columns,
       height: rows,
-      timestamp: Math.floor(startedAt / 1000),
+      timestamp: Math.floor((startedAt + this.#from / 1000) / 1000),
       title: `${account}@${system}`,
-      ...(size?.term === undefined ? {} : { env: { TERM: size.term } }),
+      ...(term === undefined ? {} : { env: { TERM: term } }),
     })}\n`;
   }
 }

@@ -11,6 +11,24 @@ export const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
 export interface ReplayOptions {
   /** The recording's channel number; by default the first with a terminal, else the first with output. */
   readonly channel?: number;
+  /** Events from here, and before there (µs since the start); by default all. */
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+  /** Told of how much of a sealed recording was read, µs of all. */
+  readonly onProgress?: ((at: number, duration: number) => void) | undefined;
+}
+
+/** The events that the options ask for. */
+export async function* followed(
+  reader: RecordingReader,
+  { from, to = Number.POSITIVE_INFINITY, onProgress }: ReplayOptions,
+): AsyncGenerator<RecordingEvent, void, void> {
+  const { duration } = reader.manifest() ?? {};
+  for await (const event of reader.events(from)) {
+    if (event.at >= to) return;
+    if (duration !== undefined) onProgress?.(event.at, Math.min(duration, to));
+    yield event;
+  }
 }
 
 /** The channel to replay; undefined when nothing was ever shown on one. */

@@ -1,7 +1,7 @@
 import type { RecordingReader } from '../container/reader.ts';
 import { EventKind, type RecordingEvent } from '../format/event.ts';
 import { isRaw } from '../format/event-codec.ts';
-import type { ReplayOptions } from './channel.ts';
+import { followed, type ReplayOptions } from './channel.ts';
 
 /** By number: the names of {@link EventKind}. */
 const KIND_NAMES = new Map<EventKind, string>(Object.entries(EventKind).map(([name, kind]) => [kind, name]));
@@ -22,7 +22,7 @@ export async function* exportJsonLines(
   options: ReplayOptions = {},
 ): AsyncGenerator<string, void, void> {
   const { startedAt } = reader.header();
-  for await (const event of reader.events()) {
+  for await (const event of followed(reader, options)) {
     if (options.channel !== undefined && event.channel !== options.channel) continue;
     const line = {
       at: event.at,

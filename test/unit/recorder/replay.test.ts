@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import {
   EventKind,
@@ -10,6 +11,7 @@ import {
   type RecordingReader,
 } from '../../../recorder/index.ts';
 import { collect, initOf, makeBed, Signals, STARTED_AT, text } from './bed.ts';
+import { archived } from './video/bed.ts';
 
 type Step = readonly [
   afterMs: number,
@@ -195,6 +197,75 @@ test('waits shorter than a millisecond add up', async () => {
     [1, EventKind.output, 0, 'd'],
   ]);
   assert.deepEqual(await played(reader, 2), ['a', 1, 'b', 'c', 1, 'd']);
+});
+
+test('a part of a recording is what came between its ends', async () => {
+  const reader = await recorded(SHELL);
+  const part = { from: 1_000_000, to: 2_025_000 };
+  assert.equal(Buffer.concat(await collect(exportText(reader, part))).toString(), 'a.txt\r\n');
+  const cast = (await collect(exportCast(reader, part))).join('').trimEnd().split('\n');
+  assert.deepEqual(
+    cast.map((line): unknown => JSON.parse(line)),
+    [{ ...HEADER, timestamp: STARTED_AT / 1000 + 1 }, [0, 'i', 'ls\r'], [0.025, 'o', 'a.txt\r\n']],
+  );
+  const later = (await collect(exportCast(reader, { from: 2_025_001 }))).join('');
+  assert.deepEqual(JSON.parse(later), {
+    ...HEADER,
+    width: 100,
+    height: 30,
+    timestamp: STARTED_AT / 1000 + 2,
+  });
+  const progress: number[] = [];
+  const onProgress = (at: number, duration: number): void => void progress.push(at / duration);
+  assert.equal((await collect(exportJsonLines(reader, { ...part, onProgress }))).length, 3);
+  assert.deepEqual(progress, [1000 / 2025, 1025 / 2025, 1025 / 2025]);
+});
+
+test('a replay from a moment on begins with the screen of that moment', async () => {
+  const reader = await recorded(SHELL);
+  const log: (number | string)[] = [];
+  await play(reader, {
+    write: (bytes) => void log.push(Buffer.from(bytes).toString()),
+    sleep: async (ms) => void log.push(ms),
+    speed: 1,
+    from: 1_500_000,
+    to: 2_100_000,
+    onLeftOut: () => assert.fail('nothing is left out of a short recording'),
+  });
+  assert.deepEqual(log, ['$ ', 'a.txt\r\n', 525, 'locked\r\n']);
+});
+
+test('a replay from a late moment of a long recording reads a part of it', async () => {
+  const { archive, identity } = await archived(
+    [
+      [0, EventKind.terminal, { columns: 80, rows: 24 }],
+      ...Array.from({ length: 160 }, (_, i): [number, EventKind, Uint8Array] => [
+        1000 * (i + 1),
+        EventKind.output,
+        randomBytes(100 * 1024),
+      ]),
+    ],
+    'ssh',
+  );
+  const reader = await openRecording(archive, 's1', [identity]);
+  archive.bytesRead = 0;
+  let leftOut = 0;
+  let written = 0;
+  await play(reader, {
+    write: (bytes) => {
+      written += bytes.length;
+    },
+    sleep: () => assert.fail('nothing comes behind it'),
+    speed: 1,
+    from: 150_500_000,
+    to: 150_900_000,
+    onLeftOut: (until) => {
+      leftOut = until;
+    },
+  });
+  assert.ok(written >= 20 * 100 * 1024 && written <= 23 * 100 * 1024, `${written} bytes written`);
+  assert.ok(leftOut > 127_000_000 && leftOut < 132_000_000, `${leftOut} µs left out`);
+  assert.ok(archive.bytesRead < 8 * 1024 * 1024, `${archive.bytesRead} bytes read`);
 });
 
 test('a replay stops when it is aborted', async () => {
