@@ -3,6 +3,7 @@
 Standard input goes to the terminal, what the terminal shows goes to standard output, byte for
 byte. Descriptor 3 takes lines "COLUMNS ROWS" that change the size. Ends with the program's code.
 """
+import ctypes
 import fcntl
 import os
 import pty
@@ -17,6 +18,12 @@ def resize(fd, columns, rows):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+def end_with_parent():
+    """Who kills this helper ends what runs on its terminal too: clients stay connected without one."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 def lead(program, ended, leave):
     """Runs the program below a session leader that outlives it.
 
@@ -25,8 +32,10 @@ def lead(program, ended, leave):
     """
     for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
         signal.signal(ignored, signal.SIG_IGN)
+    end_with_parent()
     pid = os.fork()
     if pid == 0:
+        end_with_parent()
         for each in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
             signal.signal(each, signal.SIG_DFL)
         os.closerange(3, 64)
