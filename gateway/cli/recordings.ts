@@ -36,6 +36,7 @@ import {
 } from './recordings-open.ts';
 import { addPrune } from './recordings-prune.ts';
 import { addSearch } from './recordings-search.ts';
+import { sealText } from './sessions.ts';
 
 export function addRecordings(program: Command): void {
   const recordings = program.command('recordings').description('list, replay, export and verify recordings');
@@ -162,7 +163,9 @@ export function addRecordings(program: Command): void {
       await found.audit('recording.verified', { ok: report.ok });
       if (options.json === true) printJson({ id, ...report });
       else {
-        process.stdout.write(report.ok ? `ok: ${report.segments} segments\n` : `NOT OK: ${report.problem}\n`);
+        const { segments, truncatedAt } = report;
+        const end = truncatedAt === undefined ? '' : `, truncated at segment ${truncatedAt}`;
+        process.stdout.write(report.ok ? `ok: ${segments} segments${end}\n` : `NOT OK: ${report.problem}\n`);
         for (const line of report.proved) process.stdout.write(`  proved      ${line}\n`);
         for (const line of report.notProved) process.stdout.write(`  not proved  ${line}\n`);
       }
@@ -191,7 +194,7 @@ async function desktopOf(
 function stateOf(row: SessionRow): string {
   if (row.state !== 'ended') return 'running';
   if (row.prunedAt !== undefined) return 'pruned';
-  const state = row.sealed ? 'sealed' : 'unsealed';
+  const state = sealText(row);
   return row.heldAt === undefined ? state : `${state}, held`;
 }
 

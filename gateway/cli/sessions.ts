@@ -103,8 +103,15 @@ export function addSessions(program: Command): void {
 
 function recordingText(row: SessionRow): string {
   if (!row.recorded) return 'none (policy does not record)';
-  if (row.segments === undefined) return row.state === 'ended' ? 'unsealed' : 'running';
-  return `${row.segments} segments, ${bytesText(row.recordedBytes)}, ${row.sealed ? 'sealed' : 'unsealed'}`;
+  const state = row.state === 'ended' ? sealText(row) : 'running';
+  if (row.segments === undefined) return state;
+  return `${row.segments} segments, ${bytesText(row.recordedBytes)}, ${state}`;
+}
+
+/** Whether the recording of a session that has ended was brought to its end. */
+export function sealText({ sealed, recoveredBy, segments, unsealable }: SessionRow): string {
+  if (sealed) return recoveredBy === undefined ? 'sealed' : `truncated at segment ${segments}`;
+  return unsealable === undefined ? 'unsealed' : 'lost or damaged';
 }
 
 /** Finds a session by its id or a unique beginning or end of it (ids begin with the time). */

@@ -291,8 +291,8 @@ class Verification {
     this.#proveContents();
     if (manifest.recovered !== undefined)
       this.#notProved.push(
-        `end: it is truncated at segment ${this.#segments}, node ${manifest.recovered.node} sealed it ` +
-          'when its own was gone; what that had not brought to the archive is lost',
+        `end: it is truncated at segment ${this.#segments}: its writer was gone, node ` +
+          `${manifest.recovered.node} sealed what the archive had, and what it had not is lost`,
       );
   }
 
