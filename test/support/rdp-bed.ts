@@ -22,6 +22,8 @@ export interface RdpBedOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Added to the environment of `serve`. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Both, where something must be there first. */
+  readonly gateway?: () => Promise<Pick<RdpBedOptions, 'config' | 'env'>>;
   readonly xrdp?: XrdpOptions;
   /**
    * What is applied: users and policies in the place of alice, who may open every desktop, recorded; systems
@@ -150,7 +152,7 @@ async function start(options: RdpBedOptions): Promise<Running> {
     startDisplay(...(options.size ?? [1024, 768])),
   ]);
   const document = merged(xrdp, shadow, options, (await options.document?.(xrdp)) ?? {});
-  const { config = {}, env = {} } = options;
+  const { config = {}, env = {} } = (await options.gateway?.()) ?? options;
   const ssh = options.ssh === true ? await startBed({ config, env, document: () => document }) : undefined;
   const gateway = ssh?.gateway ?? (await startGateway({ config, env, document }));
   return { xrdp, shadow, ssh, gateway, evidence: await Evidence.of(gateway), display };
