@@ -182,6 +182,11 @@ export class Recorder {
     return recording;
   }
 
+  /** Memory that all recordings hold now, bytes. */
+  get heldBytes(): number {
+    return this.#pool.lent;
+  }
+
   /** Of every running recording that the archive has more of than at the last call. */
   takeHeads(): RecordingHead[] {
     const heads: RecordingHead[] = [];

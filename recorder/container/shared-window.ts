@@ -1,7 +1,7 @@
 /**
  * Bounds the memory of all recordings of a thread. When it runs short, those that hold more than their
- * share are stopped; only when it is all but used, everyone that writes. A keystroke is not held up
- * because others copy files.
+ * share are stopped; when it is all but used, everyone but those that hold next to nothing. A keystroke
+ * is never held up because others copy files.
  */
 import type { ChunkPool } from './segment-buffer.ts';
 
@@ -26,10 +26,12 @@ export class SharedWindow {
   /** Memory lent at which those over their share are stopped. */
   readonly #short: number;
   /**
-   * And everyone. Framing lends as much again as the events take that it packs, and a leg that is
-   * stopped gives the rest of its read: the whole is never more than the limit.
+   * And all that hold more than next to nothing. Framing lends as much again as the events take that it
+   * packs, and a leg that is stopped gives the rest of its read: the whole is never more than the limit.
    */
   readonly #full: number;
+  /** Next to nothing, for all together. */
+  readonly #small: number;
   #allStopped = false;
 
   /** `limit`: bytes, from {@link MIN_SHARED_BYTES}. `readAhead`: what a leg may still give when it is stopped. */
@@ -38,6 +40,7 @@ export class SharedWindow {
     this.#members = members;
     this.#short = limit / 4;
     this.#full = limit / 2 - readAhead;
+    this.#small = limit / 16;
   }
 
   /** `sharer` has taken bytes: stops it, or everyone, when there are too many. */
@@ -45,14 +48,14 @@ export class SharedWindow {
     const { lent } = this.#pool;
     if (lent < this.#short) return;
     if (lent >= this.#full) this.#stopAll(sharer);
-    else if (sharer.held > this.#share()) this.#stop(sharer);
+    else if (sharer.held > this.#shareOf(this.#short)) this.#stop(sharer);
   }
 
   /** Whether a recording that was stopped may go on; the least holders first. */
   hasRoom(sharer: Sharer): boolean {
     const { lent } = this.#pool;
-    if (lent * 2 < this.#short) return true;
-    return lent * 4 < this.#full * 3 && sharer.held * 2 <= this.#share();
+    if (lent * 2 < this.#short || sharer.held * 2 <= this.#shareOf(this.#small)) return true;
+    return lent * 4 < this.#full * 3 && sharer.held * 2 <= this.#shareOf(this.#short);
   }
 
   waits(sharer: Sharer): void {
@@ -71,15 +74,16 @@ export class SharedWindow {
     for (const sharer of this.#waiting) if (this.hasRoom(sharer)) sharer.resumeIfRoom();
   }
 
-  #share(): number {
-    return this.#short / Math.max(1, this.#members.size);
+  #shareOf(bytes: number): number {
+    return bytes / Math.max(1, this.#members.size);
   }
 
   #stopAll(sharer: Sharer): void {
-    this.#stop(sharer);
+    const small = this.#shareOf(this.#small);
+    if (sharer.held > small) this.#stop(sharer);
     if (this.#allStopped) return;
     this.#allStopped = true;
-    for (const each of this.#members) this.#stop(each);
+    for (const each of this.#members) if (each.held > small) this.#stop(each);
   }
 
   #stop(sharer: Sharer): void {

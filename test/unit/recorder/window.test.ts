@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { READ_BYTES } from '../../../gateway/listener/shared-read.ts';
+import { LiveRecording } from '../../../recorder/container/recording.ts';
 import { MAX_EVENT_OVERHEAD } from '../../../recorder/format/event-codec.ts';
 import { ArchiveError, EventKind, openRecording } from '../../../recorder/index.ts';
 import { type Bed, eventsOf, initOf, makeBed, Signals, settle, text, until, WINDOW } from './bed.ts';
@@ -262,6 +263,77 @@ test('a window smaller than a segment still flows', async () => {
   assert.equal(await bytesBack(bed), 16 * 1024);
   assert.ok(!signals.seen.includes('failed'));
 });
+
+/** Lets every append take `ms` of the bed's time. */
+function slowDown({ archive, clock }: Bed, ms: number): void {
+  const create = archive.create.bind(archive);
+  archive.create = async (...call) => {
+    const inner = await create(...call);
+    return {
+      append: async (bytes) => {
+        await new Promise<void>((resolve) => void clock.after(ms, resolve));
+        await inner.append(bytes);
+      },
+      close: () => inner.close(),
+    };
+  };
+}
+
+for (const [rate, everyMs, payload, total] of [
+  ['a key now and then', 700, 1, 20],
+  ['typing', 100, 1, 100],
+  ['10 KiB/s', 25, 256, 64 * 1024],
+  ['1 MiB/s', 25, 26 * 1024, 8 * 1024 * 1024],
+  ['as fast as it may', 0, 128 * 1024, 24 * 1024 * 1024],
+] as const) {
+  test(`the window holds with an archive that takes 500 ms for an append: ${rate}`, async (t) => {
+    // The bed's time goes faster than the scribe works: no grace is over by that.
+    const window = { bytes: 4 * 1024 * 1024, ms: 1000, graceSeconds: 3600 };
+    const bed = await makeBed(window);
+    slowDown(bed, 500);
+    const { recording, signals } = await open(bed);
+    assert.ok(recording instanceof LiveRecording);
+    /** When bytes were taken, with how many had been taken then. */
+    const taken: (readonly [at: number, upTo: number])[] = [];
+    let all = 0;
+    let largest = 0;
+    let oldest = 0;
+    const look = (): void => {
+      largest = Math.max(largest, recording.held);
+      while ((taken[0]?.[1] ?? Number.POSITIVE_INFINITY) <= all - recording.held) taken.shift();
+      const age = bed.clock.now() - (taken[0]?.[0] ?? bed.clock.now());
+      oldest = Math.max(oldest, age);
+      // Exact to one tick of the recorder's timer.
+      assert.ok(age < window.ms + 25 || recording.paused, `${age} ms and not paused`);
+      assert.ok(recording.held <= window.bytes, `${recording.held} bytes`);
+    };
+    const pass = async (): Promise<void> => {
+      await bed.clock.advance(25);
+      await new Promise<void>((resolve) => void setTimeout(resolve, 1));
+      look();
+    };
+    let written = 0;
+    for (let next = 0; written < total; look()) {
+      if (recording.paused || bed.clock.now() < next) {
+        await pass();
+        continue;
+      }
+      const before = recording.held;
+      recording.write(EventKind.output, 0, new Uint8Array(payload));
+      written += payload;
+      all += recording.held - before;
+      taken.push([bed.clock.now(), all]);
+      next = bed.clock.now() + everyMs;
+    }
+    while (recording.held > 0) await pass();
+    t.diagnostic(
+      `${(bed.clock.now() / 1000).toFixed(1)} s, at most ${largest} bytes and ${oldest} ms unacknowledged, ` +
+        `${bed.archive.sizes.length} appends, paused ${signals.seen.filter((each) => each === 'pause').length} times`,
+    );
+    assert.ok(!signals.seen.includes('failed'));
+    assert.equal(await bytesBack(bed), written);
+  });
+}
 
 test('events count from when the session began, however long the archive takes to create the recording', async () => {
   const bed = await makeBed();
