@@ -4,6 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { parse, stringify } from 'yaml';
+import { signingKeysIn } from '../../gateway/bootstrap/keys.ts';
 import { type Bed, ssh, startBed } from '../support/bed.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
@@ -22,6 +23,7 @@ interface Key {
   readonly node?: string;
   readonly state: string;
   readonly recipient?: string;
+  readonly publicKey?: string;
 }
 
 const keys = (): Promise<Key[]> => bed.gateway.json(['keys', 'ls']);
@@ -115,6 +117,8 @@ testWith(
       listed.filter(({ kind }) => kind === 'recipient').map(({ recipient }) => recipient),
       [ownRecipient, made.recipient],
     );
+    const current = signingKeysIn(listed[0]?.publicKey ?? '');
+    assert.deepEqual([...current.keys()], [rotated.id], 'what --node-key takes');
     assert.match(listed.find(({ kind }) => kind === 'master')?.state ?? '', /^file:.*master\.key$/);
     const table = await ok('keys', 'ls');
     const secret = /^AGE-SECRET-KEY-\S+/m.exec(text)?.[0];
