@@ -9,13 +9,16 @@ import {
   type RecordingHeader,
   type RecordingSource,
   type RenderOptions,
+  type ReplayOptions,
 } from '../../recorder/index.ts';
-import { numberOption, withCommon } from './common.ts';
+import { withCommon } from './common.ts';
 import { bytesText, durationText, printJson, UsageError } from './output.ts';
+import { Progress } from './progress.ts';
 import {
   type CommonOptions,
   channelOption,
   checkChannel,
+  momentOption,
   type Opened,
   openOne,
   withIdentity,
@@ -27,17 +30,19 @@ interface ExportOptions extends CommonOptions {
   readonly output?: string;
   readonly channel?: string;
   readonly at?: string;
+  readonly from?: string;
+  readonly to?: string;
 }
 
-interface Part {
-  readonly channel?: number;
+interface Part extends Pick<ReplayOptions, 'channel' | 'from' | 'to'> {
   /** µs since the start. */
   readonly at?: number;
+  /** µs of all. */
+  readonly onProgress: (at: number, duration: number) => void;
 }
 type Export = (opened: Opened, part: Part) => AsyncIterable<Uint8Array | string>;
 
-const VIDEO: Export = ({ source }, part) =>
-  withProgress((onProgress) => rendered(source, 'mp4', { ...part, onCut: warn, onProgress }));
+const VIDEO: Export = ({ source }, part) => rendered(source, 'mp4', { ...part, onCut: warn });
 const PICTURE: Export = ({ source }, part) => rendered(source, 'png', { ...part, onCut: warn });
 
 /** What a recording can become, by its protocol. */
@@ -69,19 +74,25 @@ export function addExport(recordings: Command): void {
     .option('--output <file>', 'where to write (default: standard output)')
     .option('--channel <number>', 'SSH: which channel (default: the first that had a terminal)')
     .option('--at <time>', 'png: the moment, as 83.5, 1:23 or 00:01:23 from the start (default: the end)')
+    .option('--from <time>', 'cast, txt, jsonl: only from this moment on')
+    .option('--to <time>', 'cast, txt, jsonl: only before this moment')
     .action(async (id: string, options: ExportOptions) => {
       const { format, output } = options;
       if (!KNOWN.includes(format)) throw new UsageError(`--format: ${format} is none of ${KNOWN.join(', ')}`);
       if (options.at !== undefined && format !== 'png')
         throw new UsageError('--at: only a picture is of one moment, add --format png');
+      const from = momentOption('--from', options.from);
+      const to = momentOption('--to', options.to);
+      if ((from ?? to) !== undefined && BINARY.includes(format))
+        throw new UsageError(
+          `--${from === undefined ? 'to' : 'from'}: cast, txt and jsonl can be parts, ${format} cannot`,
+        );
       if (output === undefined && BINARY.includes(format) && process.stdout.isTTY)
         throw new UsageError(`--output: ${format} is nothing for a terminal, name a file`);
       if (output === undefined && options.json === true)
         throw new UsageError('--json: name a file with --output, standard output has the data');
-      const part: Part = {
-        ...channelOption(options.channel),
-        ...(options.at === undefined ? {} : { at: timeOption('--at', options.at) }),
-      };
+      const at = momentOption('--at', options.at);
+      const channel = channelOption(options.channel);
       await using opened = await openOne(id, options, true);
       const { protocol } = opened.reader.header();
       const toFormat = FORMATS[protocol][format];
@@ -91,25 +102,26 @@ export function addExport(recordings: Command): void {
             `which becomes ${Object.keys(FORMATS[protocol]).join(', ')}, not ${format}`,
         );
       opened.checkEnd(opened.reader);
-      await checkChannel(opened.reader, part.channel);
+      await checkChannel(opened.reader, channel.channel);
       await opened.audit('recording.exported', { format });
+      using progress = new Progress(
+        // Where the terminal gets the data, a bar would stand in it.
+        { json: options.json === true || (output === undefined && process.stdout.isTTY) },
+        (done, all) => `${durationText(done / 1000)} of ${durationText(all / 1000)}`,
+      );
+      const part: Part = {
+        ...channel,
+        ...(at === undefined ? {} : { at }),
+        from,
+        to,
+        onProgress: progress.show,
+      };
       const bytes = await writeTo(output, toFormat(opened, part));
+      progress[Symbol.dispose]();
       if (options.json === true) printJson({ id: opened.id, format, bytes });
       else if (output !== undefined)
         process.stdout.write(`${output}: ${bytesText(bytes)} of session ${opened.id}\n`);
     });
-}
-
-/**
- * Microseconds of `83`, `83.5`, `1:23` or `00:01:23`.
- *
- * @throws UsageError: it is no such time
- */
-function timeOption(name: string, text: string): number {
-  if (!/^(?:\d+:){0,2}\d+(?:\.\d+)?$/.test(text))
-    throw new UsageError(`${name}: ${text} is no time, give it as 83.5, 1:23 or 00:01:23`);
-  const seconds = text.split(':').reduce((sum, part) => sum * 60 + numberOption(name, part), 0);
-  return Math.round(seconds * 1_000_000);
 }
 
 /** On a thread of its own, so that the bar moves while pictures are painted. */
@@ -124,34 +136,6 @@ async function* rendered(
 
 function warn(text: string): void {
   process.stderr.write(`${text}\n`);
-}
-
-/** How often the bar is drawn, ms. */
-const BAR_MS = 100;
-const BAR_CELLS = 30;
-
-/** A bar on standard error while an export runs; none where that is no terminal. */
-async function* withProgress<Chunk>(
-  start: (onProgress: (at: number, duration: number) => void) => AsyncIterable<Chunk>,
-): AsyncGenerator<Chunk, void, void> {
-  const { stderr } = process;
-  let drawnAt = 0;
-  const draw = (at: number, duration: number): void => {
-    const now = performance.now();
-    if (!stderr.isTTY || now - drawnAt < BAR_MS) return;
-    drawnAt = now;
-    const part = duration === 0 ? 1 : at / duration;
-    const bar = '#'.repeat(Math.floor(part * BAR_CELLS)).padEnd(BAR_CELLS, '.');
-    const percent = String(Math.floor(part * 100)).padStart(3);
-    stderr.write(
-      `\r[${bar}] ${percent} %  ${durationText(at / 1000)} of ${durationText(duration / 1000)}\x1b[K`,
-    );
-  };
-  try {
-    yield* start(draw);
-  } finally {
-    if (drawnAt > 0) stderr.write('\r\x1b[K');
-  }
 }
 
 /**

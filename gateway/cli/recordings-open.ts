@@ -11,7 +11,7 @@ import {
   type RecordingReader,
   type RecordingSource,
 } from '../../recorder/index.ts';
-import { countOption, SESSION_ID } from './common.ts';
+import { countOption, numberOption, SESSION_ID } from './common.ts';
 import { UsageError } from './output.ts';
 import { type FindOptions, type Found, findRecording } from './recordings-find.ts';
 
@@ -88,6 +88,19 @@ async function identitiesIn(file: string): Promise<readonly string[]> {
       throw new UsageError(`--identity: ${file} cannot be read (${error.code})`);
     throw error;
   }
+}
+
+/**
+ * Microseconds of `83`, `83.5`, `1:23` or `00:01:23`; undefined: none is given.
+ *
+ * @throws UsageError: it is no such time
+ */
+export function momentOption(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^(?:\d+:){0,2}\d+(?:\.\d+)?$/.test(text))
+    throw new UsageError(`${name}: ${text} is no time, give it as 83.5, 1:23 or 00:01:23`);
+  const seconds = text.split(':').reduce((sum, part) => sum * 60 + numberOption(name, part), 0);
+  return Math.round(seconds * 1_000_000);
 }
 
 /** @throws UsageError: `channel` is no whole number */

@@ -81,12 +81,9 @@ export function addSearch(recordings: Command): void {
       const groups =
         options.archive === undefined
           ? await searchAll(text, options, filter)
-          : await searchArchive(
-              text,
-              { urls: [options.archive] },
-              await identitiesOf(undefined, options.identity, true),
-              filter,
-            );
+          : await searchArchive(text, { urls: [options.archive] }, options, filter, {
+              identities: await identitiesOf(undefined, options.identity, true),
+            });
       print(groups, filter.limit, text, options);
     });
 }
@@ -126,7 +123,7 @@ async function searchAll(text: string, options: SearchOptions, filter: Filter): 
     );
     return [...typed.values()];
   }
-  const shown = await searchArchive(text, archiveSettings(config), identities, filter, typed);
+  const shown = await searchArchive(text, archiveSettings(config), options, filter, { identities, typed });
   return [...shown, ...typed.values()];
 }
 
@@ -168,16 +165,19 @@ function typedLine({ sessionId: id, at, kind, channel, text }: KeystrokeRow, ses
 async function searchArchive(
   text: string,
   settings: ArchiveSettings,
-  opener: readonly string[],
+  options: SearchOptions,
   { limit, wanted, since, until }: Filter,
-  typed: Typed = new Map(),
+  {
+    identities: opener,
+    typed = new Map(),
+  }: { readonly identities: readonly string[]; readonly typed?: Typed },
 ): Promise<readonly Group[]> {
   const archive = openArchives(settings);
   const keep = await archive.check().then(
     () => true,
     () => false,
   );
-  using progress = new Progress((searched, all) => `searched ${searched} of ${all} recordings`);
+  using progress = new Progress(options, (searched, all) => `searched ${searched} of ${all} recordings`);
   const groups: Group[] = [];
   let lines = 0;
   const found = searchRecordings(archive, text, {

@@ -3,37 +3,20 @@ import type { Command } from 'commander';
 import {
   ContainerError,
   openArchives,
-  play,
   type RecordingReader,
   surveyDesktop,
   verifyRecording,
 } from '../../recorder/index.ts';
 import type { SessionRow } from '../store/port.ts';
-import { countOption, numberOption, openStore, withCommon, withConfig } from './common.ts';
-import {
-  bytesText,
-  durationText,
-  printable,
-  printFields,
-  printJson,
-  printList,
-  timeText,
-  UsageError,
-} from './output.ts';
+import { countOption, openStore, withCommon } from './common.ts';
+import { bytesText, durationText, printable, printFields, printJson, printList, timeText } from './output.ts';
+import { Progress } from './progress.ts';
 import { addExport } from './recordings-export.ts';
 import { findRecording } from './recordings-find.ts';
 import { addHold } from './recordings-hold.ts';
 import { listArchive } from './recordings-list.ts';
-import {
-  type CommonOptions,
-  channelOption,
-  checkChannel,
-  identitiesOf,
-  openOne,
-  withArchive,
-  withIdentity,
-  writeAll,
-} from './recordings-open.ts';
+import { type CommonOptions, identitiesOf, openOne, withArchive, withIdentity } from './recordings-open.ts';
+import { addPlay } from './recordings-play.ts';
 import { addPrune } from './recordings-prune.ts';
 import { addSearch } from './recordings-search.ts';
 import { sealText } from './sessions.ts';
@@ -104,40 +87,7 @@ export function addRecordings(program: Command): void {
     },
   );
 
-  withIdentity(withConfig(recordings.command('play').description('replay a recording in this terminal')))
-    .option('--speed <factor>', 'how fast, 2 is twice as fast', '1')
-    .option('--max-idle <seconds>', 'shorten longer pauses to this', '2')
-    .option('--channel <number>', 'which channel of the session')
-    .action(
-      async (id: string, options: CommonOptions & { speed: string; maxIdle: string; channel?: string }) => {
-        const speed = Number(options.speed);
-        if (!(speed > 0 && speed < Number.POSITIVE_INFINITY))
-          throw new UsageError(`--speed: wants a number above 0, not ${options.speed}`);
-        const maxIdle = numberOption('--max-idle', options.maxIdle) * 1000;
-        const channel = channelOption(options.channel);
-        await using opened = await openOne(id, options, true);
-        if (opened.reader.header().protocol === 'rdp')
-          throw new UsageError(
-            `session ${opened.id} is a desktop, which a terminal cannot show: export it as a video ` +
-              `(sallyport recordings export ${opened.id} --format mp4 --output FILE.mp4) ` +
-              'or a picture of it (--format png --at TIME)',
-          );
-        opened.checkEnd(opened.reader);
-        await checkChannel(opened.reader, channel.channel);
-        await opened.audit('recording.played', {});
-        const stop = new AbortController();
-        process.once('SIGINT', () => stop.abort());
-        await play(opened.reader, {
-          ...channel,
-          write: (bytes) => writeAll(process.stdout, bytes),
-          sleep: (ms) => pause(ms, stop.signal),
-          speed,
-          maxIdle,
-          signal: stop.signal,
-        });
-      },
-    );
-
+  addPlay(recordings);
   addSearch(recordings);
   addExport(recordings);
   addHold(recordings);
@@ -155,11 +105,17 @@ export function addRecordings(program: Command): void {
       const { id, row } = found;
       const identities = await identitiesOf(found.dataDir, options.identity, false);
       const publicKeys = await found.publicKeys();
+      using progress = new Progress(
+        options,
+        (done, all) => `checked ${bytesText(done)} of ${bytesText(all)}`,
+      );
       const report = await verifyRecording(openArchives(found.archive), id, {
         identities,
+        onProgress: progress.show,
         ...(publicKeys === undefined ? {} : { publicKeys }),
         ...(row?.headHash === undefined ? {} : { expectedHead: row.headHash }),
       });
+      progress[Symbol.dispose]();
       await found.audit('recording.verified', { ok: report.ok });
       if (options.json === true) printJson({ id, ...report });
       else {
@@ -196,14 +152,4 @@ function stateOf(row: SessionRow): string {
   if (row.prunedAt !== undefined) return 'pruned';
   const state = sealText(row);
   return row.heldAt === undefined ? state : `${state}, held`;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

@@ -24,6 +24,8 @@ export interface VerifyOptions {
   readonly publicKeys?: ReadonlyMap<string, KeyObject | string | Uint8Array>;
   /** Lower-case hex head hash that the store keeps for the session. */
   readonly expectedHead?: string;
+  /** Told of how many bytes of the recording were checked. */
+  readonly onProgress?: (checked: number, all: number) => void;
 }
 
 /** Stable codes of what is wrong. */
@@ -131,6 +133,7 @@ class Verification {
     let previous = await this.#first();
     for (let sequence = 1; ; sequence += 1) {
       const offset = endOf(previous.offset, previous.header);
+      this.#options.onProgress?.(offset, this.#source.size);
       const frame = await this.#frameAt(offset, sequence);
       if (frame === undefined) return this.#unsealed();
       if (frame.header.sequence !== sequence) await this.#wrongSequence(frame, sequence);

@@ -174,6 +174,44 @@ gatewayTest('on a machine that has only the archive and the identity the same is
   assert.deepEqual(await found('unechoed'), []);
 });
 
+gatewayTest('a replay and an export begin at the moment of a hit', async () => {
+  const [hit] = await search('typed-42-and');
+  const moment = String(hit?.offset);
+  const whole = await bed.gateway.sallyport(['recordings', 'export', ids.terminal, '--format', 'txt']);
+  const late = await bed.gateway.sallyport([
+    'recordings',
+    'export',
+    ids.terminal,
+    '--format',
+    'txt',
+    '--from',
+    moment,
+  ]);
+  assert.ok(late.text.startsWith('typed-42-and-shown'), late.text);
+  assert.ok(whole.text.endsWith(late.text) && whole.text.length > late.text.length);
+  const early = await bed.gateway.sallyport([
+    'recordings',
+    'export',
+    ids.terminal,
+    '--format',
+    'txt',
+    '--to',
+    moment,
+  ]);
+  assert.equal(early.text + late.text, whole.text);
+  // Slow enough that all that comes in time was drawn at once.
+  const played = await bed.gateway.sallyport([
+    'recordings',
+    'play',
+    ids.terminal,
+    '--from',
+    '9:59',
+    '--speed',
+    '0.001',
+  ]);
+  assert.deepEqual([played.code, played.text], [0, whole.text]);
+});
+
 gatewayTest('a recording that was altered is told, and the others are searched', async () => {
   const archive = join(bed.gateway.dataDir, 'archive');
   const path = readdirSync(archive, { recursive: true, withFileTypes: true })

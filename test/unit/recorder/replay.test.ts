@@ -263,8 +263,8 @@ test('a replay from a late moment of a long recording reads a part of it', async
       leftOut = until;
     },
   });
-  assert.ok(written >= 20 * 100 * 1024 && written <= 23 * 100 * 1024, `${written} bytes written`);
-  assert.ok(leftOut > 127_000_000 && leftOut < 132_000_000, `${leftOut} µs left out`);
+  assert.ok(written >= 20 * 100 * 1024 && written <= 27 * 100 * 1024, `${written} bytes written`);
+  assert.ok(leftOut > 123_000_000 && leftOut < 132_000_000, `${leftOut} µs left out`);
   assert.ok(archive.bytesRead < 8 * 1024 * 1024, `${archive.bytesRead} bytes read`);
 });
 
