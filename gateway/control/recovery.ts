@@ -22,7 +22,7 @@ export interface Workshop {
 
 export interface RecoveryOptions {
   readonly store: Store;
-  readonly vault: VaultClient;
+  readonly vault: Pick<VaultClient, 'checkIn'>;
   readonly audit: AuditTrail;
   readonly workshop: Workshop;
   /** Of this run. */
@@ -82,10 +82,15 @@ export class Recovery {
     }
   }
 
+  /** Resolves when nothing is being finished. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#working.values());
+  }
+
   /** Begins nothing more, and waits for what is being finished. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all(this.#working.values());
+    await this.idle();
   }
 
   async #watch({ id, name, renewals, ...rest }: NodeRow, now: number): Promise<void> {
@@ -137,7 +142,10 @@ export class Recovery {
     const done = await this.#eachUnfinished(id, async (row) => {
       sessions += 1;
       await this.#end(row);
-      await Promise.all([this.#checkIn(row), this.#sealIfOpen(row)]);
+      // A vault that is away does not keep the recording open, nor the other way round.
+      const [checkedIn, sealed] = await Promise.allSettled([this.#checkIn(row), this.#sealIfOpen(row)]);
+      if (checkedIn.status === 'rejected') throw checkedIn.reason;
+      if (sealed.status === 'rejected') throw sealed.reason;
     });
     if (!done) {
       // Another node may reach what this one does not.
