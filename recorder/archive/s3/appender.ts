@@ -209,7 +209,8 @@ export class S3Appender implements ArchiveAppender {
     const taken = this.#kept;
     const chunks = taken.map(({ bytes }) => bytes);
     if (more !== undefined) chunks.push(more);
-    const body = Buffer.concat(chunks);
+    const [only] = chunks;
+    const body = only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks);
     if (body.length === 0) return;
     const { store, journal } = this.#writer;
     const era = this.#era;

@@ -35,11 +35,12 @@ const MEANINGS = new Map<string, Meaning>([
   ['EHOSTUNREACH', ['archive-unreachable', 'cannot be reached: look at the network']],
   ['ENETUNREACH', ['archive-unreachable', 'cannot be reached: look at the network']],
   ['ETIMEDOUT', ['archive-unreachable', 'cannot be reached: look at the network']],
+  ['EPROTO', ['archive-unreachable', 'does not speak TLS: correct https or http in archive.url']],
   ['ECONNRESET', ['archive-io', 'broke the connection: look at it and at the network']],
   ['EPIPE', ['archive-io', 'broke the connection: look at it and at the network']],
 ]);
 /** OpenSSL's and Node's codes for certificates that do not hold. */
-const CERTIFICATE = /^(ERR_TLS_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_SSL_|EPROTO)/;
+const CERTIFICATE = /^(ERR_TLS_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
 const MAX_TEXT = 200;
 
 /** `where`: the archive's description. */

@@ -13,7 +13,7 @@ const GROUP_BYTES = 1024 * 1024;
 /** After a pause: what the recordings of a thread append in the same moment comes one by one. */
 const GATHER_MS = 4;
 /** The same where somebody waits, and no group is on its way. */
-const HURRIED_MS = 20;
+const HURRIED_MS = 8;
 /** A slow server holds back more groups only when so many are on their way. */
 const MAX_IN_FLIGHT = 4;
 /** What waits for its deletion; what is over is left for tidying. */

@@ -1,13 +1,19 @@
 /** Objects over the S3 protocol, with the AWS client. */
-import { hash } from 'node:crypto';
+import { hash, subtle } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { S3Client } from '@aws-sdk/client-s3';
+import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import { explained, statusOf } from './errors.ts';
 import type { S3Location } from './location.ts';
 import type { ObjectStore, StoredObject } from './store.ts';
 
 type Sdk = typeof import('@aws-sdk/client-s3');
-type Context = { readonly sdk: Sdk; readonly client: S3Client };
+
+interface Context {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+  /** Whether objects are sent with their MD5: buckets with object lock may want it. */
+  md5: boolean;
+}
 
 export interface S3Credentials {
   readonly accessKeyId: string;
@@ -24,6 +30,8 @@ const SLOWEST = 512;
 const ATTEMPTS = 3;
 /** Of an upload in parts (S3 wants 5 MiB or more, and at most 10,000 of them). */
 const CHUNK_BYTES = 16 * 1024 * 1024;
+/** Bodies of this size are hashed on another thread. */
+const HASHED_BESIDE = 64 * 1024;
 /** Of one DeleteObjects. */
 const MAX_KEYS = 1000;
 /** An answer that a conditional write ran into another; it may be tried again. */
@@ -47,24 +55,24 @@ export class SdkStore implements ObjectStore {
   }
 
   async put(key: string, body: Uint8Array): Promise<void> {
-    await this.#do(body.length, async ({ sdk, client }, abortSignal) => {
-      await client.send(new sdk.PutObjectCommand({ ...this.#at(key), Body: body }), { abortSignal });
+    await this.#do(body.length, async (context, abortSignal) => {
+      await putObject(context, { ...this.#at(key), Body: body }, abortSignal);
     });
   }
 
   async putNew(key: string, body: Uint8Array): Promise<boolean> {
-    return await this.#do(body.length, async ({ sdk, client }, abortSignal) => {
+    return await this.#do(body.length, async (context, abortSignal) => {
+      const object = { ...this.#at(key), Body: body };
       for (let attempt = 1; ; attempt += 1) {
         try {
-          const command = new sdk.PutObjectCommand({ ...this.#at(key), Body: body, IfNoneMatch: '*' });
-          await client.send(command, { abortSignal });
+          await putObject(context, { ...object, IfNoneMatch: '*' }, abortSignal);
           return true;
         } catch (error) {
           const status = statusOf(error);
           if (status === 412) return false;
           // A server that does not know the condition: it is asked without.
           if (status === 501) {
-            await client.send(new sdk.PutObjectCommand({ ...this.#at(key), Body: body }), { abortSignal });
+            await putObject(context, object, abortSignal);
             return true;
           }
           if (status !== CONFLICT || attempt >= ATTEMPTS) throw error;
@@ -248,8 +256,8 @@ async function load(location: S3Location, credentials: S3Credentials | undefined
     ...(credentials === undefined ? {} : { credentials }),
     forcePathStyle: pathStyle,
     maxAttempts: ATTEMPTS,
-    // Checksums behind a body in chunks are not known to all servers. What is sent is checked all the
-    // same: requests are signed with the SHA-256 of their body, and carry its MD5.
+    // Checksums behind a body in chunks, and headers for them, are not known to all servers. What is sent
+    // is checked all the same: each request is signed with the SHA-256 of its body.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -261,20 +269,51 @@ async function load(location: S3Location, credentials: S3Credentials | undefined
     // The client would tell the console of what it is asked to do.
     logger: SILENT,
   });
-  // Buckets with object lock want an MD5 or a checksum with every object, some servers with every deletion.
+  const context: Context = { sdk, client, md5: false };
   client.middlewareStack.add(
-    (next) => async (args) => {
-      if (isRequest(args.request)) {
-        const { body, headers } = args.request;
-        if (typeof body === 'string' || body instanceof Uint8Array) {
-          headers['content-md5'] = hash('md5', body, 'base64');
+    (next, { commandName }) =>
+      async (args) => {
+        if (isRequest(args.request)) {
+          const { body, headers } = args.request;
+          const isPut = commandName === 'PutObjectCommand';
+          // Some servers want it with every deletion; only a live session's own writes are spared.
+          if ((typeof body === 'string' || body instanceof Uint8Array) && (!isPut || context.md5)) {
+            headers['content-md5'] = hash('md5', body, 'base64');
+          }
+          // Beside this thread: other sessions' keystrokes do not wait for it.
+          if (body instanceof Uint8Array && body.length >= HASHED_BESIDE) {
+            const digest = await subtle.digest('SHA-256', ownBytes(body));
+            headers['x-amz-content-sha256'] = Buffer.from(digest).toString('hex');
+          }
         }
-      }
-      return await next(args);
-    },
-    { step: 'build', name: 'contentMd5' },
+        return await next(args);
+      },
+    { step: 'build', name: 'digests' },
   );
-  return { sdk, client };
+  return context;
+}
+
+async function putObject(
+  context: Context,
+  input: PutObjectCommandInput,
+  abortSignal: AbortSignal,
+): Promise<void> {
+  const { sdk, client } = context;
+  try {
+    await client.send(new sdk.PutObjectCommand(input), { abortSignal });
+  } catch (error) {
+    const wanted =
+      error instanceof Error && error.name === 'InvalidRequest' && /md5|checksum/i.test(error.message);
+    if (!wanted || context.md5) throw error;
+    context.md5 = true;
+    await client.send(new sdk.PutObjectCommand(input), { abortSignal });
+  }
+}
+
+/** The same bytes, as what is known not to be shared between threads. */
+function ownBytes({ buffer, byteOffset, length }: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (!(buffer instanceof ArrayBuffer)) throw new TypeError('bytes of shared memory cannot be hashed');
+  return new Uint8Array(buffer, byteOffset, length);
 }
 
 function isRequest(value: unknown): value is { body: unknown; headers: Record<string, string> } {

@@ -61,6 +61,12 @@ const CASES: readonly (readonly [what: string, error: unknown, code: string, wor
     'archive-unreachable',
     /cannot be reached/,
   ],
+  [
+    'no TLS',
+    clientError('Error', undefined, { code: 'EPROTO' }),
+    'archive-unreachable',
+    /correct https or http/,
+  ],
   ['another region', clientError('PermanentRedirect', 301), 'archive-missing', /region=/],
   ['anything else', 'text', 'archive-io', /cannot be used \(unknown error\)/],
 ];
