@@ -1,8 +1,17 @@
-/** Recordings that somebody touched in the archive: `verify` names what and where. */
+/** Recordings that somebody touched in the archive: `verify` names what and where, nothing else takes them for whole. */
 import assert from 'node:assert/strict';
-import { copyFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { after, before } from 'node:test';
+import { decodeFrameHeader, FRAME_HEADER_BYTES } from '../../recorder/format/frame.ts';
 import { type Bed, ssh, startBed } from '../support/bed.ts';
 import { Evidence, stillServes } from '../support/evidence.ts';
 import { obstacle, testWith } from '../support/packages.ts';
@@ -29,7 +38,7 @@ before(async () => {
   await evidence.close();
   const archive = join(bed.gateway.dataDir, 'archive');
   files = readdirSync(archive, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.slr'))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
   copies = temporaryFolder('copies');
@@ -41,19 +50,33 @@ function idOf(file: string): string {
   return basename(file, '.slr');
 }
 
-function verify(file: string): Promise<RunResult> {
-  return bed.gateway.sallyport(['recordings', 'verify', idOf(file)]);
+function recordings(...args: readonly string[]): Promise<RunResult> {
+  return bed.gateway.sallyport(['recordings', ...args]);
 }
 
-function tampering(name: string, change: (first: string, second: string) => void, words: RegExp): void {
-  testWith(NEEDS, `${name}: verify fails and says so`, async () => {
+/** `shown`: what `play` and `export` say, which do not look at everything; by default the same. */
+function tampering(
+  name: string,
+  change: (first: string, second: string) => void,
+  words: RegExp,
+  shown = words,
+): void {
+  testWith(NEEDS, `${name}: verify, play and export fail and say so`, async () => {
     const [first = '', second = ''] = files;
     assert.equal(files.length, 2);
     change(first, second);
     try {
-      const result = await verify(first);
-      assert.equal(result.code, 1, result.text);
-      assert.match(result.text + result.stderr, words);
+      const output = join(copies, 'export.jsonl');
+      const [verified, played, exported] = await Promise.all([
+        recordings('verify', idOf(first)),
+        recordings('play', idOf(first), '--max-idle', '0', '--speed', '1000'),
+        recordings('export', idOf(first), '--format', 'jsonl', '--output', output),
+      ]);
+      assert.deepEqual([verified.code, played.code, exported.code], [1, 1, 1]);
+      assert.match(verified.text + verified.stderr, words);
+      assert.match(played.stderr, shown);
+      assert.match(exported.stderr, shown);
+      assert.equal(existsSync(output), false, 'half an export was left');
     } finally {
       for (const file of files) copyFileSync(join(copies, basename(file)), file);
     }
@@ -67,21 +90,63 @@ function flip(file: string, at: (length: number) => number): void {
   writeFileSync(file, bytes);
 }
 
+/** The frames of a recording: its header, its segments, its seal. */
+function framesOf(file: string): Buffer[] {
+  const bytes = readFileSync(file);
+  const frames: Buffer[] = [];
+  for (let offset = 0; offset < bytes.length; ) {
+    const { bodyLength } = decodeFrameHeader(bytes.subarray(offset), offset);
+    frames.push(bytes.subarray(offset, offset + FRAME_HEADER_BYTES + bodyLength));
+    offset += FRAME_HEADER_BYTES + bodyLength;
+  }
+  assert.ok(frames.length > 5, `${frames.length} frames are too few to change something among them`);
+  return frames;
+}
+
 tampering(
   'a bit in the middle',
   (file) => flip(file, (length) => length >> 1),
   /NOT OK: segment \d+ was altered/,
+  /segment \d+.* altered/,
 );
-tampering('a bit of the header', (file) => flip(file, () => 250), /NOT OK: the header was altered/);
+tampering(
+  'a bit of the header',
+  (file) => flip(file, () => 250),
+  /NOT OK: the header was altered/,
+  /recording header|altered/,
+);
 tampering(
   'a bit of the seal',
   (file) => flip(file, (length) => length - 20),
   /NOT OK: the manifest was altered/,
+  /it is not the recording that the store knows: its head hash is another/,
+);
+tampering(
+  "two segments in each other's place",
+  (file) => {
+    const [header, one, two, ...rest] = framesOf(file);
+    writeFileSync(file, Buffer.concat([header, two, one, ...rest].filter((frame) => frame !== undefined)));
+  },
+  /NOT OK: segments are out of order: 2 stands where 1 belongs/,
+  /segment 1: another frame stands in its place/,
+);
+tampering(
+  'a segment that is gone',
+  (file) => writeFileSync(file, Buffer.concat(framesOf(file).toSpliced(2, 1))),
+  /NOT OK: segment 2 was removed/,
+  /segment 2: another frame stands in its place/,
 );
 tampering(
   'a cut tail',
   (file) => truncateSync(file, readFileSync(file).length - 150_000),
-  /NOT OK: .*(cut|missing|gone)/,
+  /NOT OK: the end was cut after segment \d+: the store knows of more/,
+  /the end was cut after segment \d+: the store knows of more/,
+);
+tampering(
+  'a tail that is cut between two segments',
+  (file) => writeFileSync(file, Buffer.concat(framesOf(file).slice(0, -2))),
+  /NOT OK: the end was cut after segment \d+: the store knows of more/,
+  /the end was cut after segment \d+: the store knows of more/,
 );
 tampering(
   'two swapped recordings',
@@ -90,12 +155,13 @@ tampering(
     copyFileSync(join(copies, basename(first)), second);
   },
   /NOT OK: another recording stands under this id/,
+  /this is the recording of session/,
 );
 tampering('a recording that is gone', (file) => rmSync(file), /holds no recording of session/);
 
 testWith(NEEDS, 'put back as they were, both are whole', async () => {
   for (const file of files) {
-    const result = await verify(file);
+    const result = await recordings('verify', idOf(file));
     assert.equal(result.code, 0, result.text);
     assert.match(result.text, /^ok: \d+ segments\n/);
   }
