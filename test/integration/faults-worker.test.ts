@@ -106,7 +106,7 @@ async function everybody(workers: readonly InspectedWorker[], round: string): Pr
     {
       user: 'alice',
       what: 'desktop',
-      size: () => desktop.shown().reduce((sum, { length }) => sum + length, 0),
+      size: () => desktop.size(),
       lost: ({ updates }) => lostUpdates(desktop.shown(), updates),
       ended: desktop.ended,
       stop: () => void desktop.client.stop(),
@@ -114,7 +114,7 @@ async function everybody(workers: readonly InspectedWorker[], round: string): Pr
     {
       user: 'bob',
       what: 'output',
-      size: () => output.shown().length,
+      size: () => output.size(),
       lost: (recorded) => lostOf(output.shown(), recorded.output),
       ended: output.ended,
       stop: () => output.stop(),

@@ -1,7 +1,7 @@
 /** A small disk of its own (tmpfs), which can be full, read-only or gone. Needs root. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, runOk, until } from './process.ts';
 import { atExit, temporaryFolder } from './temp.ts';
@@ -17,16 +17,20 @@ export interface SmallDisk {
   free(): number;
   /** Mounts the disk anew, read-only or writable. */
   access(mode: 'ro' | 'rw'): Promise<void>;
-  /** Takes the folder away, as a mount that is not there. */
-  hide(): void;
-  show(): void;
+  /** Takes the folder away from its place; who has files of it open keeps them. */
+  unmount(): Promise<void>;
+  mount(): Promise<void>;
 }
 
 /** Mounts a disk of `mib` MiB; unmounted when the test process ends. */
 export async function smallDisk(mib: number): Promise<SmallDisk> {
   const root = temporaryFolder('disk');
-  await runOk('mount', ['-t', 'tmpfs', '-o', `size=${mib}m,mode=0700`, 'tmpfs', root]);
-  atExit(() => void spawnSync('umount', ['-l', root]));
+  // The disk itself stays: what is taken away is a second place of it.
+  const behind = temporaryFolder('disk-itself');
+  await runOk('mount', ['-t', 'tmpfs', '-o', `size=${mib}m,mode=0700`, 'tmpfs', behind]);
+  const mount = async (): Promise<void> => void (await runOk('mount', ['--bind', behind, root]));
+  await mount();
+  atExit(() => void spawnSync('umount', ['-l', root, behind]));
   const folder = join(root, 'archive');
   const filler = join(root, 'filler');
   mkdirSync(folder, { mode: 0o700 });
@@ -45,7 +49,7 @@ export async function smallDisk(mib: number): Promise<SmallDisk> {
         (await run('mount', ['-o', `remount,${mode}`, root])).code === 0 ? true : undefined,
       );
     },
-    hide: () => renameSync(folder, `${folder}.hidden`),
-    show: () => renameSync(`${folder}.hidden`, folder),
+    unmount: async () => void (await runOk('umount', ['-l', root])),
+    mount,
   };
 }

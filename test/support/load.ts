@@ -33,6 +33,8 @@ export interface Output {
   readonly ended: Promise<number>;
   /** What the client was sent so far. */
   shown(): Buffer;
+  /** How many bytes that is. */
+  size(): number;
   /** What the client said on its standard error. */
   said(): string;
   /** Ends the client. */
@@ -47,6 +49,7 @@ export async function runOutput(door: Door, file: string): Promise<Output> {
   return {
     ended: daemon.exited,
     shown: () => readFileSync(file),
+    size: () => statSync(file).size,
     said: () => daemon.output(),
     stop: () => daemon.kill('SIGTERM'),
   };
@@ -84,17 +87,33 @@ export interface Watched {
   /** Resolves when its connection is over. */
   readonly ended: Promise<unknown>;
   /** Of each PDU that draws what is recorded of it. */
-  shown(): Buffer[];
+  shown(): readonly Buffer[];
+  /** How many bytes these are. */
+  size(): number;
 }
 
 /** Opens a desktop through a spy, one at a time; resolves when its picture moves. */
 export async function watchDesktop(bed: RdpBed, spy: Spy): Promise<Watched> {
   const number = spy.connections.length;
   const client = bed.open(xfreerdp, { port: spy.port });
-  const shown = (): Buffer[] =>
-    (spy.connections[number]?.messages ?? [])
-      .filter(({ from }) => from === 'server')
-      .flatMap(({ bytes }) => updateOf(bytes) ?? []);
+  const updates: Buffer[] = [];
+  let [seen, bytes] = [0, 0];
+  const shown = (): readonly Buffer[] => {
+    const messages = spy.connections[number]?.messages ?? [];
+    for (; seen < messages.length; seen += 1) {
+      const message = messages[seen];
+      const update = message?.from === 'server' ? updateOf(message.bytes) : undefined;
+      if (update === undefined) continue;
+      updates.push(update);
+      bytes += update.length;
+    }
+    return updates;
+  };
+  const size = (): number => {
+    shown();
+    return bytes;
+  };
   await until('a picture that moves', () => (shown().length > 50 ? true : undefined), 60_000);
-  return { client, ended: spy.connections[number]?.ended ?? Promise.resolve(), shown };
+  const ended = spy.connections[number]?.ended ?? Promise.resolve();
+  return { client, ended, shown, size };
 }

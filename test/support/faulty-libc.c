@@ -1,0 +1,91 @@
+/*
+ * Faults of the machine below one process (LD_PRELOAD), set from outside while it runs: writes below a folder
+ * that take their time or fail, and a clock of the day that jumps. The file in FAULTY_CONTROL holds three int32
+ * of this machine's byte order: milliseconds that each write takes, the errno with which it fails (0: none),
+ * seconds that the clock is off.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile int32_t *control;
+static const char *below;
+
+__attribute__((constructor)) static void begin(void) {
+  const char *file = getenv("FAULTY_CONTROL");
+  below = getenv("FAULTY_BELOW");
+  int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+  if (fd < 0) return;
+  void *mapped = mmap(NULL, 3 * sizeof(int32_t), PROT_READ, MAP_SHARED, fd, 0);
+  close(fd);
+  if (mapped != MAP_FAILED) control = mapped;
+}
+
+/* Whether a write to `fd` fails, errno set; takes its time first. */
+static int fails(int fd) {
+  if (!control || (control[0] == 0 && control[1] == 0) || !below) return 0;
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path);
+  size_t prefix = strlen(below);
+  if (length < (ssize_t)prefix || strncmp(path, below, prefix) != 0) return 0;
+  int32_t ms = control[0];
+  struct timespec rest = {ms / 1000, (long)(ms % 1000) * 1000000};
+  while (nanosleep(&rest, &rest) != 0) {
+  }
+  errno = control[1];
+  return errno != 0;
+}
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+  return fails(fd) ? -1 : syscall(SYS_write, fd, bytes, count);
+}
+ssize_t writev(int fd, const struct iovec *parts, int count) {
+  return fails(fd) ? -1 : NEXT(writev)(fd, parts, count);
+}
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
+  return fails(fd) ? -1 : NEXT(pwrite64)(fd, bytes, count, at);
+}
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
+  return pwrite64(fd, bytes, count, at);
+}
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) {
+  return fails(fd) ? -1 : NEXT(pwritev64)(fd, parts, count, at);
+}
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) {
+  return pwritev64(fd, parts, count, at);
+}
+
+/* The monotonic clock goes on as it is: only the time of day jumps. */
+int clock_gettime(clockid_t which, struct timespec *now) {
+  int result = (int)syscall(SYS_clock_gettime, which, now);
+  if (control && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) now->tv_sec += control[2];
+  return result;
+}
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+  (void)zone;
+  struct timespec precise;
+  int result = clock_gettime(CLOCK_REALTIME, &precise);
+  now->tv_sec = precise.tv_sec;
+  now->tv_usec = precise.tv_nsec / 1000;
+  return result;
+}
+time_t time(time_t *into) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (into) *into = now.tv_sec;
+  return now.tv_sec;
+}
