@@ -67,7 +67,8 @@ export function timeText(ms: number | undefined): string | undefined {
 /** `1:02:03` or `2:03`. */
 export function durationText(ms: number | undefined): string | undefined {
   if (ms === undefined) return undefined;
-  const seconds = Math.floor(ms / 1000);
+  // A clock that was put back ends things before they began.
+  const seconds = Math.max(0, Math.floor(ms / 1000));
   const two = (value: number): string => String(value).padStart(2, '0');
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes}:${two(seconds % 60)}`;
