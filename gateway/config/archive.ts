@@ -12,7 +12,16 @@ export function archiveSettings(config: Config): ArchiveSettings {
     urls,
     credentials: credentials === undefined ? undefined : resolved(credentials, config.file),
     writer: config.node.name,
+    groupMs: groupMs(config),
   };
+}
+
+/**
+ * All workers together send no more than 40 groups a second, and each waits for at most a third of the
+ * window for its next; the rest of it is for the segment before and the way to the archive.
+ */
+function groupMs({ archive, workers }: Config): number {
+  return Math.min(Math.max(150, workers.sessions * 25), Math.floor(archive.window.ms / 3));
 }
 
 function resolved(given: ArchiveCredentials, file: string | undefined): ArchiveCredentials {

@@ -14,6 +14,8 @@ export interface ArchiveSettings {
   readonly credentials?: ArchiveCredentials | undefined;
   /** Name of the node that writes; readers need none. */
   readonly writer?: string;
+  /** How far apart an object store is sent the small appends of a thread's recordings together. */
+  readonly groupMs?: number;
 }
 
 export interface ArchiveCredentials {
@@ -48,6 +50,7 @@ export function openArchive(url: string, access: Omit<ArchiveSettings, 'urls'> =
         store: new SdkStore(location, access.credentials),
         prefix: location.prefix,
         writer: access.writer ?? NOBODY,
+        groupMs: access.groupMs,
       });
     }
     default:

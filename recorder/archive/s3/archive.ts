@@ -19,6 +19,7 @@ import { Journal } from './journal.ts';
 import { JournalReader } from './journal-reader.ts';
 import { listDay } from './listing.ts';
 import { RecordingNames } from './names.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { ExtentReader, ObjectReader } from './reader.ts';
 import type { ObjectStore } from './store.ts';
 import { resume, seal } from './succession.ts';
@@ -30,6 +31,8 @@ export interface S3ArchiveOptions {
   readonly prefix: string;
   /** Name of the node that writes. */
   readonly writer: string;
+  /** How far apart small appends of all recordings are sent; by default 150 ms. */
+  readonly groupMs?: number | undefined;
 }
 
 export class S3Archive implements Archive {
@@ -40,13 +43,13 @@ export class S3Archive implements Archive {
   readonly #finder: Finder;
   readonly #writer: Writer;
 
-  constructor({ store, prefix, writer }: S3ArchiveOptions) {
+  constructor({ store, prefix, writer, groupMs }: S3ArchiveOptions) {
     this.description = store.description;
     this.#store = store;
     this.#prefix = prefix;
     this.#journals = new JournalReader(store, prefix);
     this.#finder = new Finder(store, this.#journals);
-    this.#writer = new Writer(store, new Journal(store, prefix, writer));
+    this.#writer = new Writer(store, new Journal({ store, prefix, writer, groupMs }));
   }
 
   async check(): Promise<void> {
@@ -166,7 +169,10 @@ export class S3Archive implements Archive {
   async #openOf(day: string, sessionId: string): Promise<ArchiveReader | undefined> {
     const names = new RecordingNames(this.#prefix, day, sessionId);
     const found = await this.#finder.find(names, sessionId);
-    if (found === undefined) return undefined;
+    return found === undefined ? undefined : new ReadAhead(this.#readerOf(found, names, sessionId));
+  }
+
+  #readerOf(found: Found, names: RecordingNames, sessionId: string): ArchiveReader {
     if (found.kind === 'whole') return new ObjectReader(this.#store, names.whole, found.size);
     return new ExtentReader(this.#store, found.extents, async () => {
       const now = await this.#finder.find(names, sessionId);

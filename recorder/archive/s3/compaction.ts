@@ -2,6 +2,7 @@
 import type { ArchiveReader } from '../port.ts';
 import type { Found, FoundParts } from './find.ts';
 import type { RecordingNames } from './names.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { ExtentReader, ObjectReader } from './reader.ts';
 import type { ObjectStore } from './store.ts';
 
@@ -21,7 +22,7 @@ export async function compact(
   const found = await find();
   if (found.kind === 'whole') {
     if (found.left.length === 0) return;
-    await check(new ObjectReader(store, names.whole, found.size));
+    await check(new ReadAhead(new ObjectReader(store, names.whole, found.size)));
     await store.remove(found.left);
     return;
   }
@@ -52,7 +53,7 @@ async function makeWhole(
   };
   await store.upload(names.whole, steps(new ExtentReader(store, found.extents, again)));
   const size = (await store.size(names.whole)) ?? 0;
-  await check(new ObjectReader(store, names.whole, size));
+  await check(new ReadAhead(new ObjectReader(store, names.whole, size)));
 }
 
 async function isGood(
@@ -64,7 +65,7 @@ async function isGood(
   const size = await store.size(names.whole);
   if (size === undefined || size < (extents.at(-1)?.end ?? 0)) return false;
   try {
-    await check(new ObjectReader(store, names.whole, size));
+    await check(new ReadAhead(new ObjectReader(store, names.whole, size)));
     return true;
   } catch {
     // Whatever is wrong with it, it is made anew of the parts.

@@ -7,8 +7,8 @@ import { encodeGroup, type Piece } from './group.ts';
 import { type JournalName, journalKey, newInstance } from './names.ts';
 import type { ObjectStore } from './store.ts';
 
-/** A group is sent this long after the one before, or when it has so many bytes. */
-export const GROUP_MS = 150;
+/** A group is sent this long after the one before, where nothing else is said, or when it has so many bytes. */
+const GROUP_MS = 150;
 const GROUP_BYTES = 1024 * 1024;
 /** After a pause: what the recordings of a thread append in the same moment comes one by one. */
 const GATHER_MS = 4;
@@ -32,10 +32,20 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+export interface JournalOptions {
+  readonly store: ObjectStore;
+  /** Of the sink. */
+  readonly prefix: string;
+  /** Name of the node. */
+  readonly writer: string;
+  readonly groupMs?: number | undefined;
+}
+
 export class Journal {
   readonly name: JournalName;
   readonly #store: ObjectStore;
   readonly #prefix: string;
+  readonly #groupMs: number;
   #number = 0;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -46,10 +56,10 @@ export class Journal {
   #hurried = false;
   #garbage: string[] = [];
 
-  /** `prefix`: the sink's. `writer`: name of the node. */
-  constructor(store: ObjectStore, prefix: string, writer: string) {
+  constructor({ store, prefix, writer, groupMs = GROUP_MS }: JournalOptions) {
     this.#store = store;
     this.#prefix = prefix;
+    this.#groupMs = groupMs;
     this.name = { writer, instance: newInstance() };
   }
 
@@ -92,7 +102,7 @@ export class Journal {
       return;
     }
     const now = performance.now();
-    const apart = this.#hurried && this.#inFlight === 0 ? HURRIED_MS : GROUP_MS;
+    const apart = this.#hurried && this.#inFlight === 0 ? Math.min(HURRIED_MS, this.#groupMs) : this.#groupMs;
     const at = Math.max(now + GATHER_MS, this.#sentAt + apart);
     if (this.#timer !== undefined && this.#timer.at <= at) return;
     clearTimeout(this.#timer?.handle);
