@@ -36,6 +36,9 @@ export class NodeSpool {
   readonly #left = new Set<string>();
   /** Sessions that are being spooled, with their workers. */
   readonly #writers = new Map<string, number>();
+  /** Look again when a worker has drained something. */
+  readonly #waiters: (() => void)[] = [];
+  #stopped = false;
   /** What it took so far; undefined: the archive takes everything. */
   #outage: { recordings: number; bytes: number } | undefined;
   #calm: NodeJS.Timeout | undefined;
@@ -66,19 +69,29 @@ export class NodeSpool {
     this.#again(0);
   }
 
+  /** What is spooled still stays for the next start. */
   stop(): void {
+    this.#stopped = true;
+    for (const sessionId of this.#writers.keys()) this.#gone(sessionId);
     clearTimeout(this.#timer);
     clearTimeout(this.#calm);
     this.#over();
   }
 
   /**
-   * Drains what is spooled of a session whose writer is gone; its recording must not be sealed before.
-   * Rejects with {@link ArchiveError} when the archive cannot take it now.
+   * Resolves when nothing of a session that is over is spooled any more; its recording must not be sealed
+   * before. Waits for a worker that drains it, and drains itself what a worker has left that is gone.
+   * Rejects with {@link ArchiveError} when the archive cannot take it now, or this node stops.
    */
   async drain(sessionId: string): Promise<void> {
-    if (this.#writers.has(sessionId))
-      throw new ArchiveError('archive-io', 'the spool of this node holds a part of the recording still');
+    if (this.#writers.has(sessionId)) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiters.push(resolve);
+      await promise;
+      return await this.drain(sessionId);
+    }
+    if (this.#stopped)
+      throw new ArchiveError('archive-io', 'the node stops, and its spool holds something still');
     this.#left.add(sessionId);
     const error = await this.#inTurn(() => this.#drainOne(sessionId));
     if (error === undefined) return;
@@ -99,7 +112,7 @@ export class NodeSpool {
         log.warn({ reason: event.reason }, 'the archive fails: recordings go to the spool of this node');
         return;
       case 'drained':
-        this.#writers.delete(event.sessionId);
+        this.#gone(event.sessionId);
         if (this.#outage === undefined) return;
         this.#outage.recordings += 1;
         this.#outage.bytes += event.bytes;
@@ -108,7 +121,7 @@ export class NodeSpool {
         this.#calm.unref();
         return;
       case 'stuck':
-        this.#writers.delete(event.sessionId);
+        this.#gone(event.sessionId);
         this.#refused(event.sessionId, event.reason);
     }
   }
@@ -117,10 +130,16 @@ export class NodeSpool {
   workerDied(worker: number): void {
     for (const [sessionId, writer] of this.#writers) {
       if (writer !== worker) continue;
-      this.#writers.delete(sessionId);
       this.#left.add(sessionId);
+      this.#gone(sessionId);
     }
     if (this.#left.size > 0) this.#again(0);
+  }
+
+  /** Nobody in a worker writes this session's file any more. */
+  #gone(sessionId: string): void {
+    this.#writers.delete(sessionId);
+    for (const resume of this.#waiters.splice(0)) resume();
   }
 
   #over(): void {
@@ -133,7 +152,7 @@ export class NodeSpool {
   }
 
   #again(ms: number): void {
-    if (this.#timer !== undefined) return;
+    if (this.#timer !== undefined || this.#stopped) return;
     this.#timer = setTimeout(() => void this.#drainAll(), ms);
     this.#timer.unref();
   }
@@ -144,7 +163,7 @@ export class NodeSpool {
       if (error !== undefined && !this.#waiting)
         this.#options.log.warn({ err: error }, 'the archive does not take what is spooled yet');
       this.#waiting = error !== undefined;
-      if (this.#waiting) break;
+      if (this.#waiting || this.#stopped) break;
     }
     this.#timer = undefined;
     if (this.#left.size > 0) this.#again(RETRY_MS);
