@@ -43,10 +43,15 @@ export class Compaction {
       });
   }
 
+  /** Resolves when nothing is being compacted. */
+  async idle(): Promise<void> {
+    await this.#working;
+  }
+
   /** Begins no other, and waits for the one that is being compacted. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await this.#working;
+    await this.idle();
   }
 
   async #work(): Promise<void> {

@@ -110,6 +110,7 @@ export class Node {
         this.#desks.delete(worker);
         await this.#control.workerDied(worker);
         this.#spool.workerDied(worker);
+        this.#tenure.look();
       },
     };
     return new Supervisor(settingsOf(this.#parts, this.#tenure.lease, this.#spool, ports), owner, this.#log);

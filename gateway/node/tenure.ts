@@ -113,11 +113,16 @@ export class Tenure {
       this.#turning ??= this.#renew(onLost, onBegun).finally(() => {
         this.#turning = undefined;
       });
-      this.#looking ??= this.#look().finally(() => {
-        this.#looking = undefined;
-      });
+      this.look();
     }, this.#turnMs);
-    void this.#look();
+    this.look();
+  }
+
+  /** Looks now for what there is to finish. */
+  look(): void {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
   }
 
   /** Gives the lease up; the workers must have ended before. */
