@@ -30,7 +30,7 @@ const MIB = 1024 ** 2;
 const GRACE_SECONDS = 600;
 
 const people = ['bob', 'carol', 'dave', 'erin'] as const;
-const document: BedOptions['document'] = () => ({
+const document: NonNullable<BedOptions['document']> = () => ({
   users: people.map((name) => ({ name, password: PASSWORD, role: 'requester' })),
   policies: [
     {
