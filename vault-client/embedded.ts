@@ -43,6 +43,19 @@ export function sealAccountSecret(
   return { secret: key.seal(text, binding), secretFingerprint: key.fingerprint(text, binding) };
 }
 
+/** The same secret under another key. @throws VaultError `sealed-value`: it does not open with `from` */
+export function resealAccountSecret(
+  from: MasterKey,
+  to: MasterKey,
+  account: string,
+  system: string,
+  secret: Uint8Array,
+): { readonly secret: Uint8Array; readonly secretFingerprint: string } {
+  const binding = accountBinding(account, system);
+  const text = from.open(secret, binding).toString('utf8');
+  return { secret: to.seal(text, binding), secretFingerprint: to.fingerprint(text, binding) };
+}
+
 export class EmbeddedVault implements VaultClient {
   readonly #accounts: SealedAccounts;
   readonly #key: MasterKey;

@@ -6,6 +6,7 @@ export {
   EmbeddedVault,
   launchBinding,
   ntHashBinding,
+  resealAccountSecret,
   type SealedAccounts,
   sealAccountSecret,
   totpBinding,

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Command } from 'commander';
 import { generateIdentity } from '../../recorder/index.ts';
+import { MasterKey } from '../../vault-client/index.ts';
 import { auditRow } from '../audit/events.ts';
 import { createKeyFile } from '../bootstrap/key-file.ts';
 import {
@@ -9,9 +10,11 @@ import {
   identityText,
   keysFolder,
   knownRecipients,
+  openMasterKey,
   rotateSigningKey,
   signingKeysByNode,
 } from '../bootstrap/keys.ts';
+import { masterKeyId, rotateMasterKey } from '../bootstrap/rotate-master.ts';
 import type { Config } from '../config/config.ts';
 import type { Store } from '../store/port.ts';
 import { configOf, openStore, operator, withCommon } from './common.ts';
@@ -24,6 +27,8 @@ interface Options {
 
 /** As long as the ids of signing keys. */
 const ID_DIGITS = 32;
+/** How often it is looked whether a node renewed its lease. */
+const POLL_MS = 500;
 
 interface KeyLine {
   /** Of a signing key: its key id; otherwise a fingerprint. */
@@ -90,6 +95,45 @@ export function addKeys(program: Command): void {
     );
   });
 
+  withCommon(
+    rotate
+      .command('master')
+      .description('seal all secrets of the database under a new master key; wants every node stopped')
+      .argument('<file>', 'where to write the new key: a file that is not there yet'),
+  )
+    .addHelpText(
+      'after',
+      '\nThe new key counts as soon as this command ends well: give it to every node in the place of the old one\n' +
+        '(vault.masterKey), then start them. Keep the old key as long as backups of the database. Launch files\n' +
+        'that were not opened yet work no more.',
+    )
+    .action(async (file: string, options: Options) => {
+      const config = configOf(options.config);
+      await using store = await openStore(options.config);
+      const masterKey = await openMasterKey(config, store);
+      await requireStopped(store);
+      const text = MasterKey.generate();
+      if (!createKeyFile(file, `${text}\n`))
+        throw new UsageError(`${file}: is there already: a key is never overwritten, name another file`);
+      const next = MasterKey.parse(text, file);
+      const operation = { by: operator(), node: config.node.name };
+      const secrets = await rotateMasterKey(store, masterKey, next, operation);
+      printFields(
+        {
+          id: masterKeyId(next.checkValue()),
+          previous: masterKeyId(masterKey.checkValue()),
+          secrets,
+          file,
+          ...(options.json === true
+            ? {}
+            : {
+                next: 'give it to every node as vault.masterKey, then start them; keep the old one for backups',
+              }),
+        },
+        options.json,
+      );
+    });
+
   const identity = keys.command('identity').description('identities that open recordings');
   withCommon(
     identity
@@ -111,6 +155,24 @@ export function addKeys(program: Command): void {
         );
       printFields({ recipient: made.recipient, file }, options.json);
     });
+}
+
+/** A node that runs renews its lease; one that died without a word does not. @throws UsageError: one runs */
+async function requireStopped(store: Store): Promise<void> {
+  const seen = (await store.nodes()).filter(({ state }) => state === 'running');
+  const names = seen.map(({ name }) => name).join(', ');
+  const waitMs = Math.max(0, ...seen.map(({ leaseMs }) => leaseMs));
+  if (waitMs > 0) process.stderr.write(`waiting up to ${waitMs / 1000} s for a sign of node ${names}\n`);
+  for (const since = performance.now(); performance.now() - since < waitMs; ) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    for (const { id, name, renewals } of seen) {
+      const now = await store.node(id);
+      if (now !== undefined && now.renewals !== renewals)
+        throw new UsageError(
+          `node ${name} is running: stop every node first, they have the old key in memory`,
+        );
+    }
+  }
 }
 
 async function signingLines(store: Store): Promise<readonly KeyLine[]> {
@@ -141,5 +203,5 @@ async function masterLines({ vault }: Config, store: Store): Promise<readonly Ke
   if (check === undefined) return [];
   const { masterKey } = vault;
   const state = masterKey.from === 'file' ? `file:${masterKey.path}` : `env:${masterKey.name}`;
-  return [{ id: check.slice(0, ID_DIGITS), kind: 'master', state }];
+  return [{ id: masterKeyId(check), kind: 'master', state }];
 }

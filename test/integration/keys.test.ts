@@ -1,6 +1,6 @@
 /** New keys in the place of old ones, with the real command line: what was recorded before stays proved and readable. */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { parse, stringify } from 'yaml';
@@ -126,5 +126,31 @@ testWith(
     for (const hidden of [secret, master]) assert(hidden !== undefined && !table.includes(hidden));
     const [audited] = await bed.gateway.json<{ detail: unknown }[]>(['audit', '--code', 'key.rotated']);
     assert.deepEqual(audited?.detail, { kind: 'signing', id: rotated.id, previous: rotated.previous });
+  },
+);
+
+testWith(
+  NEEDS,
+  'a new master key opens what the old one sealed, once no node runs on the old one',
+  async () => {
+    const file = join(bed.folder, 'next.key');
+    // So that a node that was killed is not waited for long.
+    const config = parse(readFileSync(bed.gateway.configFile, 'utf8')) as { node: object };
+    config.node = { ...config.node, leaseSeconds: 3 };
+    writeFileSync(bed.gateway.configFile, stringify(config));
+    await bed.gateway.stop();
+    await bed.gateway.start();
+    const running = await bed.gateway.sallyport(['keys', 'rotate', 'master', file]);
+    assert.deepEqual([running.code, existsSync(file)], [1, false]);
+    assert.match(running.stderr, /node test-node is running: stop every node first/);
+
+    await bed.gateway.kill9();
+    assert.match(await ok('keys', 'rotate', 'master', file), /^secrets +1$/m);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    const wrong = await bed.gateway.sallyport(['check']);
+    assert.match(wrong.text, /the master key is not the one that sealed this database/);
+    writeFileSync(bed.gateway.configFile, stringify({ ...config, vault: { masterKey: `file:${file}` } }));
+    await bed.gateway.start();
+    await record('under the new master key');
   },
 );
