@@ -95,6 +95,44 @@ interface Report {
 }
 const words = (lines: readonly string[]): string[] => lines.map((line) => line.split(':')[0] ?? '');
 
+testWith(
+  NEEDS,
+  'an end that was cut is not called whole, though an archive alone cannot tell it',
+  async () => {
+    const cut = join(brought, 'cut');
+    cpSync(join(brought, 'archive'), cut, { recursive: true });
+    const file = recordingIn(cut);
+    writeFileSync(file, readFileSync(file).subarray(0, -1));
+    const damaged = join(cut, '2026/01/02');
+    mkdirSync(damaged, { recursive: true });
+    writeFileSync(join(damaged, 'damaged.slr'), 'no recording');
+    const open = ['--archive', `file:${cut}`, '--identity', identity];
+    const listed = await json<{ id: string; state: string }[]>(['ls', '--archive', `file:${cut}`]);
+    const states = new Map(listed.map((line) => [line.id, line.state]));
+    assert.equal(states.get(id), 'unsealed');
+    assert.match(states.get('damaged') ?? '', /^damaged: /);
+    const verified = await sallyport(['verify', id, ...open]);
+    assert.equal(verified.code, 1);
+    assert.match(verified.text, /NOT OK: the recording is not sealed/);
+    const played = await sallyport(['play', id, ...open, '--speed', '100']);
+    assert.equal(played.code, 0, played.stderr);
+    assert.match(played.stderr, /is not sealed: .* whether its end was cut only the store can tell/);
+  },
+);
+
+testWith(NEEDS, 'options that do not fit an archive alone are refused by name', async () => {
+  const from = [id, '--archive', urls.folder];
+  const [both, noKey, noFile] = await Promise.all([
+    sallyport(['show', ...from, '--config', 'sallyport.yaml']),
+    sallyport(['verify', ...from, '--node-key', identity]),
+    sallyport(['play', ...from, '--identity', join(home, 'none')]),
+  ]);
+  assert.deepEqual([both.code, noKey.code, noFile.code], [1, 1, 1]);
+  assert.match(both.stderr, /leave --config out/);
+  assert.match(noKey.stderr, /--node-key: .* holds no public key in PEM form/);
+  assert.match(noFile.stderr, /--identity: .*none cannot be read \(ENOENT\)/);
+});
+
 for (const kind of ['folder', 'bucket'] as const) {
   testWith(NEEDS, `a ${kind} alone is listed, shown, played, exported and proved`, async () => {
     const from = ['--archive', urls[kind]];
@@ -111,60 +149,54 @@ for (const kind of ['folder', 'bucket'] as const) {
       [id, 'alice', 'test-node', listed[0]?.['recordedBytes'], 'sealed'],
     );
 
-    const played = await sallyport(['play', id, ...open, '--speed', '100']);
+    const [played, exported, own, less] = await Promise.all([
+      sallyport(['play', id, ...open, '--speed', '100']),
+      sallyport(['export', id, ...open, '--format', 'txt']),
+      json<Report>(['verify', id, ...open, '--node-key', nodeKey]),
+      json<Report>(['verify', id, ...from]),
+    ]);
     assert.equal(played.code, 0, played.stderr);
     assert.ok(played.stdout.includes(screen), played.text);
     assert.equal(played.stderr.match(/not noted in the audit log/g)?.length, 1);
-    const exported = await sallyport(['export', id, ...open, '--format', 'txt']);
     assert.equal(exported.stdout.toString('latin1'), screen.toString('latin1'), exported.stderr);
     assert.equal(exported.stderr.match(/not noted in the audit log/g)?.length, 1);
-
-    const own = await json<Report>(['verify', id, ...open, '--node-key', nodeKey]);
     assert.equal(own.ok, true);
     assert.deepEqual(words(own.proved), ['order', 'chain', 'signature', 'contents']);
     assert.deepEqual(words(own.notProved), ['head']);
-    const less = await json<Report>(['verify', id, ...from]);
     assert.deepEqual(words(less.notProved), ['contents', 'signature', 'head']);
     assert.deepEqual(readdirSync(home), []);
   });
 
   testWith(NEEDS, `a ${kind} alone says what is missing to open it`, async () => {
     const from = ['--archive', urls[kind]];
-    const without = await sallyport(['play', id, ...from]);
-    assert.equal(without.code, 1);
+    const [without, closed, right, nobody] = await Promise.all([
+      sallyport(['play', id, ...from]),
+      sallyport(['play', id, ...from], { SALLYPORT_IDENTITY: (await generateIdentity()).identity }),
+      sallyport(['export', id, ...from, '--format', 'txt'], {
+        SALLYPORT_IDENTITY: readFileSync(identity, 'utf8'),
+      }),
+      sallyport(['show', '0000-nobody', ...from]),
+    ]);
+    assert.deepEqual([without.code, closed.code, right.code, nobody.code], [1, 1, 0, 1], right.stderr);
     assert.match(without.stderr, /no archive identity: give --identity FILE or set SALLYPORT_IDENTITY/);
-    const wrong = (await generateIdentity()).identity;
-    const closed = await sallyport(['play', id, ...from], { SALLYPORT_IDENTITY: wrong });
-    assert.equal(closed.code, 1);
     assert.match(closed.stderr, /identit/);
     assert.equal(closed.text, '');
-    const right = await sallyport(['export', id, ...from, '--format', 'txt'], {
-      SALLYPORT_IDENTITY: readFileSync(identity, 'utf8'),
-    });
-    assert.equal(right.code, 0, right.stderr);
-    const nobody = await sallyport(['show', '0000-nobody', ...from]);
     assert.match(nobody.stderr, /holds no recording of session 0000-nobody/);
-    const both = await sallyport(['show', id, ...from, '--config', 'sallyport.yaml']);
-    assert.match(both.stderr, /leave --config out/);
-    const noKey = await sallyport(['verify', id, ...from, '--node-key', identity]);
-    assert.match(noKey.stderr, /--node-key: .* holds no public key in PEM form/);
-    const noFile = await sallyport(['play', id, ...from, '--identity', join(home, 'none')]);
-    assert.match(noFile.stderr, /--identity: .*none cannot be read \(ENOENT\)/);
   });
 
   testWith(NEEDS, `in a ${kind} alone one altered byte is refused by all`, async () => {
     await (kind === 'folder' ? alterFile() : alterObject());
     const open = ['--archive', urls[kind], '--identity', identity];
-    const verified = await sallyport(['verify', id, ...open]);
-    assert.equal(verified.code, 1, verified.text);
-    assert.match(verified.text, /NOT OK: segment \d+ was altered/);
-    const played = await sallyport(['play', id, ...open, '--speed', '100']);
-    assert.equal(played.code, 1);
-    assert.match(played.stderr, /segment \d+.*altered/);
     mkdirSync(join(brought, kind));
     const output = join(brought, kind, 'screen.txt');
-    const exported = await sallyport(['export', id, ...open, '--format', 'txt', '--output', output]);
-    assert.equal(exported.code, 1);
+    const [verified, played, exported] = await Promise.all([
+      sallyport(['verify', id, ...open]),
+      sallyport(['play', id, ...open, '--speed', '100']),
+      sallyport(['export', id, ...open, '--format', 'txt', '--output', output]),
+    ]);
+    assert.deepEqual([verified.code, played.code, exported.code], [1, 1, 1]);
+    assert.match(verified.text, /NOT OK: segment \d+ was altered/);
+    assert.match(played.stderr, /segment \d+.*altered/);
     assert.match(exported.stderr, /segment \d+.*altered/);
     assert.deepEqual(readdirSync(join(brought, kind)), []);
   });
@@ -176,12 +208,14 @@ function altered(bytes: Buffer): Buffer {
   return bytes;
 }
 
+function recordingIn(folder: string): string {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  const name = names.find((each) => each.endsWith(`${id}.slr`));
+  return join(folder, name ?? assert.fail('the recording is not in the folder'));
+}
+
 async function alterFile(): Promise<void> {
-  const folder = join(brought, 'archive');
-  const name = readdirSync(folder, { recursive: true, encoding: 'utf8' }).find((each) =>
-    each.endsWith(`${id}.slr`),
-  );
-  const file = join(folder, name ?? assert.fail('the recording is not in the folder'));
+  const file = recordingIn(join(brought, 'archive'));
   writeFileSync(file, altered(readFileSync(file)));
 }
 
