@@ -53,6 +53,8 @@ testWith(['openssh-client', 'sshpass'], 'the tour runs as printed, from the firs
     for (const words of commands('npx sallyport ')) {
       const [group = '', verb = ''] = words;
       if (['lock', 'unlock', 'terminate'].includes(verb) || ['apply', 'launch'].includes(group)) continue;
+      // Those are for a machine without this configuration.
+      if (words.includes('--archive')) continue;
       const result = await gateway.sallyport(words.map((word) => (word === 'ID' ? id : word)));
       assert.equal(result.code, 0, `sallyport ${words.join(' ')}: ${result.stderr}`);
       seen.push(`${group} ${verb}`);
