@@ -17,9 +17,9 @@ export interface PlayOptions extends ReplayOptions {
 
 /**
  * Bytes of the recording that are written at once before `from`, so that the screen looks as it did: some
- * 100,000 lines. What stands on a screen is seldom older, and all of a long recording would take minutes.
+ * 20,000 lines. What stands on a screen is seldom older, and all of a long recording would take minutes.
  */
-const DRAWN_BYTES = 2 * 1024 * 1024;
+const DRAWN_BYTES = 512 * 1024;
 
 /**
  * Resolves at the end of the recording (or at `to`), or when `signal` aborts. With `from` it begins with

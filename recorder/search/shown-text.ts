@@ -5,6 +5,7 @@
  */
 import { Emulator, type ScreenWatch } from '../terminal/index.ts';
 import { hasWords, MAX_LINE } from './entry.ts';
+import { cleaned } from './stream-text.ts';
 
 /** What stood for so long was seen (µs). */
 const STANDS = 300_000;
@@ -18,6 +19,13 @@ const WIPES_APART = 50_000;
 const AGAIN = 1_000_000;
 /** Bounds what a burst of lines keeps until the screen is read. */
 const MAX_SEEN = 4096;
+
+/** Bytes from which on lines that only scroll by are read without drawing them, which takes ten times as long. */
+const BULK_BYTES = 8 * 1024;
+const LINE_FEED = 0x0a;
+/** Anything but whole lines of text and colours. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const NOT_PLAIN = /[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]|\r(?!\n)|\x1b(?!\[[0-9;:]*m)/;
 
 export class ShownText implements ScreenWatch {
   readonly #terminal: Emulator;
@@ -44,7 +52,10 @@ export class ShownText implements ScreenWatch {
     else if (stood >= STANDS || this.#at - this.#readAt >= READ_APART) this.#readScreen(this.#terminal.row);
     this.#stoodAt = this.#at;
     this.#at = at;
-    this.#terminal.write(bytes);
+    const { from, to } = this.#passing(bytes);
+    this.#terminal.write(bytes.subarray(0, from));
+    if (to > from) this.#pass(bytes.subarray(from, to));
+    this.#terminal.write(bytes.subarray(to));
   }
 
   resize(columns: number, rows: number): void {
@@ -62,7 +73,30 @@ export class ShownText implements ScreenWatch {
     const row = below - 1;
     let first = row;
     while ((row - first) * columns < MAX_LINE && this.#terminal.wraps(first)) first -= 1;
-    const text = this.#join(first, row);
+    this.#ended(this.#join(first, row), alternate);
+  }
+
+  /** The part of `bytes` that scrolls out of the screen in lines that nothing is drawn over; where it is small, none. */
+  #passing(bytes: Uint8Array): { readonly from: number; readonly to: number } {
+    const none = { from: bytes.length, to: bytes.length };
+    if (bytes.length < BULK_BYTES || this.#terminal.alternate) return none;
+    const from = bytes.indexOf(LINE_FEED) + 1;
+    let to = bytes.length;
+    for (let row = 0; row <= this.#terminal.rows && to > from; row += 1)
+      to = bytes.lastIndexOf(LINE_FEED, to - 2) + 1;
+    return to - from < BULK_BYTES / 2 || NOT_PLAIN.test(textOf(bytes.subarray(from, to)))
+      ? none
+      : { from, to };
+  }
+
+  #pass(lines: Uint8Array): void {
+    for (const line of textOf(lines).split('\n'))
+      for (let at = 0; at < line.length; at += MAX_LINE)
+        this.#ended(cleaned(line.slice(at, at + MAX_LINE)), false);
+  }
+
+  /** A line that stays where it is. */
+  #ended(text: string, alternate: boolean): void {
     if (text === '') return;
     const seen = this.#standing;
     const before = seen.get(text);
@@ -125,4 +159,8 @@ export class ShownText implements ScreenWatch {
     text = text.slice(0, MAX_LINE).normalize('NFC').trim();
     return hasWords(text) ? text : '';
   }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
 }

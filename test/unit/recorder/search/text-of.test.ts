@@ -59,6 +59,31 @@ test('a line that wraps is one, and one that scrolls by is not lost', async () =
   );
 });
 
+test('lines that scroll by in bulk are found like any others', async () => {
+  const lines = Array.from({ length: 2000 }, (_, i) => `line ${i} ${'grün '.repeat(i % 30)}end`);
+  const colourful = lines.map((line, i) => `\x1b[3${i % 8}m${line}\x1b[0m\r\n`).join('');
+  const prompt = out(0, '$ cat fi');
+  const found = async (...steps: readonly Step[]): Promise<string[]> =>
+    (await linesIn([terminal(200, 24), prompt, ...steps])).map(([, line]) => line);
+  const expected = ['$ cat file', ...lines, '$ done'];
+  assert.deepEqual(await found(out(100, `le\r\n${colourful}$ done`)), expected);
+  // The same in pieces, cut anywhere, through characters too.
+  const bytes = Buffer.from(`le\r\n${colourful}$ done`);
+  const pieces = Array.from(
+    { length: Math.ceil(bytes.length / 20_001) },
+    (_, i): Step => [100 + i, output, bytes.subarray(i * 20_001, (i + 1) * 20_001)],
+  );
+  assert.deepEqual(await found(...pieces), expected);
+  // What is drawn over is no line of text.
+  const over = `${'x'.repeat(9)}\rkept one\r\n${'spin\b\b\b\bdone\r\n'.repeat(3000)}`;
+  assert.deepEqual(await found(out(100, `le\r\n${over}$ done`)), [
+    '$ cat file',
+    'kept onex',
+    'done',
+    '$ done',
+  ]);
+});
+
 test('what a full-screen program placed is found when it stood, or was wiped', async () => {
   const lines = await linesIn([
     terminal(),
@@ -188,17 +213,17 @@ test('a desktop: what was typed, the clipboard, names of files', async () => {
 test('output that would cost much is bounded', async () => {
   const hostile = [
     // Wipes without end, lines without end, one line read again and again, sizes without end.
-    'x\x1b[2J'.repeat(1000),
+    'x\x1b[2J'.repeat(200),
     '\n'.repeat(100_000),
     'w'.repeat(200_000),
-    `${'wrapped '.repeat(2000)}${'\x1b[A\n'.repeat(5000)}`,
+    `${'wrapped '.repeat(2000)}${'\x1b[A\n'.repeat(1000)}`,
   ];
   const entries = await textIn([
     terminal(500, 190),
     ...hostile.map((text, i) => out(i * 1000, text)),
     ...Array.from(
-      { length: 500 },
-      (_, i): Step => [9000 + i, EventKind.resize, { columns: 2 + (i % 500), rows: 190 }],
+      { length: 100 },
+      (_, i): Step => [9000 + i, EventKind.resize, { columns: 2 + 5 * i, rows: 190 }],
     ),
     ...Array.from({ length: 200 }, (_, channel) => terminal(500, 190, channel + 1)).map(
       ([, ...rest]): Step => [10_000, ...rest],
