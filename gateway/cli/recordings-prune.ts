@@ -13,6 +13,7 @@ import {
 } from '../retention/prune.ts';
 import { configOf, openStore, operator, withCommon } from './common.ts';
 import { bytesText, durationText, printList, timeText, UsageError } from './output.ts';
+import { Progress } from './progress.ts';
 
 interface PruneOptions {
   readonly config?: string;
@@ -72,7 +73,7 @@ export function addPrune(recordings: Command): void {
       const going = due.filter(({ kept }) => kept === undefined);
       if (options.dryRun !== true && options.yes !== true && going.length > 0) await confirm(going, options);
       const lines =
-        options.dryRun === true ? due.map((each) => lineOf(each, now)) : await run(pruner, due, now);
+        options.dryRun === true ? due.map((each) => lineOf(each, now)) : await run(pruner, due, now, options);
       const failed = await addUnknown(lines, pruner);
       print(lines, options);
       // Behind what was done, which an archive that cannot be listed must not hide.
@@ -82,10 +83,12 @@ export function addPrune(recordings: Command): void {
 }
 
 /** Deletes what may go; a failure is told, and the others go on. */
-async function run(pruner: Pruner, due: readonly Due[], now: number): Promise<Line[]> {
+async function run(pruner: Pruner, due: readonly Due[], now: number, options: PruneOptions): Promise<Line[]> {
   const lines: Line[] = [];
   let failures = 0;
+  using progress = new Progress(options, (done, all) => `${done} of ${all} recordings`);
   for (const each of due) {
+    progress.show(lines.length, due.length);
     const line = lineOf(each, now);
     if (each.kept !== undefined) lines.push(line);
     else if (failures === MAX_FAILURES)

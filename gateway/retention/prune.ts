@@ -5,6 +5,7 @@
  * Each deletion is claimed in the session's row first, so that no hold comes between; then the archive
  * deletes; then the row says that it is done. Whatever dies in between, the next run comes to the end.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Archive,
   type ArchiveEntry,
@@ -35,6 +36,10 @@ export interface Pruner {
 }
 
 const PAGE = 500;
+/** Rows of keystrokes that are deleted in one go: some tens of ms, because they are overwritten. */
+const KEYSTROKES = 100;
+/** Others that wait for the store look for their turn every few milliseconds. */
+const BREATH_MS = 20;
 const DAY_MS = 86_400_000;
 
 /** What configuration and policies say now. `standard`: `archive.retention`. */
@@ -103,16 +108,21 @@ export async function prune(pruner: Pruner, { session: { id }, rule }: Due): Pro
     await store.updateSession(id, { prunedBy: undefined, pruneRule: undefined });
     throw error;
   }
+  await forget(store, id);
   return await store.transaction(async (tx) => {
     if ((await tx.session(id))?.prunedAt !== undefined) return false;
     // There is nothing left to compact.
     await tx.updateSession(id, { prunedAt: Date.now(), compacted: true });
-    await tx.deleteKeystrokes(id);
     const { user, account, system, recordedBytes } = session;
     const detail = { rule, user, account, system, bytes: recordedBytes ?? 0 };
     await tx.insertAudit(auditRow({ code: 'recording.pruned', node, actor: by, sessionId: id, detail }));
     return true;
   });
+}
+
+/** Deletes what was typed, a little at a time: nodes write to the same store. */
+async function forget(store: Store, sessionId: string): Promise<void> {
+  while ((await store.deleteKeystrokes(sessionId, KEYSTROKES)) === KEYSTROKES) await sleep(BREATH_MS);
 }
 
 /** Archives find a recording by the time in its header, which is a little later than the session's. */

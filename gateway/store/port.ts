@@ -274,8 +274,8 @@ export interface StoreTransaction {
   ): Promise<readonly AuditRow[]>;
 
   insertKeystrokes(rows: readonly KeystrokeRow[]): Promise<void>;
-  /** Of one session, their index too. */
-  deleteKeystrokes(sessionId: string): Promise<void>;
+  /** Forgets at most `limit` of one session, and how they were found; how many it were. */
+  deleteKeystrokes(sessionId: string, limit: number): Promise<number>;
   keystrokes(sessionId: string, kind?: 'keys' | 'command'): Promise<readonly KeystrokeRow[]>;
   /** Full-text search over typed text and commands. */
   searchKeystrokes(text: string, page: Page): Promise<readonly KeystrokeRow[]>;

@@ -319,10 +319,10 @@ export class SqliteTables implements StoreTransaction {
 
   insertKeystrokes = (rows: readonly KeystrokeRow[]) => this.#insert(KEYSTROKES, rows);
 
-  deleteKeystrokes(sessionId: string): Promise<void> {
-    return this.#access.write((db) => {
-      db.run('DELETE FROM keystrokes WHERE session_id = ?', sessionId);
-    });
+  deleteKeystrokes(sessionId: string, limit: number): Promise<number> {
+    const sql =
+      'DELETE FROM keystrokes WHERE seq IN (SELECT seq FROM keystrokes WHERE session_id = ? LIMIT ?)';
+    return this.#access.write((db) => db.run(sql, sessionId, limit));
   }
 
   keystrokes(sessionId: string, kind?: 'keys' | 'command'): Promise<readonly KeystrokeRow[]> {

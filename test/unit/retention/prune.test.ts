@@ -119,7 +119,7 @@ describe('recordings whose time is over', () => {
       kind: 'keys' as const,
       text: 'ls',
     });
-    await store.insertKeystrokes([typed('s1'), typed('s2')]);
+    await store.insertKeystrokes([...Array.from({ length: 250 }, () => typed('s1')), typed('s2')]);
     const side = join(bed.archiveFolder, '2026/11/22');
     for (const name of ['s1.index', 's1.text', 's1.seal']) writeFileSync(join(side, name), 'beside it');
 

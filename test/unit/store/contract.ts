@@ -387,8 +387,10 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
         text: 'xyzzy',
       });
       await store.insertKeystrokes([typed('k1'), typed('k2'), typed('k1')]);
-      await store.deleteKeystrokes('k1');
-      await store.deleteKeystrokes('none');
+      assert.equal(await store.deleteKeystrokes('k1', 1), 1);
+      assert.equal((await store.keystrokes('k1')).length, 1);
+      assert.equal(await store.deleteKeystrokes('k1', 10), 1);
+      assert.equal(await store.deleteKeystrokes('k1', 10), 0);
       assert.deepEqual(await store.keystrokes('k1'), []);
       assert.deepEqual(await store.searchKeystrokes('xyzzy', { limit: 10 }), [typed('k2')]);
     });

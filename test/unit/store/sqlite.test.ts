@@ -66,7 +66,7 @@ describe('the sqlite store', () => {
       typed(`s${i % 3}`, `word${i} ${i % 3 === 0 ? 'zebrafish' : 'trout'}`),
     );
     await store.insertKeystrokes(rows);
-    await store.deleteKeystrokes('s0');
+    assert.equal(await store.deleteKeystrokes('s0', 1000), 100);
     assert.equal((await store.searchKeystrokes('trout', { limit: 300 })).length, 200);
     // The log is written back when the last one closes.
     await store.close();
