@@ -48,7 +48,7 @@ export const AUDIT_EVENTS = {
   'node.started': 'a node started',
   'node.stopped': 'a node stopped',
   'node.lost': 'a node did not renew its lease: its peers end its sessions and seal their recordings',
-  'node.recovered': 'everything that a lost node left is finished',
+  'node.recovered': 'the sessions that a lost node left are finished',
 } as const satisfies Readonly<Record<string, string>>;
 export type AuditCode = keyof typeof AUDIT_EVENTS;
 

@@ -35,7 +35,7 @@ export function silenceOf({ leaseMs }: NodeRow): number {
 
 export class Lease {
   /** Id of this run. */
-  readonly run: string;
+  readonly run = randomUUID();
   /** Until when this run may write. */
   readonly deadline = new Deadline();
   readonly #options: LeaseOptions;
@@ -44,7 +44,6 @@ export class Lease {
 
   private constructor(options: LeaseOptions) {
     this.#options = options;
-    this.run = `${options.node}.${randomUUID()}`;
   }
 
   /**
@@ -98,12 +97,16 @@ export class Lease {
     return renewed;
   }
 
-  /** The node stops: what is unfinished is for others to finish at once. */
-  async giveUp(): Promise<void> {
+  /**
+   * The node stops: what is unfinished is for others to finish at once.
+   *
+   * @param untidy its writers may have left something in the archive beside their recordings
+   */
+  async giveUp(untidy = false): Promise<void> {
     const { store } = this.#options;
     this.#setUntil(0);
     const left = await store.sessions({ run: this.run, unfinished: true }, { limit: 1 });
-    if (left.length === 0) await store.deleteNode(this.run);
+    if (left.length === 0 && !untidy) await store.deleteNode(this.run);
     else await store.updateNode(this.run, { state: 'running' }, { state: 'lost' });
   }
 

@@ -154,6 +154,7 @@ export class Recovery {
     }
     await workshop.tidy(id);
     await store.deleteNode(id);
+    if (sessions === 0) return;
     log.info({ lost: name, run: id, sessions }, 'a lost run is finished');
     await this.#audit('node.recovered', { node: name, run: id, sessions });
   }

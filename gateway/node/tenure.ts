@@ -131,7 +131,7 @@ export class Tenure {
     await Promise.all([this.#turning, this.#looking]);
     await Promise.all([this.#recovery.stop(), this.#compaction?.stop()]);
     await this.#background[Symbol.asyncDispose]();
-    await this.#lease.giveUp();
+    await this.#lease.giveUp(this.#compaction !== undefined);
     this.#home.release();
   }
 
