@@ -2,12 +2,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { archiveBenchmark } from './archive.ts';
 import { withSection } from './figures/results-file.ts';
 import { rdpBenchmark } from './rdp.ts';
 import { type Benchmark, makeReport, reportText } from './report.ts';
 import { sshBenchmark } from './ssh.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [sshBenchmark, rdpBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [sshBenchmark, rdpBenchmark, archiveBenchmark];
 const RESULTS = join(import.meta.dirname, 'RESULTS.md');
 const RESULTS_HEAD =
   '# Measured\n\nRewritten by `npm run bench -- NAME --save`. Ratios carry over to other machines, absolutes do not.\n';

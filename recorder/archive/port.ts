@@ -47,6 +47,9 @@ export interface ArchiveAppender {
   close(): Promise<void>;
 }
 
+/** What writes recordings needs of an archive. */
+export type ArchiveForWriters = Pick<Archive, 'create' | 'open' | 'resume'>;
+
 /** The reading end of one recording, as long as it was when it was opened. */
 export interface ArchiveReader {
   /** Bytes. */

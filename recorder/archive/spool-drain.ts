@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { FrameSource } from '../container/frame-source.ts';
 import { errnoOf } from './file-io.ts';
-import { type Archive, type ArchiveAppender, ArchiveError, type ArchiveReader } from './port.ts';
+import { type ArchiveAppender, ArchiveError, type ArchiveForWriters, type ArchiveReader } from './port.ts';
 import { explain, SPOOL_EXTENSION, SpoolFile, spoolPath } from './spool-file.ts';
 import { SpoolRoom, type SpoolSettings } from './spool-room.ts';
 
@@ -12,7 +12,7 @@ export class SpoolConflict extends Error {
 }
 
 export class SpoolDrain {
-  readonly #archive: Archive;
+  readonly #archive: ArchiveForWriters;
   readonly #file: SpoolFile;
   /** Undefined: the recording is to be found again, or to be created. */
   #appender: ArchiveAppender | undefined;
@@ -28,7 +28,12 @@ export class SpoolDrain {
    * `archived`: bytes of the recording in the archive; the file may begin before them. `appender`:
    * behind them, and, where it has rejected an append, that append is the file's first record.
    */
-  constructor(archive: Archive, file: SpoolFile, appender: ArchiveAppender | undefined, archived: number) {
+  constructor(
+    archive: ArchiveForWriters,
+    file: SpoolFile,
+    appender: ArchiveAppender | undefined,
+    archived: number,
+  ) {
     this.#archive = archive;
     this.#file = file;
     this.#appender = appender;
@@ -199,7 +204,7 @@ export interface Drained {
  */
 export async function drainSpool(
   settings: SpoolSettings,
-  archive: Archive,
+  archive: ArchiveForWriters,
   only?: string,
 ): Promise<readonly Drained[]> {
   const room = new SpoolRoom(settings);
@@ -220,7 +225,7 @@ export async function drainSpool(
   return results;
 }
 
-async function drainFile(file: SpoolFile, archive: Archive): Promise<void> {
+async function drainFile(file: SpoolFile, archive: ArchiveForWriters): Promise<void> {
   const drain = new SpoolDrain(archive, file, undefined, file.place.from);
   try {
     while (!drain.done) await drain.step();

@@ -6,7 +6,7 @@
 import type { Clock } from '../container/clock.ts';
 import type { ChunkPool } from '../container/segment-buffer.ts';
 import { requireSessionId } from './layout.ts';
-import { type Archive, type ArchiveAppender, ArchiveError } from './port.ts';
+import { type Archive, type ArchiveAppender, ArchiveError, type ArchiveForWriters } from './port.ts';
 import { SpoolConflict, SpoolDrain } from './spool-drain.ts';
 import { SpoolFile } from './spool-file.ts';
 import { SpoolRoom, type SpoolSettings } from './spool-room.ts';
@@ -21,7 +21,7 @@ export type SpoolEvent =
   | { readonly type: 'stuck'; readonly sessionId: string; readonly reason: string };
 
 export interface SpoolParts {
-  readonly archive: Archive;
+  readonly archive: ArchiveForWriters;
   readonly settings: SpoolSettings;
   /** How long the archive may take to answer, ms. */
   readonly patienceMs: number;

@@ -1,6 +1,6 @@
 /** The writing side of a worker: opens recordings and gives them time. */
 import type { KeyObject } from 'node:crypto';
-import { type Archive, type ArchiveAppender, ArchiveError } from '../archive/port.ts';
+import { type Archive, type ArchiveAppender, ArchiveError, type ArchiveForWriters } from '../archive/port.ts';
 import { Spool, type SpoolEvent } from '../archive/spool.ts';
 import type { SpoolSettings } from '../archive/spool-room.ts';
 import type { RecordingHeader } from '../format/document.ts';
@@ -26,7 +26,7 @@ export interface RecordingInit {
 }
 
 export interface RecorderOptions {
-  readonly archive: Archive;
+  readonly archive: ArchiveForWriters;
   /** age recipients; at least one. */
   readonly recipients: readonly string[];
   /** Name of this node. */

@@ -1,0 +1,48 @@
+/**
+ * `npm run bench -- archive`: what it costs to stream recordings to an archive, beside recording to nowhere;
+ * what many sessions of typing ask of it; how fast a moment of a recording is found again. The recorder alone
+ * in this process, without legs, against a folder and a real S3 server on this machine.
+ */
+import { measureSeeking, type Seeking } from './archive/seeking.ts';
+import { startSite } from './archive/sites.ts';
+import { goalsOf, tablesOf } from './archive/tables.ts';
+import { measureThroughput, type Throughput } from './archive/throughput.ts';
+import { measureTyping, type Typing } from './archive/typing.ts';
+import type { Benchmark, BenchOptions, Outcome } from './report.ts';
+
+const PARTS = ['throughput', 'typing', 'seeking'] as const;
+type Part = (typeof PARTS)[number];
+
+/** What was measured; a part that was not asked for is absent. */
+export interface ArchiveFigures {
+  readonly throughput?: readonly Throughput[];
+  readonly typing?: readonly Typing[];
+  readonly seeking?: readonly Seeking[];
+}
+
+export const archiveBenchmark: Benchmark = {
+  name: 'archive',
+  summary: 'throughput of recordings to their archives, objects a second, seeking',
+  parts: PARTS,
+  run,
+};
+
+async function run(options: BenchOptions): Promise<Outcome> {
+  const wanted = (part: Part): boolean => options.only.length === 0 || options.only.includes(part);
+  const mib = options.mib ?? (options.quick ? 64 : 512);
+  const { quick } = options;
+  options.progress('archives');
+  const site = await startSite(options.progress);
+  try {
+    const figures: ArchiveFigures = {
+      ...(wanted('throughput') && { throughput: await measureThroughput(site, mib, options) }),
+      ...(wanted('typing') && { typing: await measureTyping(site, quick ? 100 : 600, options) }),
+      ...(wanted('seeking') && { seeking: await measureSeeking(site, quick ? 10 : 200, options) }),
+    };
+    const goals = goalsOf(figures);
+    return { results: { ...figures, goals }, tables: tablesOf(figures, goals, mib) };
+  } finally {
+    options.progress('stopping the servers');
+    await site.stop();
+  }
+}

@@ -1,0 +1,72 @@
+/** The figures as tables for people, and what they are meant to be on any machine. */
+import type { ArchiveFigures } from '../archive.ts';
+import { type Goal, Goals, goalTable } from '../figures/goals.ts';
+import { figure, type Table } from '../figures/table.ts';
+import type { Seeking } from './seeking.ts';
+import type { Throughput } from './throughput.ts';
+import type { Typing } from './typing.ts';
+
+export function goalsOf({ throughput, typing, seeking }: ArchiveFigures): Goal[] {
+  const goals = new Goals();
+  for (const { sink, content, toNowhere } of throughput ?? [])
+    if (sink !== 'nowhere') goals.atLeast(`${content} to ${sink}, to nowhere`, 0.9, toNowhere);
+  const s3 = typing?.find(({ sink }) => sink === 's3');
+  goals.atMost('objects a second of all who type', 60, s3?.writesPerSecond);
+  for (const { sink, p99Ms } of seeking ?? []) goals.atMost(`seek in ${sink}, p99 in ms`, 300, p99Ms);
+  return goals.all;
+}
+
+export function tablesOf(figures: ArchiveFigures, goals: readonly Goal[], mib: number): Table[] {
+  const { throughput, typing, seeking } = figures;
+  return [
+    ...(throughput === undefined ? [] : [throughputTable(throughput, mib)]),
+    ...(typing === undefined ? [] : [typingTable(typing)]),
+    ...(seeking === undefined ? [] : [seekingTable(seeking)]),
+    goalTable(goals),
+  ];
+}
+
+function throughputTable(rows: readonly Throughput[], mib: number): Table {
+  return {
+    title: 'One recording, as fast as it goes',
+    note: `${mib} MiB in packets of 32 KiB, from the first byte to the seal, the recorder alone. Nowhere acknowledges at once. CPU: of the recorder's process.`,
+    columns: ['content and archive', 'MB/s', 'to nowhere', 'CPU s/GB'],
+    rows: rows.map(({ content, sink, mbPerSecond, toNowhere, cpuPerGb }) => [
+      `${content}, ${sink}`,
+      figure(mbPerSecond),
+      figure(toNowhere),
+      figure(cpuPerGb),
+    ]),
+  };
+}
+
+function typingTable(rows: readonly Typing[]): Table {
+  return {
+    title: 'Many who type',
+    note: 'Two keys a second each, with their echo, before compaction; writes: objects, or appends to files. Late: how long after its time a key was recorded.',
+    columns: ['archive', 'sessions', 'writes a second', 'CPU ms a second each', 'late p99 ms', 'paused'],
+    rows: rows.map(({ sink, sessions, writesPerSecond, cpuMsPerSession, lateP99Ms, disturbed }) => [
+      sink,
+      String(sessions),
+      figure(writesPerSecond),
+      figure(cpuMsPerSession),
+      figure(lateP99Ms),
+      String(disturbed),
+    ]),
+  };
+}
+
+function seekingTable(rows: readonly Seeking[]): Table {
+  return {
+    title: 'Seeking in an hour',
+    note: 'A sealed and compacted recording is opened, its key unwrapped, and the first event at a random moment read.',
+    columns: ['archive', 'segments', 'MiB', 'p50 ms', 'p99 ms'],
+    rows: rows.map(({ sink, segments, bytes, p50Ms, p99Ms }) => [
+      sink,
+      String(segments),
+      figure(bytes / 2 ** 20),
+      figure(p50Ms),
+      figure(p99Ms),
+    ]),
+  };
+}
