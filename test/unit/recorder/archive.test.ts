@@ -114,7 +114,7 @@ test('the url names a folder, absolute or from the working directory', async () 
   await openArchive(`file:${folder}`).check();
 });
 
-for (const url of ['', '/var/archive', 's3://bucket/x', 'file:', 'file://host/x', 'http://x/']) {
+for (const url of ['', '/var/archive', 's3://', 'gs://bucket/x', 'file:', 'file://host/x', 'http://x/']) {
   test(`the url ${JSON.stringify(url)} is refused`, () => {
     assert.throws(() => openArchive(url), {
       name: 'ArchiveError',
