@@ -153,7 +153,7 @@ for (const [how, end] of [
 
     for (const person of dead) {
       await person.ended;
-      const row = rowOf(person);
+      const row = await bed.evidence.sealed(rowOf(person).id);
       assert.deepEqual([row.endCode, row.endReason], ['worker-died', 'the session worker died']);
       await assertProved(archive, row);
       const recorded = await readRecorded(archive, row.id);

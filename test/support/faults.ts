@@ -36,6 +36,9 @@ export interface FaultRow {
 }
 
 const rows: FaultRow[] = [];
+/** What was recorded in all of a file's rows: where it is nothing, the figures say nothing. */
+export const recordedInAll = (what: string): number =>
+  rows.filter((row) => row.what === what).reduce((sum, { recorded }) => sum + recorded, 0);
 const lineOf = (row: FaultRow, times: number): string =>
   [row.fault, row.sink, row.what, times, row.declared, row.lost, row.recorded].join(' | ');
 
