@@ -1,0 +1,98 @@
+/** A recording that goes to a folder and to an S3 bucket at once, one of which fails for a while. */
+import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
+import { after, before } from 'node:test';
+import { openArchives } from '../../recorder/index.ts';
+import { type Bed, sshTerminal, startBed } from '../support/bed.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { obstacle, testWith } from '../support/packages.ts';
+import { until } from '../support/process.ts';
+import { S3_PACKAGES, type S3Server, startS3 } from '../support/s3.ts';
+import { temporaryFolder } from '../support/temp.ts';
+
+const NEEDS = ['openssh-server', 'openssh-client', ...S3_PACKAGES] as const;
+
+let s3: S3Server;
+let proxy: FaultProxy;
+let bed: Bed;
+const folder = temporaryFolder('both');
+let bucket: string;
+before(async () => {
+  if (obstacle(NEEDS) !== undefined) return;
+  s3 = await startS3();
+  proxy = await startFaultProxy(s3.endpoint);
+  bucket = `s3://${s3.bucket}?endpoint=${proxy.endpoint}`;
+  const { accessKeyId, secretAccessKey } = s3;
+  bed = await startBed({
+    config: {
+      archive: {
+        url: [`file:${folder}`, bucket],
+        credentials: { accessKeyId, secretAccessKey },
+        window: { bytes: '1MiB' },
+        graceSeconds: 120,
+      },
+    },
+  });
+});
+after(async () => {
+  await bed?.stop();
+  await proxy?.stop();
+  await s3?.stop();
+});
+
+interface Listed {
+  readonly id: string;
+  readonly sealed: boolean;
+}
+const newest = async (): Promise<Listed | undefined> =>
+  (await bed.gateway.json<Listed[]>(['recordings', 'ls']))[0];
+
+async function bytesIn(url: string, id: string): Promise<Uint8Array> {
+  const reader = await openArchives({ urls: [url], credentials: s3 }).open(id);
+  try {
+    return await reader.read(0, reader.size);
+  } finally {
+    await reader.close();
+  }
+}
+
+testWith(NEEDS, 'a session waits for the archive that fails, and in the end both hold the same', async () => {
+  const terminal = sshTerminal(bed.door, ['target']);
+  await terminal.expect('$ ');
+  await proxy.set({ status: 503 });
+  const asked = proxy.seen.length;
+  // Several windows: it cannot end before both archives have it.
+  terminal.type('head -c 6000000 /dev/zero | tr "\\0" x | fold -w 200; echo al""l-of-it\r');
+  await until('the bucket refused some', () => (proxy.seen.length > asked + 2 ? true : undefined));
+  await until('nothing more comes', async () => {
+    const seen = terminal.screen.length;
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    return terminal.screen.length === seen ? true : undefined;
+  });
+  assert.ok(!terminal.screen.includes('all-of-it'));
+  await proxy.set('none');
+  await terminal.expect('all-of-it', 60_000);
+  terminal.type('exit\r');
+  await terminal.ended;
+  const { id } = await until('the recording is sealed', async () => {
+    const first = await newest();
+    return first?.sealed === true ? first : undefined;
+  });
+  const [inFolder, inBucket] = await Promise.all([bytesIn(`file:${folder}`, id), bytesIn(bucket, id)]);
+  assert.ok(inFolder.length > 0);
+  assert.ok(Buffer.from(inFolder).equals(inBucket));
+  const verified = await bed.gateway.sallyport(['recordings', 'verify', id]);
+  assert.equal(verified.code, 0, verified.text);
+});
+
+testWith(NEEDS, 'a recording is read from the second archive when the first is away', async () => {
+  const listed = await newest();
+  const id = listed?.id ?? assert.fail('there is no recording');
+  renameSync(folder, `${folder}.away`);
+  try {
+    const verified = await bed.gateway.sallyport(['recordings', 'verify', id]);
+    assert.equal(verified.code, 0, verified.text + verified.stderr);
+  } finally {
+    renameSync(`${folder}.away`, folder);
+  }
+});
