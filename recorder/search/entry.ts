@@ -19,8 +19,10 @@ export type TextKind = (typeof TEXT_KINDS)[number];
 export const MAX_LINE = 4096;
 
 const WORD = /[\p{L}\p{N}]/u;
+/** Of most lines this tells sooner. */
+const PLAIN_WORD = /[A-Za-z0-9]/;
 
 /** Whether anybody could look for it. */
 export function hasWords(text: string): boolean {
-  return WORD.test(text);
+  return PLAIN_WORD.test(text) || WORD.test(text);
 }

@@ -23,6 +23,9 @@ const MAX_SEEN = 4096;
 /** Bytes from which on lines that only scroll by are read without drawing them, which takes ten times as long. */
 const BULK_BYTES = 8 * 1024;
 const LINE_FEED = 0x0a;
+/** What moves the cursor to another line, or more. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const DRAWS = /[\n-\r\x1b\x84-\x9f]/;
 /** Anything but whole lines of text and colours. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const NOT_PLAIN = /[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]|\r(?!\n)|\x1b(?!\[[0-9;:]*m)/;
@@ -39,6 +42,8 @@ export class ShownText implements ScreenWatch {
   /** Of the bytes before them. */
   #stoodAt = 0;
   #readAt = 0;
+  /** Whether more than the cursor's line may have changed since the screen was read. */
+  #drawn = false;
 
   constructor(columns: number, rows: number, found: (at: number, text: string) => void) {
     this.#terminal = new Emulator(columns, rows, this);
@@ -48,8 +53,11 @@ export class ShownText implements ScreenWatch {
   /** `at`: µs, never less than before. */
   write(at: number, bytes: Uint8Array): void {
     const stood = at - this.#at;
-    if (stood >= CURSOR_STANDS) this.#readScreen(undefined);
-    else if (stood >= STANDS || this.#at - this.#readAt >= READ_APART) this.#readScreen(this.#terminal.row);
+    const finished = stood >= CURSOR_STANDS;
+    if (this.#drawn && (stood >= STANDS || this.#at - this.#readAt >= READ_APART))
+      this.#readScreen(finished ? undefined : this.#terminal.row);
+    else if (finished) this.#take(this.#lineEndingAt(this.#terminal.row), this.#at);
+    this.#drawn ||= DRAWS.test(textOf(bytes));
     this.#stoodAt = this.#at;
     this.#at = at;
     const { from, to } = this.#passing(bytes);
@@ -69,11 +77,14 @@ export class ShownText implements ScreenWatch {
   }
 
   lineFed(): void {
-    const { row: below, alternate, columns } = this.#terminal;
-    const row = below - 1;
+    this.#ended(this.#lineEndingAt(this.#terminal.row - 1), this.#terminal.alternate);
+  }
+
+  #lineEndingAt(row: number): string {
+    const { columns } = this.#terminal;
     let first = row;
     while ((row - first) * columns < MAX_LINE && this.#terminal.wraps(first)) first -= 1;
-    this.#ended(this.#join(first, row), alternate);
+    return this.#join(first, row);
   }
 
   /** The part of `bytes` that scrolls out of the screen in lines that nothing is drawn over; where it is small, none. */
@@ -101,7 +112,7 @@ export class ShownText implements ScreenWatch {
     const seen = this.#standing;
     const before = seen.get(text);
     if (before !== undefined && (alternate || this.#at - before < AGAIN)) return;
-    this.#found(this.#at, text);
+    this.#find(this.#at, text);
     if (seen.size >= MAX_SEEN) seen.clear();
     seen.set(text, this.#at);
   }
@@ -120,6 +131,7 @@ export class ShownText implements ScreenWatch {
   /** `unfinished`: the row of a line that is left for later. */
   #readScreen(unfinished: number | undefined): void {
     this.#readAt = this.#at;
+    this.#drawn = false;
     const standing = new Map<string, number>();
     for (const text of this.#lines(0, this.#terminal.rows, unfinished))
       standing.set(text, this.#take(text, this.#at));
@@ -132,11 +144,15 @@ export class ShownText implements ScreenWatch {
 
   /** When it was found, which may be `now`. */
   #take(text: string, now: number): number {
-    const before = this.#standing.get(text);
+    const before = text === '' ? now : this.#standing.get(text);
     if (before !== undefined) return before;
-    this.#found(now, text);
+    this.#find(now, text);
     this.#standing.set(text, now);
     return now;
+  }
+
+  #find(at: number, text: string): void {
+    if (hasWords(text)) this.#found(at, text.normalize('NFC'));
   }
 
   /** The lines of these rows; one that wraps is one. */
@@ -151,13 +167,11 @@ export class ShownText implements ScreenWatch {
     }
   }
 
-  /** Empty where nobody could look for it. */
   #join(first: number, last: number): string {
     let text = '';
     for (let row = first; row <= last && text.length < MAX_LINE; row += 1)
       text += this.#terminal.text(row, row === last);
-    text = text.slice(0, MAX_LINE).normalize('NFC').trim();
-    return hasWords(text) ? text : '';
+    return text.slice(0, MAX_LINE).trim();
   }
 }
 

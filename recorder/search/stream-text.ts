@@ -10,6 +10,8 @@ const LINE_END = /\r\n|[\r\n]/;
 const ERASED = /[\x08\x7f]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROLS = /[\x00-\x1f\x7f-\x9f]+/g;
+/** Anything that is no plain ASCII. */
+const OTHERS = /[^ -~]/;
 /** A line of which more than this part is no UTF-8 is no text. */
 const MAX_BROKEN = 1 / 8;
 /** The same line counts again after this (µs): some programs repeat one for ever. */
@@ -56,11 +58,12 @@ export class StreamText {
 
 /** Text as it reads: without sequences and what was erased. Empty where it is none. */
 export function cleaned(raw: string): string {
-  if (!hasWords(raw) || raw.includes('\0')) return '';
+  if (raw.includes('\0')) return '';
   let text = raw.includes('\x1b') ? raw.replace(SEQUENCES, '') : raw;
   if (ERASED.test(text)) text = erased(text);
-  text = text.replace(CONTROLS, ' ').normalize('NFC').trim();
-  const broken = text.split('\ufffd').length - 1;
+  if (OTHERS.test(text)) text = text.replace(CONTROLS, ' ').normalize('NFC');
+  text = text.trim();
+  const broken = text.includes('\ufffd') ? text.split('\ufffd').length - 1 : 0;
   return broken > text.length * MAX_BROKEN || !hasWords(text) ? '' : text;
 }
 
