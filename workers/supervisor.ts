@@ -33,6 +33,7 @@ setFlagsFromString('--external-memory-accounted-in-global-limit');
 
 interface Member {
   readonly worker: Worker;
+  /** Monotonic: a clock that is set must not end a worker. */
   lastBeat: number;
   drained: boolean;
 }
@@ -50,6 +51,7 @@ export class Supervisor {
   #stopping = false;
   #recentDeaths = 0;
   #watchdog: NodeJS.Timeout | undefined;
+  #watchedAt = performance.now();
 
   /** @param script what each worker runs */
   constructor(
@@ -105,7 +107,7 @@ export class Supervisor {
       workerData: { ...this.#settings, listen: this.#listen },
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
     });
-    const member: Member = { worker, lastBeat: Date.now(), drained: false };
+    const member: Member = { worker, lastBeat: performance.now(), drained: false };
     this.#members.set(id, member);
     const control = this.#owner.forWorker(id);
     return new Promise((resolve, reject) => {
@@ -117,7 +119,7 @@ export class Supervisor {
           return;
         }
         if (message.type === 'listening') resolve(message);
-        else if (message.type === 'beat') member.lastBeat = Date.now();
+        else if (message.type === 'beat') member.lastBeat = performance.now();
         else if (message.type === 'drained') member.drained = true;
         else if (message.type === 'fault')
           this.#log.error({ worker: id, fault: message.text }, 'an error cost a session');
@@ -152,8 +154,13 @@ export class Supervisor {
   }
 
   #watch(): void {
+    const now = performance.now();
+    // Where this thread was stopped, so were the others: nobody could be heard.
+    const slept = now - this.#watchedAt > SILENCE_MS;
+    this.#watchedAt = now;
     for (const [id, member] of this.#members) {
-      if (Date.now() - member.lastBeat < SILENCE_MS) continue;
+      if (slept) member.lastBeat = now;
+      if (now - member.lastBeat < SILENCE_MS) continue;
       this.#log.error({ worker: id }, 'a session worker is blocked and is ended');
       void member.worker.terminate();
     }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openDoor, PASSWORD } from '../support/bed.ts';
 import { stillServes } from '../support/evidence.ts';
 import {
@@ -153,7 +154,8 @@ testWith(
     const output = await runOutput(doorOf('bob'), join(folder, 'hung'));
     const typing = await startTyping(doorOf('carol'));
     process.kill(bed.gateway.pid, 'SIGSTOP');
-    const rows = await Promise.all(['bob', 'carol'].map(recovered));
+    // Longer than a worker may be silent, too: its people are to hear why their sessions end.
+    const [rows] = await Promise.all([Promise.all(['bob', 'carol'].map(recovered)), sleep(17_000)]);
     assert.ok(rows.every(({ node, endCode }) => node === 'node-a' && endCode === 'worker-died'));
     process.kill(bed.gateway.pid, 'SIGCONT');
 
