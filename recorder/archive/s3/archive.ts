@@ -22,7 +22,7 @@ import { RecordingNames } from './names.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { ExtentReader, ObjectReader } from './reader.ts';
 import type { ObjectStore } from './store.ts';
-import { resume, seal } from './succession.ts';
+import { resume, Sealer } from './succession.ts';
 import { tidy } from './tidy.ts';
 
 export interface S3ArchiveOptions {
@@ -42,6 +42,7 @@ export class S3Archive implements Archive {
   readonly #journals: JournalReader;
   readonly #finder: Finder;
   readonly #writer: Writer;
+  readonly #sealer: Sealer;
 
   constructor({ store, prefix, writer, groupMs }: S3ArchiveOptions) {
     this.description = store.description;
@@ -49,6 +50,7 @@ export class S3Archive implements Archive {
     this.#prefix = prefix;
     this.#journals = new JournalReader(store, prefix);
     this.#finder = new Finder(store, this.#journals);
+    this.#sealer = new Sealer(store);
     this.#writer = new Writer(store, new Journal({ store, prefix, writer, groupMs }));
   }
 
@@ -112,11 +114,11 @@ export class S3Archive implements Archive {
   async seal(sessionId: string, startedAt: number, end: number, manifest: Uint8Array): Promise<Uint8Array> {
     const names = this.#names(sessionId, startedAt);
     const found = await this.#finder.find(names, sessionId);
-    if (found?.kind === 'whole') {
+    if (found?.kind === 'whole' && found.size > end) {
       // Sealed before it was compacted, behind the same bytes.
       return await new ObjectReader(this.#store, names.whole, found.size).read(end, found.size - end);
     }
-    return await seal(this.#store, names, this.#toWrite(found, sessionId), { end, manifest });
+    return await this.#sealer.seal(names, this.#toWrite(found, sessionId), { end, manifest });
   }
 
   async compact(

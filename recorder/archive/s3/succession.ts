@@ -32,29 +32,42 @@ export async function resume(
   return await S3Appender.begin(writer, place, found.latest.era, new Uint8Array(0), end);
 }
 
-/** Seals behind the first `wanted.end` bytes; of several at once one wins. Resolves with its manifest. */
-export async function seal(
-  store: ObjectStore,
-  names: RecordingNames,
-  found: FoundParts,
-  wanted: Seal,
-): Promise<Uint8Array> {
-  if (found.seal !== undefined) return found.seal.manifest;
-  // The journal is not read any more once there is a seal.
-  await moveIntoParts(store, names, found, wanted.end);
-  const object = encodeSeal(wanted);
-  const written = await store.putNew(names.seal, object);
-  // Some stores write where they should refuse. Asked for the same again, they show it.
-  if (written && (await store.putNew(names.seal, object))) {
-    await new Promise<void>((resolve) => void setTimeout(resolve, SETTLE_MS));
+/** Seals recordings of which others may think the same. */
+export class Sealer {
+  readonly #store: ObjectStore;
+  /** Whether the store was seen to refuse a second writer. */
+  #arbitrates = false;
+
+  constructor(store: ObjectStore) {
+    this.#store = store;
   }
-  const size = (await store.size(names.seal)) ?? 0;
-  const bytes = size > MAX_SEAL_BYTES ? undefined : await store.get(names.seal, 0, size);
-  const won = bytes === undefined ? undefined : decodeSeal(bytes);
-  if (won === undefined) {
-    throw new ArchiveError('archive-io', `archive ${store.description} did not keep the seal of a recording`);
+
+  /** Seals behind the first `wanted.end` bytes; of several at once one wins. Resolves with its manifest. */
+  async seal(names: RecordingNames, found: FoundParts, wanted: Seal): Promise<Uint8Array> {
+    if (found.seal !== undefined) return found.seal.manifest;
+    // The journal is not read any more once there is a seal.
+    await moveIntoParts(this.#store, names, found, wanted.end);
+    const object = encodeSeal(wanted);
+    if (await this.#store.putNew(names.seal, object)) {
+      if (this.#arbitrates) return wanted.manifest;
+      // Some stores write where they should refuse. Asked for the same again, they show it.
+      this.#arbitrates = !(await this.#store.putNew(names.seal, object));
+      if (this.#arbitrates) return wanted.manifest;
+      await new Promise<void>((resolve) => void setTimeout(resolve, SETTLE_MS));
+    }
+    return await this.#winner(names.seal);
   }
-  return won.manifest;
+
+  async #winner(key: string): Promise<Uint8Array> {
+    const size = (await this.#store.size(key)) ?? 0;
+    const bytes = size > MAX_SEAL_BYTES ? undefined : await this.#store.get(key, 0, size);
+    const won = bytes === undefined ? undefined : decodeSeal(bytes);
+    if (won !== undefined) return won.manifest;
+    throw new ArchiveError(
+      'archive-io',
+      `archive ${this.#store.description} did not keep the seal of a recording`,
+    );
+  }
 }
 
 /** Puts what only the journal holds of the first `end` bytes into a part, as its writer would have done. */

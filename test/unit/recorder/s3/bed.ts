@@ -71,7 +71,12 @@ export class MemoryStore implements ObjectStore {
     return [...new Set(rests.filter((rest) => rest.includes('/')).map((rest) => rest.split('/')[0] ?? ''))];
   }
 
+  /** How many more deletions work. */
+  removals = Number.POSITIVE_INFINITY;
+
   async remove(keys: readonly string[]): Promise<void> {
+    this.removals -= 1;
+    if (this.removals < 0) throw new ArchiveError('archive-io', 'a deletion was refused');
     for (const key of keys) this.objects.delete(key);
   }
 
