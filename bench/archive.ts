@@ -1,20 +1,23 @@
 /**
  * `npm run bench -- archive`: what it costs to stream recordings to an archive, beside recording to nowhere;
- * what many sessions of typing ask of it; how fast a moment of a recording is found again. The recorder alone
- * in this process, without legs, against a folder and a real S3 server on this machine.
+ * what many sessions of typing ask of it; how fast a moment of a recording is found again. A gateway with SSH
+ * sessions for the first, else the recorder alone in this process; a folder and a real S3 server on this machine.
  */
+
 import { measureSeeking, type Seeking } from './archive/seeking.ts';
+import { type InSessions, measureSessions } from './archive/sessions.ts';
 import { startSite } from './archive/sites.ts';
 import { goalsOf, tablesOf } from './archive/tables.ts';
 import { measureThroughput, type Throughput } from './archive/throughput.ts';
 import { measureTyping, type Typing } from './archive/typing.ts';
 import type { Benchmark, BenchOptions, Outcome } from './report.ts';
 
-const PARTS = ['throughput', 'typing', 'seeking'] as const;
+const PARTS = ['sessions', 'throughput', 'typing', 'seeking'] as const;
 type Part = (typeof PARTS)[number];
 
 /** What was measured; a part that was not asked for is absent. */
 export interface ArchiveFigures {
+  readonly sessions?: readonly InSessions[];
   readonly throughput?: readonly Throughput[];
   readonly typing?: readonly Typing[];
   readonly seeking?: readonly Seeking[];
@@ -35,6 +38,7 @@ async function run(options: BenchOptions): Promise<Outcome> {
   const site = await startSite(options.progress);
   try {
     const figures: ArchiveFigures = {
+      ...(wanted('sessions') && { sessions: await measureSessions(site, mib, options) }),
       ...(wanted('throughput') && { throughput: await measureThroughput(site, mib, options) }),
       ...(wanted('typing') && { typing: await measureTyping(site, quick ? 100 : 600, options) }),
       ...(wanted('seeking') && { seeking: await measureSeeking(site, quick ? 10 : 200, options) }),

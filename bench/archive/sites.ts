@@ -41,6 +41,8 @@ export interface Site {
    */
   writing(sink: Sink, tally: Tally, groupMs?: number): ArchiveForWriters;
   recorder(archive: ArchiveForWriters, clock?: Clock): Recorder;
+  /** `archive` of a gateway's configuration. */
+  configuration(sink: RealSink): Readonly<Record<string, unknown>>;
   stop(): Promise<void>;
 }
 
@@ -71,6 +73,10 @@ export async function startSite(progress: (line: string) => void): Promise<Site>
         window: { ...DEFAULT_WINDOW, graceSeconds: 3600 },
         ...(clock === undefined ? {} : { clock }),
       }),
+    configuration: (sink) =>
+      sink === 's3' && server !== undefined
+        ? { url: urlOf(server), credentials: credentialsOf(server) }
+        : { url: `file:${folder}` },
     stop: async () => await server?.stop(),
   };
 }
@@ -151,8 +157,12 @@ class CountedStore extends SdkStore {
 }
 
 function s3Archive(server: S3Server, tally: Tally, groupMs: number | undefined): Archive {
-  const endpoint = encodeURIComponent(server.endpoint);
-  const location = parseLocation(`s3://${server.bucket}/bench?endpoint=${endpoint}&style=path`);
+  const location = parseLocation(urlOf(server));
   const store = new CountedStore(tally, location, server);
   return new S3Archive({ store, prefix: location.prefix, writer: 'bench', groupMs });
 }
+
+const urlOf = ({ bucket, endpoint }: S3Server): string =>
+  `s3://${bucket}/bench?endpoint=${encodeURIComponent(endpoint)}&style=path`;
+
+const credentialsOf = ({ accessKeyId, secretAccessKey }: S3Server) => ({ accessKeyId, secretAccessKey });

@@ -1,6 +1,6 @@
 /** How fast one recording takes what a session gives it, and what that costs, by where it goes. */
 import { randomBytes } from 'node:crypto';
-import { EventKind } from '../../recorder/index.ts';
+import { EventKind, type Recorder } from '../../recorder/index.ts';
 import { median, rotated } from '../figures/statistics.ts';
 import type { BenchOptions } from '../report.ts';
 import { initOf, type Sink, type Site } from './sites.ts';
@@ -35,21 +35,26 @@ interface Round {
   readonly cpuSeconds: number;
 }
 
+/** The recorder alone, as fast as it goes: more than any session brings. */
 export async function measureThroughput(
   site: Site,
   mib: number,
   options: BenchOptions,
 ): Promise<Throughput[]> {
+  // One recorder each, as a worker has it: its scribe and its connections are there already.
+  const recorders = (['nowhere', ...site.sinks] as const).map((sink) => ({
+    sink,
+    recorder: site.recorder(site.writing(sink, { writes: 0 })),
+  }));
   const subjects = (['dense', 'text'] as const).flatMap((content) =>
-    (['nowhere', ...site.sinks] as const).map((sink) => ({ content, sink, rounds: [] as Round[] })),
+    recorders.map((each) => ({ ...each, content, rounds: [] as Round[] })),
   );
   const bytes = mib * 2 ** 20;
-  // Once for the compiler and the scribe's thread, with what is measured anyway.
-  for (const { content, sink } of subjects) await record(site, sink, content, Math.min(bytes, 2 ** 26));
+  // Once for the compiler.
+  for (const each of subjects) await record(site, each, Math.min(bytes, 2 ** 26));
   for (let round = 0; round < options.rounds; round += 1) {
     options.progress(`throughput: round ${round + 1} of ${options.rounds}`);
-    for (const { content, sink, rounds } of rotated(subjects, round))
-      rounds.push(await record(site, sink, content, bytes));
+    for (const each of rotated(subjects, round)) each.rounds.push(await record(site, each, bytes));
   }
   return subjects.map(({ content, sink, rounds }) => {
     const base = subjects.find((each) => each.sink === 'nowhere' && each.content === content)?.rounds ?? [];
@@ -64,11 +69,15 @@ export async function measureThroughput(
 }
 
 /** A session that gives what it has as fast as it may, from its first byte to its seal. */
-async function record(site: Site, sink: Sink, content: Content, bytes: number): Promise<Round> {
-  const recorder = site.recorder(site.writing(sink, { writes: 0 }));
+async function record(
+  site: Site,
+  { recorder, content, sink }: { recorder: Recorder; content: Content; sink: Sink },
+  bytes: number,
+): Promise<Round> {
+  const init = initOf(crypto.randomUUID());
   let go = (): void => {};
   let failure: Error | undefined;
-  const recording = await recorder.open(initOf(crypto.randomUUID()), {
+  const recording = await recorder.open(init, {
     pause: () => {},
     resume: () => go(),
     failed: (error) => {
@@ -90,7 +99,10 @@ async function record(site: Site, sink: Sink, content: Content, bytes: number): 
     else await new Promise<void>((resolve) => void setImmediate(resolve));
   }
   const { sealed } = await recording.seal('measured');
-  if (failure !== undefined || !sealed) throw new Error(`recording to ${sink} failed`, { cause: failure });
+  if (failure !== undefined || !sealed) throw new Error('a recording failed', { cause: failure });
   const { user, system } = process.cpuUsage(cpu);
-  return { seconds: (performance.now() - started) / 1000, cpuSeconds: (user + system) / 1e6 };
+  const seconds = (performance.now() - started) / 1000;
+  // Room for the next.
+  if (sink !== 'nowhere') await site.archive(sink).remove(init.sessionId, init.startedAt);
+  return { seconds, cpuSeconds: (user + system) / 1e6 };
 }

@@ -14,7 +14,7 @@ import { randomFile } from '../../test/support/tree.ts';
 import type { Endpoint } from './jobs.ts';
 
 /** The only cipher of client and target, hence of both legs of the gateway. */
-const CIPHER = 'aes128-gcm@openssh.com';
+export const CIPHER = 'aes128-gcm@openssh.com';
 
 /** Added to each direction of a long line. */
 export const ONE_WAY_MS = 25;
@@ -50,12 +50,18 @@ export interface Bed {
   stop(): Promise<void>;
 }
 
-/** Starts a gateway on the target: alice's sessions are recorded as usual, those of bob in full. */
-export async function startBenchGateway(target: Sshd): Promise<Gateway> {
+/**
+ * Starts a gateway on the target: alice's sessions are recorded as usual, those of bob in full. `archive`:
+ * where to, as the configuration has it.
+ */
+export async function startBenchGateway(
+  target: Sshd,
+  archive: Readonly<Record<string, unknown>> = {},
+): Promise<Gateway> {
   const key = readFileSync(keyFileOf(target, '.pub'), 'utf8').trim();
   const policy = { allow: ['shell', 'exec'], accounts: ['*@target'], record: true, keystrokes: true };
   return await startGateway({
-    config: { workers: { sessions: GATEWAY_WORKERS } },
+    config: { workers: { sessions: GATEWAY_WORKERS }, archive },
     document: {
       users: ['alice', 'bob'].map((name) => ({ name, sshKeys: [key], role: 'requester' })),
       systems: [
@@ -167,7 +173,8 @@ async function startRelay(targetPort: number, delayMs: number): Promise<{ port: 
   return { port: Number(port), daemon };
 }
 
-function clientConfig(hosts: Readonly<Record<string, Endpoint>>): string {
+/** OpenSSH's client configuration of these hosts. */
+export function clientConfig(hosts: Readonly<Record<string, Endpoint>>): string {
   const sections = Object.entries(hosts).map(([name, { host, port, login, keyFile }]) => [
     `Host ${name}`,
     `  HostName ${host}`,

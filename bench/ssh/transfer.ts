@@ -17,8 +17,8 @@ const LIMIT_MS = 180_000;
  * @throws Error when the client ends with anything but 0
  */
 export async function transfer(
-  bed: Bed,
-  host: Path | Line,
+  bed: Pick<Bed, 'sshConfig'>,
+  host: string,
   direction: Direction,
   { file }: Payload,
 ): Promise<number> {
