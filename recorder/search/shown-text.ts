@@ -23,9 +23,9 @@ const MAX_SEEN = 4096;
 /** Bytes from which on lines that only scroll by are read without drawing them, which takes ten times as long. */
 const BULK_BYTES = 8 * 1024;
 const LINE_FEED = 0x0a;
-/** What moves the cursor to another line, or more. */
+/** Any sequence but those of colours, of the cursor's line, of titles and of modes that draw nothing. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const DRAWS = /[\n-\r\x1b\x84-\x9f]/;
+const DRAWS = /[\x80-\x9f]|\x1b(?!\]|\[(?:[0-9;:]*[mCDGKPX@]|\?(?:1|7|12|25|2004)[hl]))/;
 /** Anything but whole lines of text and colours. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const NOT_PLAIN = /[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]|\r(?!\n)|\x1b(?!\[[0-9;:]*m)/;
@@ -42,7 +42,7 @@ export class ShownText implements ScreenWatch {
   /** Of the bytes before them. */
   #stoodAt = 0;
   #readAt = 0;
-  /** Whether more than the cursor's line may have changed since the screen was read. */
+  /** Whether more may have changed since the screen was read than the cursor's line, and lines that were ended. */
   #drawn = false;
 
   constructor(columns: number, rows: number, found: (at: number, text: string) => void) {
@@ -56,7 +56,7 @@ export class ShownText implements ScreenWatch {
     const finished = stood >= CURSOR_STANDS;
     if (this.#drawn && (stood >= STANDS || this.#at - this.#readAt >= READ_APART))
       this.#readScreen(finished ? undefined : this.#terminal.row);
-    else if (finished) this.#take(this.#lineEndingAt(this.#terminal.row), this.#at);
+    else if (finished) this.#takeCursorLine();
     this.#drawn ||= DRAWS.test(textOf(bytes));
     this.#stoodAt = this.#at;
     this.#at = at;
@@ -73,7 +73,8 @@ export class ShownText implements ScreenWatch {
 
   /** Takes what still stands. */
   end(): void {
-    this.#readScreen(undefined);
+    if (this.#drawn) this.#readScreen(undefined);
+    else this.#takeCursorLine();
   }
 
   lineFed(): void {
@@ -140,6 +141,10 @@ export class ShownText implements ScreenWatch {
       this.#seen = standing;
       this.#seenOver.clear();
     }
+  }
+
+  #takeCursorLine(): void {
+    this.#take(this.#lineEndingAt(this.#terminal.row), this.#at);
   }
 
   /** When it was found, which may be `now`. */
