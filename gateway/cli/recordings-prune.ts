@@ -125,7 +125,7 @@ async function addUnknown(lines: Line[], { store, archive }: Pruner): Promise<Ar
 
 async function confirm(going: readonly Due[], options: PruneOptions): Promise<void> {
   const bytes = going.reduce((sum, { session }) => sum + (session.recordedBytes ?? 0), 0);
-  const what = `${going.length} recordings (${bytesText(bytes)})`;
+  const what = `${going.length} recording${going.length === 1 ? '' : 's'} (${bytesText(bytes)})`;
   if (options.json === true || !process.stdin.isTTY)
     throw new UsageError(`${what} would be deleted for good: say --yes, or --dry-run to see which`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { auditRow } from '../audit/events.ts';
 import { newSessionId } from '../control/session-id.ts';
+import { holdText, prunedText } from '../retention/hold.ts';
 import type { CommandRow, SessionRow, Store } from '../store/port.ts';
 import { countOption, openStore, operator, SESSION_ID, withCommon } from './common.ts';
 import {
@@ -76,6 +77,7 @@ export function addSessions(program: Command): void {
           'from client': row.state === 'ended' ? bytesText(row.bytesFromClient) : undefined,
           'from target': row.state === 'ended' ? bytesText(row.bytesFromTarget) : undefined,
           recording: recordingText(row),
+          hold: holdText(row),
         },
         false,
       );
@@ -103,6 +105,8 @@ export function addSessions(program: Command): void {
 
 function recordingText(row: SessionRow): string {
   if (!row.recorded) return 'none (policy does not record)';
+  const gone = prunedText(row);
+  if (gone !== undefined) return gone;
   const state = row.state === 'ended' ? sealText(row) : 'running';
   if (row.segments === undefined) return state;
   return `${row.segments} segments, ${bytesText(row.recordedBytes)}, ${state}`;
