@@ -206,7 +206,8 @@ export class S3Appender implements ArchiveAppender {
 
   /** All that is kept, and `more` behind it, as a part. */
   async #putPart(more: Uint8Array | undefined, last: boolean): Promise<void> {
-    const taken = this.#kept;
+    // A copy: appends go on meanwhile, each one behind those before.
+    const taken = [...this.#kept];
     const chunks = taken.map(({ bytes }) => bytes);
     if (more !== undefined) chunks.push(more);
     const [only] = chunks;
@@ -219,7 +220,6 @@ export class S3Appender implements ArchiveAppender {
     const key = this.#place.names.part({ start, end, era, last, journal: journal.name });
     await store.put(key, body);
     this.#start = end;
-    // Appends go on meanwhile, each one behind those before.
     this.#kept = this.#kept.slice(taken.length);
     if (more !== undefined) this.#end = end;
     for (const { group, bytes } of taken) {

@@ -46,6 +46,52 @@ test('large appends are parts of their own, with what was small before them', as
   assert.deepEqual(store.keys(JOURNAL), []);
 });
 
+test('appends go on while a part is made of those before, and a large one waits for it', async () => {
+  const store = new MemoryStore();
+  const appender = await nodeOn(store).create('s1', DAY, text('head '));
+  const { promise: allowed, resolve: allow } = Promise.withResolvers<void>();
+  store.before = async (key) => (key.startsWith(FOLDER) ? await allowed : undefined);
+  const lent = Buffer.alloc(60_000);
+  for (const letter of 'abcde') {
+    lent.fill(letter);
+    await appender.append(lent);
+  }
+  lent.fill('!');
+  await until(() => store.written.length === 7);
+  await appender.append(text('small'));
+  const large = appender.append(Buffer.alloc(100_000, 'L'));
+  // Were it sent at once, it would be by now.
+  await new Promise((resolve) => void setTimeout(resolve, 50));
+  assert.equal(store.written.length, 8, 'the header, five groups, the part and another group');
+  allow();
+  await large;
+  await appender.append(text('end'));
+  await appender.close();
+  const letters = [...'abcde'].map((letter) => letter.repeat(60_000)).join('');
+  const found = await contentsOf(store, 's1');
+  assert.equal(runs(found), runs(`head ${letters}small${'L'.repeat(100_000)}end`));
+  assert.deepEqual(store.keys(JOURNAL), []);
+  assert.equal(store.keys(FOLDER).length, 4);
+});
+
+/** A text in few characters: what it repeats, and how often. */
+function runs(value: string): string {
+  return value.replace(/(.)\1{9,}/g, (run, one) => `${one}*${run.length} `);
+}
+
+test('a group that was refused and is there all the same is deleted', async () => {
+  const store = new MemoryStore();
+  const appender = await nodeOn(store).create('s1', DAY, text('head '));
+  store.fate = () => 'unheard';
+  await assert.rejects(appender.append(text('one')), { code: 'archive-io' });
+  assert.equal(store.keys(JOURNAL).length, 1);
+  store.fate = () => 'done';
+  await appender.append(text('one'));
+  await appender.close();
+  assert.deepEqual(store.keys(JOURNAL), []);
+  assert.equal(await contentsOf(store, 's1'), 'head one');
+});
+
 test('what is kept in memory becomes a part when it is much, or old', async (t) => {
   const store = new MemoryStore();
   const appender = await nodeOn(store).create('s1', DAY, text('head '));
