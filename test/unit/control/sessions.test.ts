@@ -246,6 +246,20 @@ test('as many sessions as the policy allows, however many ask at once', async (t
   await open(node, WEB01, { user: 'bob' });
 });
 
+test('a session keeps how long its recording was promised to last when it began', async (t) => {
+  const node = await furnished(t);
+  const retention = async () => {
+    const { sessionId } = await open(node);
+    return (await node.store.session(sessionId))?.retention;
+  };
+  await putPolicy(node, 'ops', { retention: 'forever' });
+  assert.equal(await retention(), 'forever');
+  await putPolicy(node, 'ops', { retention: 1000 });
+  assert.equal(await retention(), 1000);
+  await putPolicy(node, 'ops', { record: false });
+  assert.equal(await retention(), undefined);
+});
+
 test('as many sessions as the node holds, however many ask at once', async (t) => {
   const node = await furnished(t, { maxSessions: 2 });
   const outcomes = await askAtOnce(node, 5);
