@@ -64,9 +64,9 @@ function tampering(
   testWith(NEEDS, `${name}: verify, play and export fail and say so`, async () => {
     const [first = '', second = ''] = files;
     assert.equal(files.length, 2);
+    const output = join(copies, 'export.jsonl');
     change(first, second);
     try {
-      const output = join(copies, 'export.jsonl');
       const [verified, played, exported] = await Promise.all([
         recordings('verify', idOf(first)),
         recordings('play', idOf(first), '--max-idle', '0', '--speed', '1000'),
@@ -78,6 +78,7 @@ function tampering(
       assert.match(exported.stderr, shown);
       assert.equal(existsSync(output), false, 'half an export was left');
     } finally {
+      rmSync(output, { force: true });
       for (const file of files) copyFileSync(join(copies, basename(file)), file);
     }
   });
