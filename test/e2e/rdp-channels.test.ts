@@ -106,6 +106,19 @@ async function recorded(user: string): Promise<readonly Line[]> {
   return lines.map((line) => JSON.parse(line) as Line);
 }
 
+/** As what a search finds `text` in the sessions of `user`. */
+async function foundAs(text: string, user: string): Promise<readonly string[]> {
+  const hits = await bed.gateway.json<{ readonly kind: string; readonly offset: number }[]>([
+    'recordings',
+    'search',
+    text,
+    '--user',
+    user,
+  ]);
+  assert.ok(hits.every(({ offset }) => offset > 0));
+  return [...new Set(hits.map(({ kind }) => kind))].sort();
+}
+
 const dataOf = (lines: readonly Line[], kind: string): NonNullable<Line['data']>[] =>
   lines.filter((line) => line.kind === kind).map(({ data }) => data ?? {});
 
@@ -143,6 +156,9 @@ testWith(NEEDS, 'a clipboard towards the target passes text that way, and none b
     requests.some((each) => each.startsWith('clipboard fromTarget')),
     requests.join(),
   );
+  assert.deepEqual(await foundAs('copied client', 'inbound'), ['clipboard']);
+  assert.deepEqual(await foundAs('copied client', 'plain'), []);
+  assert.deepEqual(await foundAs('xclip', 'inbound'), ['command', 'keys']);
 });
 
 testWith(NEEDS, 'a clipboard from the target passes text that way, and none to it', async () => {
@@ -209,6 +225,7 @@ testWith(NEEDS, 'a drive that policy allows is there, and what is done with it i
   has('close', /share.*back\.txt$/, { bytes: 'sent back\n'.length });
   has('rename', /share.*back\.txt$/);
   has('delete', /share.*hello\.txt$/);
+  assert.deepEqual(await foundAs('hello.txt', 'drives'), ['command', 'file', 'keys']);
 });
 
 for (const user of ['listener', 'plain'])
