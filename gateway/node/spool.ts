@@ -38,6 +38,8 @@ export class NodeSpool {
   readonly #writers = new Map<string, number>();
   /** Look again when a worker has drained something. */
   readonly #waiters: (() => void)[] = [];
+  /** Rejected when the node stops. */
+  readonly #stop = Promise.withResolvers<never>();
   #stopped = false;
   /** What it took so far; undefined: the archive takes everything. */
   #outage: { recordings: number; bytes: number } | undefined;
@@ -50,6 +52,9 @@ export class NodeSpool {
   private constructor(options: NodeSpoolOptions, used: number) {
     this.#options = options;
     const { folder, limit } = options;
+    this.#stop.promise.catch(() => {
+      this.#stopped = true;
+    });
     this.settings = { folder, limit, used: new SharedArrayBuffer(8) };
     new BigInt64Array(this.settings.used)[0] = BigInt(used);
   }
@@ -71,11 +76,12 @@ export class NodeSpool {
 
   /** What is spooled still stays for the next start. */
   stop(): void {
-    this.#stopped = true;
-    for (const sessionId of this.#writers.keys()) this.#gone(sessionId);
     clearTimeout(this.#timer);
     clearTimeout(this.#calm);
-    this.#over();
+    if (this.#writers.size === 0) this.#over();
+    this.#stop.reject(
+      new ArchiveError('archive-io', 'the node stops; its spool is drained at its next start'),
+    );
   }
 
   /**
@@ -84,14 +90,16 @@ export class NodeSpool {
    * Rejects with {@link ArchiveError} when the archive cannot take it now, or this node stops.
    */
   async drain(sessionId: string): Promise<void> {
-    if (this.#writers.has(sessionId)) {
+    // An archive that hangs keeps no node from stopping.
+    await Promise.race([this.#drained(sessionId), this.#stop.promise]);
+  }
+
+  async #drained(sessionId: string): Promise<void> {
+    while (this.#writers.has(sessionId)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#waiters.push(resolve);
       await promise;
-      return await this.drain(sessionId);
     }
-    if (this.#stopped)
-      throw new ArchiveError('archive-io', 'the node stops, and its spool holds something still');
     this.#left.add(sessionId);
     const error = await this.#inTurn(() => this.#drainOne(sessionId));
     if (error === undefined) return;
@@ -116,9 +124,6 @@ export class NodeSpool {
         if (this.#outage === undefined) return;
         this.#outage.recordings += 1;
         this.#outage.bytes += event.bytes;
-        if (this.#writers.size > 0) return;
-        this.#calm = setTimeout(() => this.#over(), CALM_MS);
-        this.#calm.unref();
         return;
       case 'stuck':
         this.#gone(event.sessionId);
@@ -140,13 +145,17 @@ export class NodeSpool {
   #gone(sessionId: string): void {
     this.#writers.delete(sessionId);
     for (const resume of this.#waiters.splice(0)) resume();
+    if (this.#writers.size > 0) return;
+    clearTimeout(this.#calm);
+    this.#calm = setTimeout(() => this.#over(), CALM_MS);
+    this.#calm.unref();
   }
 
   #over(): void {
     const { audit, log } = this.#options;
     if (this.#outage !== undefined) {
       audit('archive.drained', undefined, this.#outage);
-      log.warn(this.#outage, 'the archive has what was spooled, and the spool is empty again');
+      log.warn(this.#outage, 'the archive is back and has what was spooled');
     }
     this.#outage = undefined;
   }
@@ -158,13 +167,14 @@ export class NodeSpool {
   }
 
   async #drainAll(): Promise<void> {
+    let failure: Error | undefined;
     for (const sessionId of this.#left) {
-      const error = await this.#inTurn(() => this.#drainOne(sessionId));
-      if (error !== undefined && !this.#waiting)
-        this.#options.log.warn({ err: error }, 'the archive does not take what is spooled yet');
-      this.#waiting = error !== undefined;
-      if (this.#waiting || this.#stopped) break;
+      failure = (await this.#inTurn(() => this.#drainOne(sessionId))) ?? failure;
+      if (this.#stopped) return;
     }
+    if (failure !== undefined && !this.#waiting)
+      this.#options.log.warn({ err: failure }, 'the archive does not take what is spooled yet');
+    this.#waiting = failure !== undefined;
     this.#timer = undefined;
     if (this.#left.size > 0) this.#again(RETRY_MS);
   }
@@ -178,7 +188,7 @@ export class NodeSpool {
       return undefined;
     }
     const { error, bytes } = drained;
-    if (error !== undefined && !(error instanceof SpoolConflict)) return error;
+    if (error !== undefined && !isFinal(error)) return error;
     this.#left.delete(sessionId);
     if (error !== undefined) {
       this.#refused(sessionId, error.message);
@@ -204,3 +214,7 @@ export class NodeSpool {
     return await turn;
   }
 }
+
+/** Whether trying again would not help. */
+const isFinal = (error: Error): boolean =>
+  error instanceof SpoolConflict || (error instanceof ArchiveError && error.code === 'recording-id');

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import pino from 'pino';
+import { NodeSpool } from '../../../gateway/node/spool.ts';
+import { SpoolFile } from '../../../recorder/archive/spool-file.ts';
+import { SpoolRoom } from '../../../recorder/archive/spool-room.ts';
+import { ArchiveError, openArchive } from '../../../recorder/index.ts';
+import { until } from '../../support/process.ts';
+import { temporaryFolder } from '../../support/temp.ts';
+
+const DAY = Date.UTC(2026, 10, 22);
+
+interface Site {
+  readonly folder: string;
+  readonly audit: { readonly code: string; readonly sessionId: string | undefined }[];
+  open(): Promise<NodeSpool>;
+  /** As a writer leaves it that is gone; nothing of the session is in the archive. */
+  leave(sessionId: string, text: string): Promise<void>;
+  /** What the archive holds of a session. */
+  archived(sessionId: string): Promise<string>;
+  /** Takes the archive away, or puts it back. */
+  hide(): void;
+  show(): void;
+  files(): readonly string[];
+}
+
+function startSite(): Site {
+  const root = temporaryFolder('node-spool');
+  const folder = join(root, 'spool');
+  const archive = join(root, 'archive');
+  mkdirSync(archive);
+  const audit: { code: string; sessionId: string | undefined }[] = [];
+  const room = new SpoolRoom({ limit: 2 ** 30, used: new SharedArrayBuffer(8) });
+  return {
+    folder,
+    audit,
+    open: () =>
+      NodeSpool.open({
+        folder,
+        limit: 2 ** 20,
+        archive: () => openArchive(`file:${archive}`),
+        audit: (code, sessionId) => void audit.push({ code, sessionId }),
+        log: pino({ level: 'silent' }),
+      }),
+    async leave(sessionId, text) {
+      const place = { sessionId, startedAt: DAY, from: 0 };
+      await (await SpoolFile.create(folder, place, Buffer.from(text), room)).close();
+    },
+    async archived(sessionId) {
+      const reader = await openArchive(`file:${archive}`).open(sessionId);
+      const bytes = Buffer.from(await reader.read(0, reader.size));
+      await reader.close();
+      return bytes.toString();
+    },
+    hide: () => renameSync(archive, `${archive}.hidden`),
+    show: () => renameSync(`${archive}.hidden`, archive),
+    files: () => (existsSync(folder) ? readdirSync(folder) : []),
+  };
+}
+
+test('what an earlier run left is drained, and what is no spool file holds nothing up', async () => {
+  const site = startSite();
+  await site.leave('b', 'of b');
+  writeFileSync(join(site.folder, 'a.spool'), 'this is not what a gateway wrote, but long enough');
+  const spool = await site.open();
+  assert.ok(new SpoolRoom(spool.settings).used > 50, 'what is there counts');
+  spool.start();
+  await until('both are judged', () => (site.audit.length === 2 ? true : undefined));
+  assert.deepEqual(
+    new Set(site.audit.map(({ code, sessionId }) => `${sessionId} ${code}`)),
+    new Set(['a archive.spool.refused', 'b archive.drained']),
+  );
+  assert.equal(await site.archived('b'), 'of b');
+  assert.deepEqual(site.files(), ['a.spool']);
+  spool.stop();
+});
+
+test('nothing is spooled of a session that was drained, and an archive that is away says so', async () => {
+  const site = startSite();
+  await site.leave('s', 'of s');
+  const spool = await site.open();
+  site.hide();
+  await assert.rejects(spool.drain('s'), { code: 'archive-missing' });
+  site.show();
+  await spool.drain('s');
+  assert.equal(await site.archived('s'), 'of s');
+  await spool.drain('s');
+  await spool.drain('never-spooled');
+  assert.deepEqual(site.audit, [{ code: 'archive.drained', sessionId: 's' }]);
+  assert.equal(new SpoolRoom(spool.settings).used, 0);
+  spool.stop();
+});
+
+test('what a worker drains is waited for, and drained for it when it dies', async () => {
+  const site = startSite();
+  const spool = await site.open();
+  for (const sessionId of ['alive', 'dead'])
+    spool.heard(sessionId === 'alive' ? 1 : 2, { type: 'spooling', sessionId, reason: 'full' });
+  assert.deepEqual(site.audit, [{ code: 'archive.spooling', sessionId: 'alive' }], 'said once');
+  await site.leave('dead', 'of the dead');
+  const done: string[] = [];
+  const alive = spool.drain('alive').then(() => done.push('alive'));
+  const dead = spool.drain('dead').then(() => done.push('dead'));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(done, []);
+  spool.workerDied(2);
+  await dead;
+  assert.equal(await site.archived('dead'), 'of the dead');
+  assert.deepEqual(done, ['dead']);
+  spool.heard(1, { type: 'drained', sessionId: 'alive', bytes: 5 });
+  await alive;
+  spool.stop();
+  assert.deepEqual(site.audit.at(-1), { code: 'archive.drained', sessionId: undefined });
+});
+
+test('a node that stops waits for no spool, and does not say that it is empty', async () => {
+  const site = startSite();
+  const spool = await site.open();
+  spool.heard(1, { type: 'spooling', sessionId: 's', reason: 'full' });
+  const drain = assert.rejects(spool.drain('s'), ArchiveError);
+  spool.stop();
+  await drain;
+  await assert.rejects(spool.drain('s'), /the node stops/);
+  assert.deepEqual(
+    site.audit.map(({ code }) => code),
+    ['archive.spooling'],
+  );
+});
