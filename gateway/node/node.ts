@@ -74,10 +74,14 @@ export class Node {
       auditRow({ node: config.node.name, code: 'node.started', detail: portsOf(ports) }),
     );
     spool.start();
-    tenure.start(
-      () => node.#retire(),
-      () => node.#begin(ports),
-    );
+    tenure.start({
+      lost: () => node.#retire(),
+      begun: () => node.#begin(ports),
+      over: (error) => {
+        log.fatal({ err: error }, 'this node was taken for lost and cannot begin again: it stops');
+        process.exit(1);
+      },
+    });
     log.info({ ...portsOf(ports), workers: config.workers.sessions }, 'node started');
     return { node, ports };
   }

@@ -19,6 +19,16 @@ import { type Home, holdHome } from './home.ts';
 /** Recordings that are sealed or compacted at a time, below the priority of sessions. */
 const THREADS = 2;
 
+/** What becomes of a node that its peers took for lost. */
+export interface TenureOwner {
+  /** Ends all that this run holds, before a new one begins. */
+  lost(): Promise<void>;
+  /** Serves again, as a new run. */
+  begun(): Promise<void>;
+  /** It cannot begin again: another process has its name, or its ports. */
+  over(error: unknown): void;
+}
+
 export class Tenure {
   readonly #home: Home;
   readonly #lasting: LeaseOptions;
@@ -26,9 +36,9 @@ export class Tenure {
   readonly #background = new BackgroundPool(THREADS);
   readonly #recovery: Recovery;
   readonly #compaction: Compaction | undefined;
-  readonly #turnMs: number;
   #lease: Lease;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer: NodeJS.Timeout;
+  #owner: TenureOwner | undefined;
   #turning: Promise<void> | undefined;
   #looking: Promise<void> | undefined;
   #failing = false;
@@ -48,7 +58,8 @@ export class Tenure {
     this.#lasting = lasting;
     this.#log = log;
     this.#lease = lease;
-    this.#turnMs = lasting.leaseMs / 3;
+    // At once, because a node may take longer to start than its lease.
+    this.#timer = setInterval(() => this.#turn(), lasting.leaseMs / 3);
     this.#recovery = new Recovery({
       store,
       vault: new EmbeddedVault(store, masterKey),
@@ -83,6 +94,7 @@ export class Tenure {
   ): Promise<Tenure> {
     const { config, store } = parts;
     const home = holdHome(config.node.dataDir);
+    let tenure: Tenure | undefined;
     try {
       const lasting = {
         store,
@@ -93,10 +105,11 @@ export class Tenure {
         monotonic: monotonicMs,
         log,
       };
-      const tenure = new Tenure(parts, drain, home, lasting, await Lease.take(lasting));
+      tenure = new Tenure(parts, drain, home, lasting, await Lease.take(lasting));
       await tenure.#recovery.endEarlier(home.id);
       return tenure;
     } catch (error) {
+      if (tenure !== undefined) clearInterval(tenure.#timer);
       home.release();
       throw error;
     }
@@ -107,14 +120,9 @@ export class Tenure {
     return this.#lease;
   }
 
-  /** Renews and watches from now on. `onLost`: ends all that this run holds, before a new one begins. */
-  start(onLost: () => Promise<void>, onBegun: () => Promise<void>): void {
-    this.#timer = setInterval(() => {
-      this.#turning ??= this.#renew(onLost, onBegun).finally(() => {
-        this.#turning = undefined;
-      });
-      this.look();
-    }, this.#turnMs);
+  /** The node serves: peers are watched from now on. */
+  start(owner: TenureOwner): void {
+    this.#owner = owner;
     this.look();
   }
 
@@ -135,20 +143,31 @@ export class Tenure {
     this.#home.release();
   }
 
-  async #renew(onLost: () => Promise<void>, onBegun: () => Promise<void>): Promise<void> {
+  #turn(): void {
+    this.#turning ??= this.#renew().finally(() => {
+      this.#turning = undefined;
+    });
+    if (this.#owner !== undefined) this.look();
+  }
+
+  async #renew(): Promise<void> {
     try {
-      if (await this.#lease.renew()) {
-        this.#failing = false;
-        return;
-      }
-      this.#log.error({ run: this.#lease.run }, 'peers took this node for lost: its sessions end');
-      await onLost();
-      this.#lease = await Lease.take(this.#lasting);
-      await onBegun();
-      this.#log.warn({ run: this.#lease.run }, 'this node goes on as a new run');
+      const renewed = await this.#lease.renew();
+      this.#failing = false;
+      if (renewed || this.#owner === undefined) return;
     } catch (error) {
       if (!this.#failing) this.#log.error({ err: error }, 'lease not renewed, trying again');
       this.#failing = true;
+      return;
+    }
+    this.#log.error({ run: this.#lease.run }, 'peers took this node for lost: its sessions end');
+    try {
+      await this.#owner.lost();
+      this.#lease = await Lease.take(this.#lasting);
+      await this.#owner.begun();
+      this.#log.warn({ run: this.#lease.run }, 'this node goes on as a new run');
+    } catch (error) {
+      this.#owner.over(error);
     }
   }
 

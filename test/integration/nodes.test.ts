@@ -1,9 +1,10 @@
 /** Several nodes on one database and one archive: what one leaves when it dies or hangs, the others finish. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openDoor, PASSWORD } from '../support/bed.ts';
+import { openDoor, PASSWORD, ssh } from '../support/bed.ts';
 import { stillServes } from '../support/evidence.ts';
 import {
   type ArchiveOf,
@@ -178,6 +179,29 @@ testWith(
     }
   },
   { timeout: 240_000 },
+);
+
+testWith(
+  NEEDS,
+  'a node that cannot renew its lease ends its sessions, and serves again when it can',
+  async () => {
+    const output = await runOutput(doorOf('bob'), join(folder, 'cut-off'));
+    // Another program holds the database: nobody can write.
+    const holder = new DatabaseSync(join(bed.gateway.dataDir, 'sallyport.db'), { timeout: 20_000 });
+    holder.exec('BEGIN IMMEDIATE');
+    assert.notEqual(await output.ended, 0);
+    holder.exec('ROLLBACK');
+    holder.close();
+    assert.match(output.said(), /the gateway was cut off from its peers, and nothing may go on unrecorded/);
+    await until('the node serves again', async () => {
+      const { code } = await ssh(doorOf('dave'), ['target', 'true']);
+      return code === 0 ? true : undefined;
+    });
+    const row = (await bed.evidence.sessions()).find(({ user }) => user === 'bob') ?? assert.fail();
+    const sealed = await bed.evidence.sealed(row.id);
+    assert.match(sealed.endCode ?? '', /^(lease-lost|worker-died)$/);
+    await assertProved(archive(), sealed);
+  },
 );
 
 testWith(NEEDS, 'a second node of the same name is refused in words, and changes nothing', async () => {
