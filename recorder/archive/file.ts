@@ -23,6 +23,7 @@ import {
 const EXTENSION = '.slr';
 /** Of what stands beside a recording while it is written. */
 const PART_EXTENSION = '.part';
+const YEAR = /^\d{4}$/;
 const SEAL_EXTENSION = '.seal';
 /** At the start of a `.seal` file: where the manifest behind it belongs, big-endian. */
 const END_BYTES = 8;
@@ -33,11 +34,14 @@ const NEW_DURABLE = DURABLE | fs.constants.O_CREAT | fs.constants.O_EXCL;
 export class FileArchive implements Archive {
   readonly description: string;
   readonly #root: string;
+  /** Whether the root was a mount when this began: it must stay one, or recordings would go below it. */
+  readonly #wasMount: Promise<boolean>;
 
   /** `root`: absolute path of an existing folder. */
   constructor(root: string) {
     this.#root = root;
     this.description = `file:${root}`;
+    this.#wasMount = this.#isMount().catch(() => false);
   }
 
   async check(): Promise<void> {
@@ -110,7 +114,7 @@ export class FileArchive implements Archive {
       const reader = await this.#openFile(join(folder, sessionId + EXTENSION));
       if (reader !== undefined) return reader;
     }
-    throw this.#missing(sessionId);
+    throw await this.#absence(sessionId);
   }
 
   async openSide(sessionId: string, startedAt: number, side: Side): Promise<ArchiveReader | undefined> {
@@ -134,7 +138,7 @@ export class FileArchive implements Archive {
       const fd = await open(this.#path(sessionId, startedAt), DURABLE);
       return await FileAppender.behind(end, fd, this.#explain);
     } catch (error) {
-      throw errnoOf(error) === 'ENOENT' ? this.#missing(sessionId) : this.#explain(error);
+      throw errnoOf(error) === 'ENOENT' ? await this.#absence(sessionId) : this.#explain(error);
     }
   }
 
@@ -176,7 +180,7 @@ export class FileArchive implements Archive {
       await rename(part, path);
       await this.#syncFolder(dirname(path));
     } catch (error) {
-      throw errnoOf(error) === 'ENOENT' ? this.#missing(sessionId) : this.#explain(error);
+      throw errnoOf(error) === 'ENOENT' ? await this.#absence(sessionId) : this.#explain(error);
     } finally {
       await rm(part, { force: true }).catch(() => {});
     }
@@ -187,7 +191,7 @@ export class FileArchive implements Archive {
 
   async remove(sessionId: string, startedAt: number): Promise<void> {
     requireSessionId(sessionId);
-    await this.#requireRoot();
+    await this.#requireContents();
     try {
       // The recording last: what is beside it could not be found without.
       for (const extension of [...SIDES.map((side) => `.${side}`), SEAL_EXTENSION, EXTENSION])
@@ -250,7 +254,7 @@ export class FileArchive implements Archive {
   /** Folders of days, newest first. */
   async *#days(): AsyncGenerator<string, void, void> {
     await this.#requireRoot();
-    for (const year of await this.#names(this.#root, /^\d{4}$/)) {
+    for (const year of await this.#names(this.#root, YEAR)) {
       for (const month of await this.#names(join(this.#root, year), /^\d{2}$/)) {
         for (const day of await this.#names(join(this.#root, year, month), /^\d{2}$/)) {
           yield join(this.#root, year, month, day);
@@ -269,16 +273,22 @@ export class FileArchive implements Archive {
   }
 
   async #requireRoot(): Promise<void> {
+    let words = 'is not a folder: point archive.url at one';
     try {
-      const root = await stat(this.#root);
-      if (root.isDirectory()) return;
+      if ((await stat(this.#root)).isDirectory()) {
+        if (!(await this.#wasMount) || (await this.#isMount())) return;
+        words = 'is not mounted any more: mount it';
+      }
     } catch (error) {
       throw this.#explain(error);
     }
-    throw new ArchiveError(
-      'archive-missing',
-      `archive ${this.#root} is not a folder: point archive.url at one`,
-    );
+    throw new ArchiveError('archive-missing', `archive folder ${this.#root} ${words}`);
+  }
+
+  /** A mount of a part of the same file system does not look like one. */
+  async #isMount(): Promise<boolean> {
+    const [root, above] = await Promise.all([stat(this.#root), stat(dirname(this.#root))]);
+    return root.dev !== above.dev;
   }
 
   /** Makes the folder of a day level by level, so that a root that went away is not made anew. */
@@ -313,10 +323,22 @@ export class FileArchive implements Archive {
     }
   }
 
-  #missing(sessionId: string): ArchiveError {
+  /** Why a recording is not there. */
+  async #absence(sessionId: string): Promise<ArchiveError> {
+    await this.#requireContents();
     return new ArchiveError(
       'recording-missing',
       `archive ${this.description} holds no recording of session ${sessionId}`,
+    );
+  }
+
+  /** The place of a mount that is not there is empty, too: nothing may be taken for lost or deleted then. */
+  async #requireContents(): Promise<void> {
+    await this.#requireRoot();
+    if ((await this.#names(this.#root, YEAR)).length > 0) return;
+    throw new ArchiveError(
+      'archive-missing',
+      `archive folder ${this.#root} is empty: mount what belongs there`,
     );
   }
 
