@@ -110,6 +110,7 @@ test('what the archive refuses goes to the spool, and from there behind what the
   const { recording, signals } = await open(bed);
   await say(bed, recording, 'direct ');
   assert.deepEqual(bed.files(), []);
+  const taken = bed.archive.sizes.length;
   bed.archive.failure = FULL;
   await say(bed, recording, 'spooled ', 'and ', 'spooled ');
   assert.deepEqual(bed.files(), ['s1.spool']);
@@ -118,6 +119,9 @@ test('what the archive refuses goes to the spool, and from there behind what the
   bed.archive.failure = undefined;
   await pass(bed, () => bed.events.length === 2);
   assert.deepEqual(bed.files(), [], 'the file is gone');
+  const [refused = 0, rest = 0] = bed.archive.sizes.slice(taken);
+  assert.equal(bed.archive.sizes.length, taken + 2, 'what was refused goes again as it was, the rest as one');
+  assert.ok(refused > 0 && rest > refused);
   assert.equal(new SpoolRoom(bed.settings).used, 0);
   const appends = bed.archive.appends;
   await say(bed, recording, 'direct again');
@@ -152,6 +156,24 @@ test('an answer that comes too late counts once, and is of the bytes that were s
   assert.equal((await passing(bed, recording.seal('done'))).sealed, true);
   assert.equal(await textBack(bed), 'first second third fourth ');
   assert.equal(await verdict(bed), true);
+});
+
+test('what was refused late goes again as it was, by itself', async () => {
+  const bed = await spoolBed();
+  const { recording } = await open(bed);
+  bed.archive.held = true;
+  recording.write(EventKind.output, 0, text('first '));
+  await pass(bed, () => bed.files().length === 1);
+  await say(bed, recording, 'second ', 'third');
+  const { archive } = bed;
+  archive.failure = FULL;
+  archive.release();
+  await pass(bed, () => archive.appends >= 2);
+  archive.failure = undefined;
+  await pass(bed, () => bed.events.length === 2);
+  assert.equal(archive.sizes.length, 2);
+  await passing(bed, recording.seal('done'));
+  assert.equal(await textBack(bed), 'first second third');
 });
 
 for (const failure of [FULL, undefined]) {
