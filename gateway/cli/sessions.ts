@@ -113,9 +113,10 @@ function recordingText(row: SessionRow): string {
 }
 
 /** Whether the recording of a session that has ended was brought to its end. */
-export function sealText({ sealed, recoveredBy, segments, unsealable }: SessionRow): string {
+export function sealText({ sealed, recoveredBy, segments, unsealable, startedAt }: SessionRow): string {
   if (sealed) return recoveredBy === undefined ? 'sealed' : `truncated at segment ${segments}`;
-  return unsealable === undefined ? 'unsealed' : 'lost or damaged';
+  if (unsealable === undefined) return 'unsealed';
+  return startedAt === undefined && segments === undefined ? 'never begun' : 'lost or damaged';
 }
 
 /** Finds a session by its id or a unique beginning or end of it (ids begin with the time). */
