@@ -34,6 +34,8 @@ export class Matcher implements Disposable {
     // Quoted, nothing in them is an operator.
     this.#query = groups.map((group) => `"${group.replaceAll('"', ' ')}"*`).join(' ');
     this.#plain = words.map((word) => word.toLowerCase()).filter((word) => PLAIN.test(word));
+    // Nothing of a recording may touch a disk.
+    this.#db.exec('PRAGMA temp_store = MEMORY');
     this.#db.exec("CREATE VIRTUAL TABLE lines USING fts5 (text, tokenize = 'unicode61')");
     this.#insert = this.#db.prepare('INSERT INTO lines (rowid, text) VALUES (?, ?)');
     this.#select = this.#db.prepare(
