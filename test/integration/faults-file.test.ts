@@ -3,8 +3,10 @@
  * in time loses nothing, and what does not ends sessions with the reason.
  */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after } from 'node:test';
+import { openArchive } from '../../recorder/index.ts';
 import { ssh } from '../support/bed.ts';
 import { type SmallDisk, smallDisk } from '../support/disk.ts';
 import { stillServes } from '../support/evidence.ts';
@@ -180,4 +182,53 @@ testWith(NEEDS, 'a clock that jumps back costs no session and nothing of a recor
   machine.jump(0);
   await stillServes(bed.ssh, doorOf(bed, 'bob'));
   nothingLeft();
+});
+
+testWith(NEEDS, 'kill -9 while the archive is unmounted: nothing is taken for lost', async (t) => {
+  const people = await People.atWork(bed, spy);
+  await disk.unmount();
+  await people.goOn();
+  await bed.gateway.kill9();
+  await people.cutOff();
+  nothingLeft();
+  const before = bed.gateway.log().length;
+  await bed.gateway.start();
+  await until('it finds the archive missing', () =>
+    /is missing: create it or mount it/.test(bed.gateway.log().slice(before)) ? true : undefined,
+  );
+  for (const id of Object.values(people.ids)) {
+    const row = (await bed.evidence.sessions()).find((each) => each.id === id);
+    assert.deepEqual([row?.sealed, row?.unsealable], [false, undefined]);
+  }
+  await disk.mount();
+  const fault = 'kill -9 while the archive is unmounted';
+  await people.report(t, archive, { fault, sink: 'file', declared: WINDOW });
+  nothingLeft();
+});
+
+testWith(NEEDS, 'an archive that is a mount itself is noticed when that is gone', async () => {
+  const other = await smallDisk(4);
+  const folder = openArchive(`file:${other.mountPoint}`);
+  const startedAt = Date.now();
+  await (await folder.create('before', startedAt, Buffer.from('kept'))).close();
+  await other.unmount();
+  const away = {
+    name: 'ArchiveError',
+    code: 'archive-missing',
+    message: /is not mounted any more: mount it/,
+  };
+  await assert.rejects(folder.create('below', startedAt, Buffer.from('lost')), away);
+  await assert.rejects(folder.resume('before', startedAt, 4), away);
+  await assert.rejects(folder.open('before'), away);
+  await assert.rejects(folder.remove('before', startedAt), away);
+  // Who begins only now sees a folder with nothing in it.
+  const late = openArchive(`file:${other.mountPoint}`);
+  const empty = { code: 'archive-missing', message: /is empty: mount what belongs there/ };
+  await assert.rejects(late.open('before'), empty);
+  await assert.rejects(late.remove('before', startedAt), empty);
+  assert.deepEqual(readdirSync(other.mountPoint), []);
+  await other.mount();
+  const reader = await folder.open('before');
+  assert.equal(Buffer.from(await reader.read(0, 4)).toString(), 'kept');
+  await reader.close();
 });

@@ -7,6 +7,8 @@ import { run, runOk, until } from './process.ts';
 import { atExit, temporaryFolder } from './temp.ts';
 
 export interface SmallDisk {
+  /** Where it is mounted. */
+  readonly mountPoint: string;
   /** A folder on the disk. */
   readonly folder: string;
   /** Takes all space but `free` bytes. */
@@ -39,6 +41,7 @@ export async function smallDisk(mib: number): Promise<SmallDisk> {
     return bavail * bsize;
   };
   return {
+    mountPoint: root,
     folder,
     fill: (left) => writeFileSync(filler, Buffer.alloc(Math.max(0, free() - left))),
     empty: () => rmSync(filler, { force: true }),
