@@ -5,6 +5,9 @@ import { arrange, latestEra, lengthOf, partsAmong } from './layout.ts';
 import { RecordingNames, sessionOf } from './names.ts';
 import type { ObjectStore, StoredObject } from './store.ts';
 
+/** Recordings that are looked at: only those that are not compacted cost a request. */
+const AT_ONCE = 16;
+
 interface Seen {
   whole: number | undefined;
   /** Objects of its folder. */
@@ -28,9 +31,15 @@ export async function* listDay(
     if (named.inFolder) seen.objects.push(object);
     else seen.whole = object.size;
   }
-  for (const [sessionId, seen] of [...sessions].sort(([a], [b]) => (a < b ? 1 : -1))) {
-    const bytes = await lengthIn(finder, new RecordingNames(prefix, day, sessionId), sessionId, seen);
-    if (bytes !== undefined) yield { sessionId, bytes };
+  const newestFirst = [...sessions].sort(([a], [b]) => (a < b ? 1 : -1));
+  for (let from = 0; from < newestFirst.length; from += AT_ONCE) {
+    const some = newestFirst.slice(from, from + AT_ONCE).map(async ([sessionId, seen]) => ({
+      sessionId,
+      bytes: await lengthIn(finder, new RecordingNames(prefix, day, sessionId), sessionId, seen),
+    }));
+    for (const { sessionId, bytes } of await Promise.all(some)) {
+      if (bytes !== undefined) yield { sessionId, bytes };
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 import { hash, subtle } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
+import type { ArchiveCredentials } from '../open.ts';
 import { explained, statusOf } from './errors.ts';
 import type { S3Location } from './location.ts';
 import type { ObjectStore, StoredObject } from './store.ts';
@@ -13,11 +14,6 @@ interface Context {
   readonly client: S3Client;
   /** Whether objects are sent with their MD5: buckets with object lock may want it. */
   md5: boolean;
-}
-
-export interface S3Credentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
 }
 
 /** Of a thread: journal, parts and reads together stay below. */
@@ -44,7 +40,7 @@ export class SdkStore implements ObjectStore {
   readonly #context: Promise<Context>;
 
   /** `credentials`: undefined for those that the environment has. */
-  constructor(location: S3Location, credentials: S3Credentials | undefined) {
+  constructor(location: S3Location, credentials: ArchiveCredentials | undefined) {
     const { bucket, prefix, endpoint, region } = location;
     const place = endpoint ?? (region === undefined ? undefined : `region ${region}`);
     this.description = `s3://${bucket}/${prefix}${place === undefined ? '' : ` at ${place}`}`;
@@ -235,16 +231,23 @@ export class SdkStore implements ObjectStore {
     bytes: number,
     operation: (context: Context, abortSignal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    const limit = LIMIT_MS + Math.ceil(bytes / SLOWEST);
     try {
       const context = await this.#context;
-      return await operation(context, AbortSignal.timeout(LIMIT_MS + Math.ceil(bytes / SLOWEST)));
+      try {
+        return await operation(context, AbortSignal.timeout(limit));
+      } catch (error) {
+        // This machine's clock was set: by its answer the client knows the server's time now.
+        if (!(error instanceof Error) || error.name !== 'RequestTimeTooSkewed') throw error;
+        return await operation(context, AbortSignal.timeout(limit));
+      }
     } catch (error) {
       throw explained(this.description, error);
     }
   }
 }
 
-async function load(location: S3Location, credentials: S3Credentials | undefined): Promise<Context> {
+async function load(location: S3Location, credentials: ArchiveCredentials | undefined): Promise<Context> {
   const sdk: Sdk = await import('@aws-sdk/client-s3');
   const { endpoint, pathStyle } = location;
   // Other servers than AWS do not care for the region, but the signature names one.

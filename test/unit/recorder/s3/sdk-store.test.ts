@@ -139,3 +139,32 @@ test('nothing of the credentials is in an error', async () => {
   const error: unknown = await store.put('p/key', Buffer.from('x')).catch((refused: unknown) => refused);
   assert.doesNotMatch(inspect(error, { depth: 10, showHidden: true }), /wJalr|AKIA/);
 });
+
+test('a clock that is set, forth or back, is told from a wrong signature and costs one more request', async () => {
+  const real = Date.now;
+  let offset = 0;
+  // As a server judges it: by the time that a request was signed at.
+  answers = ({ headers }) => {
+    const [, year, month, day, hour, minute, second] =
+      /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(String(headers['x-amz-date'])) ?? [];
+    const signedAt = Date.UTC(
+      Number(year),
+      Number(month) - 1,
+      Number(day),
+      Number(hour),
+      Number(minute),
+      Number(second),
+    );
+    const date = { date: new Date(real()).toUTCString() };
+    return Math.abs(signedAt - real()) < 900_000
+      ? { headers: date }
+      : { status: 403, headers: date, body: failure('RequestTimeTooSkewed', 'the clocks differ') };
+  };
+  Date.now = () => real() + offset;
+  try {
+    for (offset of [0, -7_200_000, 0, 7_200_000, -86_400_000, 0]) await store.put('p/key', Buffer.from('x'));
+  } finally {
+    Date.now = real;
+  }
+  assert.ok(requests.length > 6 && requests.length <= 16, `${requests.length} requests`);
+});
