@@ -300,27 +300,6 @@ testWith(
   },
 );
 
-testWith(NEEDS, 'an archive that stays full ends the session with the reason', async () => {
-  disk.fill(2 * MIB);
-  const { client, session, id } = await running();
-  try {
-    const painting = flood(session);
-    await client.ended;
-    painting.stop();
-  } finally {
-    disk.empty();
-  }
-  assert.equal(client.errorInfo(), ErrorInfo.byAdministrator);
-  const row = await ended(id);
-  assert.equal(row.endCode, 'archive-failed');
-  assert.match(row.endReason ?? '', /the recording cannot be kept: archive folder .* is full/);
-  await audited(id, 'archive-failed');
-  await evidence.event('recording.failed', ({ sessionId }) => sessionId === id);
-  const next = await running();
-  next.client.stream.destroy();
-  await ended(next.id);
-});
-
 /** Of the process with that id, bytes. */
 function residentBytes(pid: number): number {
   const [, pages = '0'] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ');
