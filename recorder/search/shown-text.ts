@@ -82,10 +82,15 @@ export class ShownText implements ScreenWatch {
   }
 
   #lineEndingAt(row: number): string {
+    return this.#join(this.#beginning(row), row);
+  }
+
+  /** The row in which the line of a row begins, which may have scrolled off. */
+  #beginning(row: number): number {
     const { columns } = this.#terminal;
     let first = row;
     while ((row - first) * columns < MAX_LINE && this.#terminal.wraps(first)) first -= 1;
-    return this.#join(first, row);
+    return first;
   }
 
   /** The part of `bytes` that scrolls out of the screen in lines that nothing is drawn over; where it is small, none. */
@@ -162,8 +167,8 @@ export class ShownText implements ScreenWatch {
 
   /** The lines of these rows; one that wraps is one. */
   *#lines(from: number, to: number, unfinished: number | undefined): Generator<string, void, void> {
-    for (let first = from; first < to; ) {
-      let last = first;
+    for (let first = this.#beginning(from); first < to; ) {
+      let last = Math.max(first, from);
       while (last + 1 < to && this.#terminal.wraps(last + 1)) last += 1;
       const left = unfinished !== undefined && unfinished >= first && unfinished <= last;
       const text = left ? '' : this.#join(first, last);
