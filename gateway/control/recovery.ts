@@ -43,6 +43,8 @@ export class Recovery {
   readonly #watched = new Map<string, { readonly renewals: number; readonly since: number }>();
   /** Runs that are being finished. */
   readonly #working = new Map<string, Promise<void>>();
+  /** Sessions of which was said that they could not be finished yet. */
+  readonly #failing = new Set<string>();
   #lastTurn = 0;
   #stopped = false;
 
@@ -178,10 +180,19 @@ export class Recovery {
     const work = async (): Promise<void> => {
       for (let row = queue.shift(); row !== undefined && !this.#stopped; row = queue.shift()) {
         const { id } = row;
-        await step(row).catch((error: unknown) => {
-          well = false;
-          this.#options.log.warn({ err: error, sessionId: id }, 'a session is not finished, trying again');
-        });
+        await step(row).then(
+          () => this.#failing.delete(id),
+          (error: unknown) => {
+            well = false;
+            // Said once, not with every try.
+            if (!this.#failing.has(id))
+              this.#options.log.warn(
+                { err: error, sessionId: id },
+                'a session is not finished, trying again',
+              );
+            this.#failing.add(id);
+          },
+        );
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
