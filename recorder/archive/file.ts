@@ -1,6 +1,6 @@
 /**
  * The `file:` sink: `<root>/<yyyy>/<mm>/<dd>/<session id>.slr`, the day in UTC; beside it, where there
- * are any, `<session id>.index` and `.text` ({@link SIDES}), and `<session id>.seal`, the manifest of a recording that another
+ * are any, `<session id>.index` and `.text`, and `<session id>.seal`, the manifest of a recording that another
  * than its writer has sealed. The root may be a network mount; it must exist, so that a mount that is
  * not there is noticed.
  */
@@ -16,7 +16,6 @@ import {
   type ArchiveEntry,
   ArchiveError,
   type ArchiveReader,
-  SIDES,
   type Side,
 } from './port.ts';
 
@@ -192,12 +191,17 @@ export class FileArchive implements Archive {
   async remove(sessionId: string, startedAt: number): Promise<void> {
     requireSessionId(sessionId);
     await this.#requireContents();
+    const path = this.#path(sessionId, startedAt);
     try {
+      // What a crash left half written goes too: it may be a copy of the whole recording.
+      for (const name of await readdir(dirname(path))) {
+        const beside = join(dirname(path), name);
+        if (name.startsWith(`${sessionId}.`) && beside !== path) await rm(beside, { force: true });
+      }
       // The recording last: what is beside it could not be found without.
-      for (const extension of [...SIDES.map((side) => `.${side}`), SEAL_EXTENSION, EXTENSION])
-        await rm(this.#path(sessionId, startedAt, extension), { force: true });
+      await rm(path, { force: true });
     } catch (error) {
-      throw this.#explain(error);
+      if (errnoOf(error) !== 'ENOENT') throw this.#explain(error);
     }
   }
 

@@ -134,6 +134,8 @@ test('a recording is removed with all that stands beside it', async () => {
     yield text('side');
   }
   for (const name of SIDES) await archive.putSide('s1', DAY, name, side());
+  // What a seal leaves that was killed: a copy.
+  writeFileSync(join(folder, '2026/01/02/s1.slr.0123.part'), 'head ');
   await archive.remove('s1', DAY);
   assert.deepEqual(readdirSync(join(folder, '2026/01/02')), ['s2.slr']);
   await archive.remove('s1', DAY);
