@@ -134,7 +134,7 @@ testWith(NEEDS, 'options that do not fit an archive alone are refused by name', 
 });
 
 for (const kind of ['folder', 'bucket'] as const) {
-  testWith(NEEDS, `a ${kind} alone is listed, shown, played, exported and proved`, async () => {
+  testWith(NEEDS, `a ${kind} alone is listed, shown, played, exported, searched and proved`, async () => {
     const from = ['--archive', urls[kind]];
     const open = [...from, '--identity', identity];
     const listed = await json<Record<string, unknown>[]>(['ls', ...from]);
@@ -149,12 +149,17 @@ for (const kind of ['folder', 'bucket'] as const) {
       [id, 'alice', 'test-node', listed[0]?.['recordedBytes'], 'sealed'],
     );
 
-    const [played, exported, own, less] = await Promise.all([
+    const [found, played, exported, own, less] = await Promise.all([
+      json<Record<string, unknown>[]>(['search', 'GRÜN', ...open]),
       sallyport(['play', id, ...open, '--speed', '100']),
       sallyport(['export', id, ...open, '--format', 'txt']),
       json<Report>(['verify', id, ...open, '--node-key', nodeKey]),
       json<Report>(['verify', id, ...from]),
     ]);
+    assert.deepEqual(
+      found.map((hit) => [hit['id'], hit['kind'], hit['text']]),
+      [[id, 'shown', 'grün']],
+    );
     assert.equal(played.code, 0, played.stderr);
     assert.ok(played.stdout.includes(screen), played.text);
     assert.equal(played.stderr.match(/not noted in the audit log/g)?.length, 1);
