@@ -6,7 +6,7 @@ import { Emulator, Painter, pixelsOf, sizeWithin } from '../terminal/index.ts';
 import { VideoError } from './error.ts';
 import { type Film, framesOf, type Picture, type Player } from './film.ts';
 
-export interface TerminalOptions extends ReplayOptions {
+export interface TerminalOptions extends Pick<ReplayOptions, 'channel'> {
   /**
    * Told once of each kind of thing that is not shown as it was: sizes that no picture has, what cannot be
    * decoded, terminals of other channels.
