@@ -14,6 +14,7 @@ export class SpoolConflict extends Error {
 export class SpoolDrain {
   readonly #archive: ArchiveForWriters;
   readonly #file: SpoolFile;
+  readonly #writing: boolean;
   /** Undefined: the recording is to be found again, or to be created. */
   #appender: ArchiveAppender | undefined;
   /** INVARIANT: the archive has acknowledged so many bytes of the recording. */
@@ -26,15 +27,18 @@ export class SpoolDrain {
 
   /**
    * `archived`: bytes of the recording in the archive; the file may begin before them. `appender`:
-   * behind them, and, where it has rejected an append, that append is the file's first record.
+   * behind them, and, where it has rejected an append, that append is the file's first record. `writing`:
+   * the recording's writer is there, and has tried to create it where the archive has nothing of it.
    */
   constructor(
     archive: ArchiveForWriters,
     file: SpoolFile,
     appender: ArchiveAppender | undefined,
     archived: number,
+    writing: boolean,
   ) {
     this.#archive = archive;
+    this.#writing = writing;
     this.#file = file;
     this.#appender = appender;
     this.#archived = archived;
@@ -138,7 +142,10 @@ export class SpoolDrain {
     try {
       return await this.#archive.open(this.#file.place.sessionId);
     } catch (error) {
-      if (error instanceof ArchiveError && error.code === 'recording-missing') return undefined;
+      if (!(error instanceof ArchiveError)) throw error;
+      // An archive that has nothing yet looks as if it were not mounted; who writes to it knows better.
+      const nothingYet = error.code === 'archive-missing' && this.#archived === 0 && this.#writing;
+      if (error.code === 'recording-missing' || nothingYet) return undefined;
       throw error;
     }
   }
@@ -226,7 +233,7 @@ export async function drainSpool(
 }
 
 async function drainFile(file: SpoolFile, archive: ArchiveForWriters): Promise<void> {
-  const drain = new SpoolDrain(archive, file, undefined, file.place.from);
+  const drain = new SpoolDrain(archive, file, undefined, file.place.from, false);
   try {
     while (!drain.done) await drain.step();
     await drain.confirm();

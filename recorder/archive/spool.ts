@@ -234,7 +234,7 @@ class SpooledRecording implements ArchiveAppender {
     await this.#flight?.settled;
     this.#flight = undefined;
     const { archive, clock } = this.#parts;
-    const drain = new SpoolDrain(archive, file, this.#inner, this.#archived);
+    const drain = new SpoolDrain(archive, file, this.#inner, this.#archived, true);
     for (let delay = FIRST_RETRY_MS; ; ) {
       try {
         await this.#adding?.catch(() => {});

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import pino from 'pino';
@@ -23,6 +23,8 @@ interface Site {
   /** Takes the archive away, or puts it back. */
   hide(): void;
   show(): void;
+  /** As the folder of a mount that is away. */
+  empty(): void;
   files(): readonly string[];
 }
 
@@ -30,7 +32,8 @@ function startSite(): Site {
   const root = temporaryFolder('node-spool');
   const folder = join(root, 'spool');
   const archive = join(root, 'archive');
-  mkdirSync(archive);
+  // With nothing in it an archive looks as if it were not mounted.
+  mkdirSync(join(archive, '2026'), { recursive: true });
   const audit: { code: string; sessionId: string | undefined }[] = [];
   const room = new SpoolRoom({ limit: 2 ** 30, used: new SharedArrayBuffer(8) });
   return {
@@ -56,6 +59,7 @@ function startSite(): Site {
     },
     hide: () => renameSync(archive, `${archive}.hidden`),
     show: () => renameSync(`${archive}.hidden`, archive),
+    empty: () => rmdirSync(join(archive, '2026')),
     files: () => (existsSync(folder) ? readdirSync(folder) : []),
   };
 }
@@ -74,6 +78,16 @@ test('what an earlier run left is drained, and what is no spool file holds nothi
   );
   assert.equal(await site.archived('b'), 'of b');
   assert.deepEqual(site.files(), ['a.spool']);
+  spool.stop();
+});
+
+test('nothing is drained into a folder that may be the place of a mount', async () => {
+  const site = startSite();
+  await site.leave('s', 'of s');
+  const spool = await site.open();
+  site.empty();
+  await assert.rejects(spool.drain('s'), { code: 'archive-missing' });
+  assert.deepEqual(site.files(), ['s.spool']);
   spool.stop();
 });
 

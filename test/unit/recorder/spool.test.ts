@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SpoolFile } from '../../../recorder/archive/spool-file.ts';
@@ -11,6 +19,7 @@ import {
   drainSpool,
   EventKind,
   keyIdOf,
+  openArchive,
   openRecording,
   type Recording,
   SpoolConflict,
@@ -197,6 +206,24 @@ for (const failure of [FULL, undefined]) {
     assert.deepEqual(signals.seen, []);
   });
 }
+
+test('the first recording of an archive may begin in the spool', async () => {
+  const bed = await spoolBed();
+  const root = join(temporaryFolder('spool-first'), 'archive');
+  const archive = openArchive(`file:${root}`);
+  Object.assign(bed.archive, {
+    create: archive.create.bind(archive),
+    open: archive.open.bind(archive),
+    resume: archive.resume.bind(archive),
+  });
+  const { recording } = await open(bed);
+  await say(bed, recording, 'first of all');
+  assert.equal((await passing(bed, recording.seal('done'))).spooled, true);
+  mkdirSync(root);
+  await pass(bed, () => bed.events.length === 2);
+  assert.deepEqual(bed.files(), []);
+  assert.equal(await textBack(bed), 'first of all');
+});
 
 test('the spool keeps only what is encrypted, for nobody else to read', async () => {
   const bed = await spoolBed();
