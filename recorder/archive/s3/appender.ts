@@ -20,7 +20,7 @@ const MAX_ALL_KEPT_BYTES = 32 * 1024 * 1024;
 const PART_MS = 30_000;
 const PART_SPREAD_MS = 30_000;
 /** An append that comes so soon after the one before had to wait for it: more will. */
-const AT_ONCE_MS = 50;
+const AT_ONCE_MS = 25;
 const RETRY_MS = 5000;
 const SWEEP_MS = 1000;
 /** Journal groups are deleted together, after so many sweeps. */
