@@ -45,7 +45,6 @@ export class Recovery {
   readonly #working = new Map<string, Promise<void>>();
   /** Sessions of which was said that they could not be finished yet. */
   readonly #failing = new Set<string>();
-  #lastTurn = 0;
   #stopped = false;
 
   constructor(options: RecoveryOptions) {
@@ -67,14 +66,10 @@ export class Recovery {
   async turn(): Promise<void> {
     const { store, lease, monotonic } = this.#options;
     const own = lease();
-    // Who does not reach the store judges nobody.
+    // Who did not reach the store, or slept, has not seen whether others renewed: it begins anew.
     if (!own.held || this.#stopped) return this.#watched.clear();
     const nodes = await store.nodes();
     const now = monotonic();
-    const mine = nodes.find(({ id }) => id === own.run);
-    // A watcher that slept has not seen whether others renewed: it begins anew.
-    if (mine === undefined || now - this.#lastTurn > mine.leaseMs) this.#watched.clear();
-    this.#lastTurn = now;
     for (const id of this.#watched.keys())
       if (!nodes.some((node) => node.id === id)) this.#watched.delete(id);
     for (const node of nodes) {

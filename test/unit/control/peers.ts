@@ -16,6 +16,7 @@ import {
   keyIdOf,
   openArchive,
   Recorder,
+  type RecordingHead,
   type VerifyReport,
   verifyRecording,
 } from '../../../recorder/index.ts';
@@ -57,6 +58,7 @@ export class Peers {
   vaultError: Error | undefined;
   readonly #recorder: Recorder;
   readonly #keys = new Map<string, KeyObject>();
+  readonly #heads = new Map<string, RecordingHead>();
 
   private constructor(store: Store, archiveFolder: string, recipient: string) {
     this.store = store;
@@ -148,7 +150,8 @@ export class Peers {
     const recording = await this.#recorder.open(initOf(id), new Signals());
     recording.write(EventKind.output, 0, Buffer.from(`output of ${id}`));
     const head = await until('a segment', () => {
-      const last = this.#recorder.takeHeads().find(({ sessionId }) => sessionId === id);
+      for (const each of this.#recorder.takeHeads()) this.#heads.set(each.sessionId, each);
+      const last = this.#heads.get(id);
       return last !== undefined && last.segments > 0 ? last : undefined;
     });
     const known = { segments: head.segments, recordedBytes: head.bytes, headHash: head.head };
