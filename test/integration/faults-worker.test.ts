@@ -26,15 +26,13 @@ import {
   watchDesktop,
 } from '../support/load.ts';
 import { testWith } from '../support/packages.ts';
+import { PEOPLE_NEED } from '../support/people.ts';
 import { until } from '../support/process.ts';
 import { useRdpBed } from '../support/rdp-bed.ts';
 import type { Spy } from '../support/rdp-spy.ts';
 import { temporaryFolder } from '../support/temp.ts';
 
-const NEEDS = [
-  ...(['openssh-server', 'openssh-client', 'xrdp', 'xorgxrdp', 'freerdp2-x11'] as const),
-  ...(['xvfb', 'xauth', 'x11-utils', 'xdotool', 'xterm'] as const),
-] as const;
+const NEEDS = PEOPLE_NEED;
 const WORKERS = 2;
 const WINDOW = 4 * MIB;
 /** Those who type; one session each. */
