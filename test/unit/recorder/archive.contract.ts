@@ -200,6 +200,24 @@ export function archiveContract(name: string, { place, test }: ArchiveContract):
     assert.deepEqual(await collect(node('n1').list()), [{ sessionId: 's1', bytes: end + winner.length }]);
   });
 
+  contractTest(
+    'a writer that goes on after another has sealed its recording changes nothing of it',
+    async (node) => {
+      const writer = await node('n1').create('s1', DAY, text('head '));
+      await writer.append(text('one '));
+      await node('n2').seal('s1', DAY, 'head one '.length, text('<end>'));
+      // Whether it is told or not: what it sends is given up.
+      const late = [text('two'), text('three '.repeat(100_000))];
+      for (const bytes of late) await writer.append(bytes).catch(() => {});
+      await writer.close().catch(() => {});
+      assert.equal(await contentsOf(node('n3'), 's1'), 'head one <end>');
+      // Another that seals has seen more, and seals the same.
+      const won = await node('n3').seal('s1', DAY, 'head one two'.length, text('<late>'));
+      assert.equal(Buffer.from(won).toString(), '<end>');
+      assert.equal(await contentsOf(node('n3'), 's1'), 'head one <end>');
+    },
+  );
+
   contractTest('a recording that went on after its node died is sealed like any other', async (node) => {
     await record(node('n1'), 's1', 'head ', 'one ', 'torn');
     const second = await node('n2').resume('s1', DAY, 'head one '.length);

@@ -140,17 +140,3 @@ test('a recording is removed with all that stands beside it', async () => {
   assert.deepEqual(readdirSync(join(folder, '2026/01/02')), ['s2.slr']);
   await archive.remove('s1', DAY);
 });
-
-test('a writer that goes on after another has sealed its recording changes nothing of it', async () => {
-  const archive = openArchive(`file:${freshRoot('fenced')}`);
-  const writer = await archive.create('s1', DAY, text('head '));
-  await writer.append(text('one '));
-  await archive.seal('s1', DAY, 9, text('<end>'));
-  await writer.append(text('two'));
-  await writer.close();
-  // Another that seals has seen more, and seals the same.
-  assert.equal(Buffer.from(await archive.seal('s1', DAY, 12, text('<late>'))).toString(), '<end>');
-  const reader = await archive.open('s1');
-  assert.equal(Buffer.from(await reader.read(0, reader.size)).toString(), 'head one <end>');
-  await reader.close();
-});
