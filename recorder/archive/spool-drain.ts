@@ -24,6 +24,8 @@ export class SpoolDrain {
   #offset: number;
   /** Where the batch ends that is being tried: after a rejection the same bytes go again. */
   #batchEnd: number | undefined;
+  /** Up to this record the archive has given back what it was given, up to these bytes of the recording. */
+  #confirmed: { readonly position: number; readonly offset: number };
 
   /**
    * `archived`: bytes of the recording in the archive; the file may begin before them. `appender`:
@@ -44,6 +46,7 @@ export class SpoolDrain {
     this.#archived = archived;
     this.#position = file.start;
     this.#offset = file.place.from;
+    this.#confirmed = { position: file.start, offset: file.place.from };
   }
 
   get appender(): ArchiveAppender | undefined {
@@ -162,16 +165,15 @@ export class SpoolDrain {
     return appender;
   }
 
-  /** Whether the recording ends with all that is in the file now. */
+  /** Whether the recording ends with all that is in the file now; what was found there once is not read again. */
   async #holdsAll(reader: ArchiveReader): Promise<boolean> {
     const { place, bytes: spooled, end } = this.#file;
     if (reader.size !== place.from + spooled) return false;
-    let offset = place.from;
-    for (let position = this.#file.start; position < end; ) {
+    while (this.#confirmed.position < end) {
+      const { position, offset } = this.#confirmed;
       const { bytes, next } = await this.#file.read(position, position + 1);
       if (!bytes.equals(await reader.read(offset, bytes.length))) return false;
-      offset += bytes.length;
-      position = next;
+      this.#confirmed = { position: next, offset: offset + bytes.length };
     }
     return true;
   }

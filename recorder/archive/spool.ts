@@ -141,6 +141,12 @@ class SpooledRecording implements ArchiveAppender {
   #file: SpoolFile | undefined;
   /** An append on its way into the file. */
   #adding: Promise<void> | undefined;
+  /** Whether the archive takes what is drained. */
+  #answers = false;
+  /** Bytes that were drained. */
+  #moved = 0;
+  /** Replaced whenever something of the above changes. */
+  #news = Promise.withResolvers<void>();
   /** The file is being deleted. */
   #ending: Promise<void> | undefined;
   #closed = false;
@@ -152,6 +158,7 @@ class SpooledRecording implements ArchiveAppender {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
+    if (this.#answers && (await this.#inTime(this.#turn(bytes.length))) === LATE) this.#answers = false;
     await this.#ending;
     if (this.#file !== undefined) return await this.#add(this.#file, bytes);
     // After a rejection the same bytes come again: the call that was late may have been answered since.
@@ -164,6 +171,23 @@ class SpooledRecording implements ArchiveAppender {
     const refusal = answer === LATE ? this.#tooLate() : answer;
     this.#file = await this.#spool.begin({ ...this.#session, from }, bytes, refusal);
     void this.#drain(this.#file);
+  }
+
+  /**
+   * Once the archive is back, it is given twice of what is new before that comes on top: whoever writes
+   * faster than the archive takes would else be spooled for ever.
+   */
+  async #turn(bytes: number): Promise<void> {
+    const goal = this.#moved + 2 * bytes;
+    while (this.#file !== undefined && this.#answers && this.#moved < goal) await this.#news.promise;
+  }
+
+  #tell(answers: boolean, moved: number): void {
+    this.#answers = answers;
+    this.#moved += moved;
+    const { resolve } = this.#news;
+    this.#news = Promise.withResolvers();
+    resolve();
   }
 
   /** What is spooled is drained all the same. */
@@ -213,11 +237,11 @@ class SpooledRecording implements ArchiveAppender {
   }
 
   /** What the archive answers, if it does in time. */
-  async #inTime(settled: Flight['settled']): Promise<ArchiveError | undefined | typeof LATE> {
+  async #inTime<T>(answering: Promise<T>): Promise<T | typeof LATE> {
     const { clock, patienceMs } = this.#parts;
     const { promise, resolve } = Promise.withResolvers<typeof LATE>();
     const cancel = clock.after(patienceMs, () => resolve(LATE));
-    const answer = await Promise.race([settled, promise]);
+    const answer = await Promise.race([answering, promise]);
     cancel();
     return answer;
   }
@@ -239,12 +263,15 @@ class SpooledRecording implements ArchiveAppender {
       try {
         await this.#adding?.catch(() => {});
         while (!drain.done) {
+          const before = drain.archived;
           await this.#spool.inTurn(() => drain.step());
+          this.#tell(true, drain.archived - before);
           delay = FIRST_RETRY_MS;
         }
         await this.#spool.inTurn(() => drain.confirm());
         if (drain.done && this.#adding === undefined) break;
       } catch (error) {
+        this.#tell(false, 0);
         if (error instanceof SpoolConflict) return this.#spool.stuck(this.#session.sessionId, error);
         await new Promise<void>((resolve) => void clock.after(delay, resolve));
         delay = Math.min(delay * 2, MAX_RETRY_MS);
@@ -254,6 +281,7 @@ class SpooledRecording implements ArchiveAppender {
     this.#archived = drain.archived;
     this.#file = undefined;
     this.#ending = this.#spool.end(file);
+    this.#tell(false, 0);
     await this.#ending;
     this.#ending = undefined;
     if (this.#closed) await this.#closeInner().catch(() => {});

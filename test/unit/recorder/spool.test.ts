@@ -279,6 +279,43 @@ test('recordings share the room; one that is full goes on directly when the arch
   assert.equal((await textBack(bed, 's2')).length, 5000);
 });
 
+test('who writes faster than the archive takes goes back to it all the same', async () => {
+  const bed = await spoolBed(256 * MIB, { ...WINDOW, bytes: 4 * MIB, graceSeconds: 3600 });
+  const { archive, clock } = bed;
+  const create = archive.create.bind(archive);
+  archive.create = async (...call) => {
+    const inner = await create(...call);
+    return {
+      append: async (bytes) => {
+        await new Promise<void>((resolve) => void clock.after(300, resolve));
+        await inner.append(bytes);
+      },
+      close: () => inner.close(),
+    };
+  };
+  const { recording, signals } = await open(bed);
+  const noise = randomBytes(256 * 1024);
+  let written = 0;
+  const writeOn = (): boolean => {
+    if (!recording.paused) {
+      recording.write(EventKind.output, 0, noise);
+      written += noise.length;
+    }
+    return bed.events.length === 2;
+  };
+  archive.failure = FULL;
+  await pass(bed, () => {
+    writeOn();
+    return written > 4 * MIB;
+  });
+  archive.failure = undefined;
+  await pass(bed, writeOn);
+  assert.deepEqual(bed.files(), []);
+  assert.equal((await passing(bed, recording.seal('done'))).sealed, true);
+  assert.ok(!signals.seen.includes('failed'));
+  assert.equal((await textBack(bed)).length, written);
+});
+
 test('many recordings are drained after an outage', async () => {
   const bed = await spoolBed();
   const all = await Promise.all(Array.from({ length: 40 }, (_, i) => passing(bed, open(bed, `s${i}`))));
