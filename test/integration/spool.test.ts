@@ -168,6 +168,7 @@ testWith(
   'what a killed node has spooled is in the archive before its recordings are sealed',
   async () => {
     const { bed, disk, evidence, doorOf, spooled, exported } = spooling;
+    const folder = join(bed.gateway.dataDir, 'spool');
     const terminal = sshTerminal(doorOf('dave'), ['target']);
     await terminal.expect('$ ');
     const { id } = await evidence.session('dave', 'active');
@@ -177,9 +178,15 @@ testWith(
     const finished = await ssh(doorOf('erin'), ['target', 'echo finished$((40 + 2))']);
     assert.equal(finished.code, 0, finished.stderr);
     const { id: other } = await evidence.session('erin', 'ended');
-    // What was shown a window ago is durable.
+    // What was shown is on its way to the disk for as long as the spool grows.
     await until('both are spooled', () => (spooled().length === 2 ? true : undefined));
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    let [size, same] = [0, 0];
+    await until('the spool stands still', () => {
+      const now = spooled().reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+      same = now === size ? same + 1 : 0;
+      size = now;
+      return same >= 30 ? true : undefined;
+    });
     await bed.gateway.kill9();
     terminal.kill();
     await bed.gateway.start();
