@@ -3,8 +3,9 @@
  *
  *     write → open segment → (full or 250 ms old) cut → framed by the scribe → append → acknowledged
  *
- * One append is in flight; what is cut meanwhile goes together into the next. Bytes taken
- * and not yet acknowledged are bounded in size and age by telling the session to pause.
+ * One append is in flight; what was cut before it is framed meanwhile, and what is cut meanwhile goes
+ * together into one behind that. Bytes taken and not yet acknowledged are bounded in size and age by
+ * telling the session to pause.
  */
 import { ArchiveError } from '../archive/port.ts';
 import type { EventKind } from '../format/event.ts';
@@ -53,8 +54,8 @@ export class LiveRecording implements Recording, Sharer {
   readonly #streams = new Set<OwnedStreamHash>();
   /** Digests asked for and not there yet. */
   #digests = 0;
-  /** When the oldest byte of the append in flight was taken. */
-  #flightSince: number | undefined;
+  /** When the first byte was taken of each batch that is framed or appended, by the clock. */
+  readonly #batches: number[] = [];
   #pumping = false;
   #appendError: ArchiveError | undefined;
 
@@ -202,7 +203,7 @@ export class LiveRecording implements Recording, Sharer {
 
   #oldest(): number | undefined {
     return (
-      this.#flightSince ??
+      this.#batches[0] ??
       this.#cut[0]?.openedAt ??
       (this.#segment === undefined ? undefined : this.#segmentOpenedAt)
     );
@@ -235,19 +236,25 @@ export class LiveRecording implements Recording, Sharer {
   /** Appends until nothing is cut, then the manifest when the recording is to be sealed. Never rejects. */
   async #pump(): Promise<void> {
     let last: Batch | undefined;
-    while (this.#cut.length > 0 && this.#state !== 'failed') {
-      const batch = await this.#nextBatch();
+    /** Framed while the one before it is appended. */
+    let ahead: Promise<Batch> | undefined;
+    while ((ahead !== undefined || this.#cut.length > 0) && this.#state !== 'failed') {
+      const batch = await (ahead ?? this.#nextBatch());
+      ahead = undefined;
       if (this.#cut.length === 0 && this.#state === 'sealing') {
         // Nothing comes behind it but the manifest: one append takes both.
         last = batch;
         break;
       }
-      if (!(await this.#append(batch.bytes))) {
+      const appended = this.#append(batch.bytes);
+      if (this.#cut.length > 0) ahead = this.#nextBatch();
+      if (!(await appended)) {
         this.#parts.pool.give(batch.chunk);
         break;
       }
       this.#acknowledge(batch);
     }
+    if (ahead !== undefined) this.#parts.pool.give((await ahead).chunk);
     if (this.#state === 'sealing' && this.#sealing !== undefined)
       await this.#finish(this.#sealing.reason, last);
     this.#pumping = false;
@@ -255,7 +262,7 @@ export class LiveRecording implements Recording, Sharer {
   }
 
   async #nextBatch(): Promise<Batch> {
-    this.#flightSince = this.#cut[0]?.openedAt;
+    this.#batches.push(this.#cut[0]?.openedAt ?? this.#parts.clock.now());
     const { chain, scribe } = this.#parts;
     const segments: PlainSegment[] = [];
     let plain = 0;
@@ -304,7 +311,7 @@ export class LiveRecording implements Recording, Sharer {
   }
 
   #acknowledge(batch: Batch): void {
-    this.#flightSince = undefined;
+    this.#batches.shift();
     this.#parts.pool.give(batch.chunk);
     this.#unacknowledged -= batch.plain;
     const bytes = this.#acknowledged.bytes + batch.bytes.length;
