@@ -8,8 +8,12 @@ import type { PlainSegment } from './frames.ts';
  * fourth, a batch of segments the last two.
  */
 const CHUNK_BYTES = [4096, 16_384, 65_536, 320 * 1024, 1280 * 1024, 5 * 1024 * 1024] as const;
-/** Spare bytes kept per size: about one burst of a worker's sessions. */
-const MAX_SPARE_BYTES = 5 * 1024 * 1024;
+/**
+ * Spare bytes kept per size: one burst of a worker's sessions, or what one at full speed has lent at a time
+ * (its window, and a batch that is framed while another is appended). New memory for every batch costs more
+ * than all that is done with it.
+ */
+const MAX_SPARE_BYTES = 16 * 1024 * 1024;
 
 /** Lends chunks of memory, so that an idle recording holds none and a busy one makes no garbage. */
 export class ChunkPool {
