@@ -29,7 +29,7 @@ const IDLE_MS = 10_000;
 /** Jobs that wait; what is not made beside a recording is missed by nobody but who seeks or searches. */
 const MAX_QUEUE = 10_000;
 /** How much nicer than sessions ([nice(2)]): they get all they ask for first. */
-const NICE = 10;
+const NICE = 19;
 /** A job that runs when the pool is closed gets so long to end, ms. */
 const CLOSE_MS = 2_000;
 
