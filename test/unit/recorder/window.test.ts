@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { READ_BYTES } from '../../../gateway/listener/shared-read.ts';
 import { LiveRecording } from '../../../recorder/container/recording.ts';
 import { MAX_EVENT_OVERHEAD } from '../../../recorder/format/event-codec.ts';
-import { ArchiveError, EventKind, openRecording } from '../../../recorder/index.ts';
+import { ArchiveError, EventKind, openRecording, type Recording } from '../../../recorder/index.ts';
 import { type Bed, eventsOf, initOf, makeBed, Signals, settle, text, until, WINDOW } from './bed.ts';
 
 const KIB = text('k'.repeat(1024));
@@ -103,6 +103,38 @@ test('the window pauses the session with room for what its legs have read, and r
   const summary = await recording.seal('done');
   assert.equal(summary.sealed, true);
   assert.equal(await bytesBack(bed), 65 * 1024, 'what came after the pause is not lost');
+});
+
+/** A full segment, which is framed in another thread. */
+function writeSegment(recording: Recording, letter: string): void {
+  recording.write(EventKind.output, 0, text(letter.repeat(256 * 1024)));
+}
+
+test('what is framed while the archive takes what was before it comes behind that', async () => {
+  const bed = await makeBed({ ...WINDOW, bytes: 4 * 1024 * 1024 });
+  const { recording } = await open(bed);
+  bed.archive.held = true;
+  for (const letter of 'abc') writeSegment(recording, letter);
+  await until(() => bed.archive.appends === 1);
+  writeSegment(recording, 'd');
+  bed.archive.release();
+  assert.equal((await recording.seal('done')).sealed, true);
+  const reader = await openRecording(bed.archive, 's1', [bed.identity.identity]);
+  const letters = (await eventsOf(reader)).map(({ payload }) => String.fromCharCode(payload[0] ?? 0));
+  assert.deepEqual(letters, ['a', 'b', 'c', 'd']);
+  assert.equal(bed.recorder.heldBytes, 0);
+});
+
+test('a recording that fails gives back what was framed ahead', async () => {
+  const bed = await makeBed({ ...WINDOW, bytes: 4 * 1024 * 1024 });
+  const { recording, signals } = await open(bed);
+  bed.archive.held = true;
+  for (const letter of 'abc') writeSegment(recording, letter);
+  await until(() => bed.archive.appends === 1);
+  await bed.clock.advance((WINDOW.graceSeconds + 2) * 1000 + WINDOW.ms);
+  assert.ok(signals.seen.length >= 2, 'paused, then failed');
+  bed.archive.release();
+  await until(() => bed.recorder.heldBytes === 0);
 });
 
 test('the window holds though a leg gives the rest of its read behind the pause', async () => {
