@@ -175,8 +175,8 @@ testWith(
   NEEDS,
   'a stolen launch file opens nothing: elsewhere, as another person, for another target',
   async () => {
-    // All that was refused above came from this address: by now its log-ons would have to wait longer
-    // than the client does. A new process has counted nothing.
+    // All that was refused above came from this address: by now each of its log-ons has to wait for eight
+    // seconds, and FreeRDP waits for its desktop for nine. A new process has counted nothing.
     await bed.gateway.stop();
     await bed.gateway.start();
     const elsewhere = await launch('plain', '--from', '10.9.0.0/16');
