@@ -35,11 +35,13 @@ export {
   type OnArchiveFailure,
   Recorder,
   type RecorderOptions,
+  type RecorderStanding,
   type RecordingHead,
   type RecordingInit,
 } from './container/recorder.ts';
 export type {
   DurabilityWindow,
+  RecorderObserver,
   RecorderSignals,
   Recording,
   RecordingSummary,

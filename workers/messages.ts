@@ -239,8 +239,18 @@ export type WorkerNotice =
   | { readonly type: 'keystrokes'; readonly lines: readonly KeystrokeLine[] }
   /** Of every recording of the worker of which the archive has more than was told last. */
   | { readonly type: 'heads'; readonly heads: readonly RecordingHead[] }
-  /** `lagMs`: longest stall of the event loop since the last beat. */
-  | { readonly type: 'beat'; readonly sessions: number; readonly connections: number; readonly lagMs: number }
+  /**
+   * `lagMs`: longest stall of the event loop since the last beat. `metrics`: what the worker has counted
+   * since it began and how it stands, as WORKER_PLAN says; `pid` of its process.
+   */
+  | {
+      readonly type: 'beat';
+      readonly sessions: number;
+      readonly connections: number;
+      readonly lagMs: number;
+      readonly metrics: Float64Array;
+      readonly pid: number;
+    }
   /** A connection ended before its log-on was complete; `spoke`: it sent an SSH banner. */
   | { readonly type: 'dropped'; readonly spoke: boolean }
   /** A connection was turned away at the door. */

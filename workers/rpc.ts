@@ -25,8 +25,18 @@ export interface Port {
 /** The worker's side. */
 export class ControlClient {
   readonly #port: Port;
-  readonly #open = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  readonly #open = new Map<
+    number,
+    {
+      readonly name: RequestName;
+      readonly at: number;
+      resolve(value: unknown): void;
+      reject(error: Error): void;
+    }
+  >();
   #nextId = 1;
+  /** Told of each answer, and how many seconds it took. */
+  onAnswer: (name: RequestName, seconds: number) => void = () => {};
   /** The control plane, as a worker sees it. */
   readonly control: ControlRequests;
 
@@ -58,6 +68,7 @@ export class ControlClient {
     if (message.type !== 'answer') return false;
     const waiting = this.#open.get(message.id);
     this.#open.delete(message.id);
+    if (waiting !== undefined) this.onAnswer(waiting.name, (performance.now() - waiting.at) / 1000);
     if (message.ok) waiting?.resolve(message.value);
     else waiting?.reject(new Error(message.error));
     return true;
@@ -66,7 +77,7 @@ export class ControlClient {
   #request(name: RequestName, params: unknown): Promise<unknown> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#open.set(id, { resolve, reject });
+      this.#open.set(id, { name, at: performance.now(), resolve, reject });
       this.#port.postMessage({ type: 'request', id, name, params } satisfies ToMain);
     });
   }

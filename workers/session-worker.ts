@@ -17,6 +17,7 @@ import { type OnArchiveFailure, openArchives, Recorder } from '../recorder/index
 import { Deadline } from './deadline.ts';
 import { LeasedArchive } from './leased-archive.ts';
 import type { ControlNotice, EndCode, KeystrokeLine } from './messages.ts';
+import { WorkerMetrics } from './metrics.ts';
 import { ControlClient, type ToWorker } from './rpc.ts';
 import type { WorkerSettings } from './settings.ts';
 
@@ -33,6 +34,7 @@ class SessionWorker {
   readonly #settings: WorkerSettings;
   readonly #client: ControlClient;
   readonly #deadline: Deadline;
+  readonly #metrics = new WorkerMetrics();
   readonly #recorder: Recorder;
   readonly #sessions = new Map<string, LiveSession>();
   readonly #ssh: Listener;
@@ -43,6 +45,7 @@ class SessionWorker {
   constructor(settings: WorkerSettings, client: ControlClient) {
     this.#settings = settings;
     this.#client = client;
+    client.onAnswer = (name, seconds) => this.#metrics.asked(name, seconds);
     this.#deadline = new Deadline(settings.deadline);
     this.#recorder = this.#makeRecorder();
     const services = this.#makeServices();
@@ -105,10 +108,11 @@ class SessionWorker {
       memoryBytes: settings.archive.memoryBytes,
       onFailure: this.#onArchiveFailure(),
       onSealed: (sessionId, key) => client.notify({ type: 'sealed', sessionId, key }),
+      observer: this.#metrics.observer,
     });
   }
 
-  #makeServices(): SessionServices {
+  #makeServices(): Omit<SessionServices, 'figures'> {
     const client = this.#client;
     return {
       control: client.control,
@@ -118,6 +122,7 @@ class SessionWorker {
       started: (session) => this.#sessions.set(session.id, session),
       ended: (session) => {
         this.#sessions.delete(session.id);
+        this.#metrics.ended(session);
         this.#reportDrained();
       },
       onFault: (error) => this.#fault(error),
@@ -134,9 +139,10 @@ class SessionWorker {
     };
   }
 
-  #makeSshFront(services: SessionServices): SshFront {
+  #makeSshFront(services: Omit<SessionServices, 'figures'>): SshFront {
     const { settings, client } = { settings: this.#settings, client: this.#client };
     const { connectTimeoutMs, maxChannels } = settings.ssh;
+    const figures = this.#metrics.figures.ssh;
     return new SshFront({
       hostKeys: settings.ssh.hostKeys,
       banner: settings.ssh.banner,
@@ -144,7 +150,7 @@ class SessionWorker {
       control: client.control,
       onAuthenticated: (connection) => {
         this.#ssh.settled(connection.socket);
-        void runSshSession(connection, { ...services, connectTimeoutMs, maxChannels });
+        void runSshSession(connection, { ...services, figures, connectTimeoutMs, maxChannels });
       },
       onDropped: (spoke) => client.notify({ type: 'dropped', spoke }),
       onConnectionClosed: (connection) => client.notify({ type: 'connection-closed', connection }),
@@ -152,10 +158,11 @@ class SessionWorker {
     });
   }
 
-  #makeRdpFront(services: SessionServices): RdpFront | undefined {
+  #makeRdpFront(services: Omit<SessionServices, 'figures'>): RdpFront | undefined {
     const { settings, client } = { settings: this.#settings, client: this.#client };
     if (settings.rdp === undefined) return undefined;
     const { tls, banner, nla, loginGraceMs, connectTimeoutMs } = settings.rdp;
+    const figures = this.#metrics.figures.rdp;
     return new RdpFront({
       tls,
       banner,
@@ -165,7 +172,7 @@ class SessionWorker {
       control: client.control,
       onAuthenticated: (authenticated) => {
         this.#rdp?.settled(authenticated.socket);
-        void runRdpSession(authenticated, { ...services, connectTimeoutMs });
+        void runRdpSession(authenticated, { ...services, figures, connectTimeoutMs });
       },
       onNlaBroken: (connection, source, code) => {
         const detail = { protocol: 'rdp', factor: `nla: ${code}` };
@@ -198,11 +205,20 @@ class SessionWorker {
   }
 
   #beat(): void {
+    const connections = { ssh: this.#ssh.connections, rdp: this.#rdp?.connections ?? 0 };
+    const lagMs = Math.max(0, this.#lag.max / 1e6 - LAG_MS);
     this.#client.notify({
       type: 'beat',
       sessions: this.#sessions.size,
-      connections: this.#ssh.connections + (this.#rdp?.connections ?? 0),
-      lagMs: Math.max(0, this.#lag.max / 1e6 - LAG_MS),
+      connections: connections.ssh + connections.rdp,
+      lagMs,
+      metrics: this.#metrics.collect({
+        sessions: this.#sessions.values(),
+        connections,
+        lagMs,
+        recorder: this.#recorder.standing(),
+      }),
+      pid: process.pid,
     });
     this.#lag.reset();
   }

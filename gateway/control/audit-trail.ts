@@ -34,23 +34,38 @@ export class AuditTrail {
   readonly #node: string;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #heard: ((fact: Fact) => void) | undefined;
   readonly #tallies = new Map<string, Tally>();
   readonly #writing = new Set<Promise<void>>();
 
-  constructor(options: { store: StoreTransaction; node: string; clock: Clock; log: Logger }) {
+  /** @param options `heard` is told of every fact, also of those that are only counted */
+  constructor(options: {
+    store: StoreTransaction;
+    node: string;
+    clock: Clock;
+    log: Logger;
+    heard?: (fact: Fact) => void;
+  }) {
     this.#store = options.store;
     this.#node = options.node;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#heard = options.heard;
   }
 
   /** Writes one row, in the given transaction where there is one; resolves when it is kept. */
   async write(fact: Fact, store: StoreTransaction = this.#store): Promise<void> {
+    this.#heard?.(fact);
+    await this.#insert(fact, store);
+  }
+
+  async #insert(fact: Fact, store: StoreTransaction): Promise<void> {
     await store.insertAudit(auditRow({ ...fact, node: this.#node }, this.#clock.now()));
   }
 
   /** Writes the fact now or counts it, in the background; a row's `count` says how many it tells of. */
   bounded(key: string, bound: Bound, fact: Fact): void {
+    this.#heard?.(fact);
     const tally = this.#tally(key, bound, fact);
     if (tally.written < bound.rows) {
       tally.written++;
@@ -93,7 +108,7 @@ export class AuditTrail {
   }
 
   #writeSoon(fact: Fact): void {
-    const writing = this.write(fact)
+    const writing = this.#insert(fact, this.#store)
       .catch((error: unknown) => this.#log.error({ err: error, code: fact.code }, 'audit row not written'))
       .finally(() => this.#writing.delete(writing));
     this.#writing.add(writing);

@@ -15,7 +15,7 @@ import type {
 import { isAuditCode } from '../audit/events.ts';
 import type { Retention } from '../policy/retention.ts';
 import type { RecordedHead, Store } from '../store/port.ts';
-import { AuditTrail } from './audit-trail.ts';
+import { AuditTrail, type Fact } from './audit-trail.ts';
 import { Authenticator } from './authenticator.ts';
 import { Authorisation } from './authorisation.ts';
 import type { Clock } from './clock.ts';
@@ -52,6 +52,8 @@ export interface ControlPlaneOptions {
   readonly retention: Retention | undefined;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of all that the audit trail hears. */
+  readonly heard?: (fact: Fact) => void;
   /** Whether the password fits the PHC string. */
   readonly verifyPassword: (phc: string, password: string) => Promise<boolean>;
   /** PHC string of no password at all, under the same parameters as real ones. */

@@ -5,6 +5,7 @@
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { readBegins, readEnds } from '../metrics/read-clock.ts';
 
 /**
  * Larger than Node's own 64 KiB: fewer calls, and fewer packets that span two reads. Well within what
@@ -18,7 +19,10 @@ export function sharedRead(socket: () => Socket): OnReadOpts {
   return {
     buffer,
     callback: (bytes) => {
-      socket().emit('data', buffer.subarray(0, bytes));
+      const reader = socket();
+      readBegins(reader);
+      reader.emit('data', buffer.subarray(0, bytes));
+      readEnds();
       return true;
     },
   };

@@ -9,9 +9,11 @@ import { Supervisor } from '../../workers/supervisor.ts';
 import { hashPassword, verifyPassword } from '../apply/password.ts';
 import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
+import { VERSION } from '../cli/version.ts';
 import { archiveSettings } from '../config/archive.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
 import type { Lease } from '../control/lease.ts';
+import { type Exposition, NodeMetrics } from '../metrics/node-metrics.ts';
 import { NodeSpool } from './spool.ts';
 import { compacts, Tenure } from './tenure.ts';
 
@@ -26,6 +28,7 @@ export class Node {
   readonly #background = new BackgroundPool();
   readonly #spool: NodeSpool;
   readonly #desks = new Map<number, WorkerDesk>();
+  readonly #metrics: NodeMetrics;
   readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
   #supervisor: Supervisor;
   #stopping = false;
@@ -36,6 +39,12 @@ export class Node {
     this.#tenure = tenure;
     this.#log = log;
     this.#spool = spool;
+    this.#metrics = new NodeMetrics({
+      node: config.node.name,
+      version: VERSION,
+      maxSessions: config.capacity.maxSessions,
+      leaseHeld: () => tenure.lease.held,
+    });
     this.#control = new ControlPlane({
       store,
       vault: new EmbeddedVault(store, masterKey),
@@ -48,6 +57,7 @@ export class Node {
       retention: config.archive.retention,
       clock: CLOCK,
       log,
+      heard: (fact) => this.#metrics.heard(fact),
       verifyPassword,
       dummyHash,
       send: (worker, notice) => this.#supervisor.send(worker, notice),
@@ -64,6 +74,7 @@ export class Node {
     const node = new Node(parts, tenure, spool, dummyHash, log);
     const { config, store } = parts;
     node.#control.start();
+    node.#metrics.start();
     const ports = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
       await node.#supervisor.stop();
       await node.#control.stop();
@@ -98,6 +109,7 @@ export class Node {
     this.#spool.stop();
     await this.#background[Symbol.asyncDispose]();
     await this.#control.stop();
+    this.#metrics.stop();
     await this.#tenure.stop();
     await store.insertAudit(
       auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
@@ -106,12 +118,18 @@ export class Node {
     this.#log.info(this.#counts, 'node stopped');
   }
 
+  /** All metrics of the node, in Prometheus' text format. */
+  metrics(): Promise<Exposition> {
+    return this.#metrics.metrics();
+  }
+
   #newSupervisor(ports?: Ports): Supervisor {
     const owner = {
       forWorker: (worker: number) => this.#desk(worker),
       notice: (worker: number, notice: WorkerNotice) => this.#notice(worker, notice),
       workerDied: async (worker: number) => {
         this.#desks.delete(worker);
+        this.#metrics.workerDied(worker);
         await this.#control.workerDied(worker);
         this.#spool.workerDied(worker);
         this.#tenure.look();
@@ -165,11 +183,17 @@ export class Node {
         return;
       case 'turned-away':
         this.#counts.turnedAway += 1;
+        this.#metrics.turnedAway(notice.reason);
         return;
       case 'dropped':
         // A probe of a load balancer connects and leaves: counted, not logged as a failure.
         if (notice.spoke) this.#counts.dropped += 1;
         else this.#counts.probes += 1;
+        if (notice.spoke) this.#metrics.dropped();
+        else this.#metrics.probed();
+        return;
+      case 'beat':
+        this.#metrics.workerTold(worker, notice.pid, notice.metrics);
     }
   }
 

@@ -39,7 +39,9 @@ const CHOICE_MS = 300_000;
 
 /** Runs a logged-on client to its end; never rejects. */
 export async function runRdpSession(front: AuthenticatedClient, services: RdpServices): Promise<void> {
-  const { reception, loggedOn, id, source } = front;
+  const { reception, loggedOn, id, source, acceptedAt } = front;
+  const setup = services.figures.setupSince(acceptedAt);
+  setup.done('log-on');
   const patience = setTimeout(() => reception.stream.end(), CHOICE_MS);
   try {
     const authorization = await authorise(reception, loggedOn, id, services.control);
@@ -49,7 +51,7 @@ export async function runRdpSession(front: AuthenticatedClient, services: RdpSer
       return;
     }
     const legs = new RdpLegs(reception, services);
-    await runSession(legs, authorization, { connection: id, source }, services);
+    await runSession(legs, authorization, { connection: id, source, setup }, services);
   } catch (error) {
     if (!(error instanceof StreamClosedError || error instanceof PduError)) services.onFault(error);
     reception.stream.end();
@@ -194,6 +196,9 @@ class RdpLegs implements SessionLegs {
     if (this.#lockedWith !== undefined) relay.lock(this.#lockedWith);
     if (this.#paused) target.stream.pause(Pause.recorder);
     target.stream.onClose = () => signals.end('target-closed', `${name} closed the connection`);
+    const { delays } = this.#services.figures;
+    this.#front.timeWrites(delays.target);
+    target.stream.timeWrites(delays.client);
     this.#reception.handOver();
     relay.start();
     this.#awaitDesktop(relay, name, signals);

@@ -13,15 +13,20 @@ import type {
   TargetAuthorization,
   WorkerAuditEvent,
 } from '../../workers/messages.ts';
+import type { SessionFigures } from '../metrics/session-figures.ts';
+import type { SessionState } from '../metrics/worker-families.ts';
 import type { Protocol } from '../policy/capability.ts';
 import { TargetError } from './dial.ts';
 import { SessionLimits } from './limits.ts';
 import type { LiveSession } from './live.ts';
+import type { SetupClock } from './setup-clock.ts';
 
 /** What a worker gives every session. */
 export interface SessionServices {
   readonly control: ControlRequests;
   readonly recorder: Recorder;
+  /** Of all sessions of this protocol. */
+  readonly figures: SessionFigures;
   audit(event: WorkerAuditEvent): void;
   keystrokes(lines: readonly KeystrokeLine[]): void;
   started(session: LiveSession): void;
@@ -41,6 +46,8 @@ export interface SessionOrigin {
   readonly connection: string;
   /** Address of the client. */
   readonly source: string;
+  /** Runs since the connection was accepted. */
+  readonly setup: SetupClock;
 }
 
 /** What the legs may tell their session. */
@@ -115,6 +122,7 @@ class Session implements LiveSession {
   #limits: SessionLimits | undefined;
   #over = false;
   #relaying = false;
+  #closing = false;
   /** Locked, perhaps while the target was still being dialled. */
   #lockedWith: string | undefined;
 
@@ -132,8 +140,10 @@ class Session implements LiveSession {
   }
 
   async run(): Promise<void> {
-    const { control } = this.#services;
+    const { control, figures } = this.#services;
+    const { setup } = this.#origin;
     const authorization = this.#authorization;
+    setup.done('authorise');
     this.#legs.attend({
       end: (code, reason) => this.end(code, reason),
       left: (error) =>
@@ -156,10 +166,15 @@ class Session implements LiveSession {
     let end: End;
     try {
       recording = await this.#openRecording();
+      setup.done('recording');
       const credential = await control.checkOut({ sessionId: this.id });
+      setup.done('check-out');
       await this.#legs.dial(authorization, credential);
+      setup.done('dial');
       await control.sessionStarted({ sessionId: this.id });
       this.#relay(recording);
+      setup.done('start');
+      figures.started(setup);
       end = await this.#ended.promise;
       await this.#legs.finish(end);
     } catch (error) {
@@ -168,6 +183,20 @@ class Session implements LiveSession {
       this.#legs.refuse(end);
     }
     await this.#close(end, recording);
+  }
+
+  get protocol(): Protocol {
+    return this.#legs.protocol;
+  }
+
+  get state(): SessionState {
+    if (this.#closing) return 'closing';
+    if (!this.#relaying) return 'opening';
+    return this.#lockedWith === undefined ? 'active' : 'locked';
+  }
+
+  get traffic(): SessionLegs['traffic'] {
+    return this.#legs.traffic;
   }
 
   lock(message: string): void {
@@ -230,6 +259,7 @@ class Session implements LiveSession {
   }
 
   async #close(end: End, recording: Recording | undefined): Promise<void> {
+    this.#closing = true;
     const keystrokes: KeystrokeLine[] = [];
     this.#legs.takeKeystrokes(keystrokes);
     if (keystrokes.length > 0) this.#services.keystrokes(keystrokes);
@@ -260,7 +290,8 @@ class Session implements LiveSession {
   }
 
   #audit(code: string, detail: WorkerAuditEvent['detail']): void {
-    this.#services.audit({ sessionId: this.id, ...this.#origin, code, detail });
+    const { connection, source } = this.#origin;
+    this.#services.audit({ sessionId: this.id, connection, source, code, detail });
   }
 }
 

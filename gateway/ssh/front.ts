@@ -40,6 +40,8 @@ export interface AuthenticatedConnection {
   readonly target: TargetName | undefined;
   /** `address` of the client, from the PROXY header where a trusted load balancer sent one. */
   readonly source: string;
+  /** As `performance.now()` counts. */
+  readonly acceptedAt: number;
 }
 
 export interface FrontOptions {
@@ -63,6 +65,7 @@ export interface FrontOptions {
 interface Arrival {
   readonly id: string;
   readonly source: string;
+  readonly acceptedAt: number;
   spoke: boolean;
   authenticated: boolean;
 }
@@ -85,7 +88,8 @@ export class SshFront {
 
   /** Takes a TCP connection over; `source` is the client's address. */
   accept(socket: Socket, source: string): void {
-    const arrival: Arrival = { id: randomUUID(), source, spoke: false, authenticated: false };
+    const acceptedAt = performance.now();
+    const arrival: Arrival = { id: randomUUID(), source, acceptedAt, spoke: false, authenticated: false };
     this.#arrivals.set(socket, arrival);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
@@ -120,6 +124,7 @@ export class SshFront {
         user,
         target,
         source: arrival.source,
+        acceptedAt: arrival.acceptedAt,
       });
     });
   }

@@ -6,6 +6,8 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Client, Connection } from 'ssh2';
+import { RelayDelay } from '../metrics/read-clock.ts';
+import type { Histogram } from '../metrics/sheet.ts';
 import { inSlab, writerBegins, writerDone } from './packet-memory.ts';
 import { type DisconnectReason, encodeMessage, Message, writeUint32 } from './wire/connection.ts';
 
@@ -45,6 +47,7 @@ export class Leg {
   readonly #protocol: Ssh2Protocol;
   readonly #socket: Socket;
   #pauses = 0;
+  #delay: RelayDelay | undefined;
   /** Packets of this turn, in order. */
   #outgoing: Buffer[] = [];
   #bytesSinceRekey = 0;
@@ -89,6 +92,11 @@ export class Leg {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** From now on counts how long what the other leg reads takes to be written here, in seconds. */
+  timeWrites(histogram: Histogram): void {
+    this.#delay = new RelayDelay(this.#socket, histogram);
   }
 
   /**
@@ -137,6 +145,7 @@ export class Leg {
   #collect(packet: Buffer): void {
     if (this.#outgoing.length === 0) {
       writerBegins();
+      this.#delay?.taken();
       process.nextTick(() => this.#write());
     }
     const last = this.#outgoing.at(-1);
@@ -161,6 +170,7 @@ export class Leg {
       for (const bytes of this.#outgoing) socket.write(bytes);
       socket.uncork();
     }
+    this.#delay?.written();
     this.#outgoing = [];
     const { writableLength } = socket;
     writerDone(writableLength === 0);

@@ -41,9 +41,11 @@ export async function runSshSession(front: AuthenticatedConnection, services: Ss
   const desk = new Desk(front.leg);
   desk.onProtocolError = (error) => front.leg.disconnect(DisconnectReason.protocolError, error.message);
   try {
+    const setup = services.figures.setupSince(front.acceptedAt);
+    setup.done('log-on');
     const authorization = await authorise(front, desk, services);
     if (authorization === undefined) return;
-    const origin = { connection: front.id, source: front.source };
+    const origin = { connection: front.id, source: front.source, setup };
     await runSession(new SshLegs(front.leg, desk, services), authorization, origin, services);
   } catch (error) {
     services.onFault(error);
@@ -151,6 +153,9 @@ class SshLegs implements SessionLegs {
       onFault: (error) => signals.fault(error),
     });
     back.onClose = () => signals.end('target-closed', `${system.name} closed the connection`);
+    const { delays } = this.#services.figures;
+    this.#front.timeWrites(delays.target);
+    back.timeWrites(delays.client);
     if (lockedWith !== undefined) this.#relay.lock(banner(lockedWith));
     this.#relay.start(this.#desk);
     back.resume(Pause.starting);

@@ -8,7 +8,14 @@ import { FrameChain, type Signer } from './chain.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { KeyRing, keyIdOf } from './keys.ts';
 import { LiveRecording, READ_AHEAD_BYTES } from './recording.ts';
-import type { DurabilityWindow, RecorderSignals, Recording, RecordingSummary } from './recording-port.ts';
+import type {
+  DurabilityWindow,
+  RecorderObserver,
+  RecorderSignals,
+  Recording,
+  RecordingLag,
+  RecordingSummary,
+} from './recording-port.ts';
 import { Scribe } from './scribe.ts';
 import { ChunkPool } from './segment-buffer.ts';
 import { MIN_SHARED_BYTES, SharedWindow } from './shared-window.ts';
@@ -44,6 +51,16 @@ export interface RecorderOptions {
    * that can be made by who has no identity: a node keeps none. To be forgotten when that is done.
    */
   readonly onSealed?: (sessionId: string, key: Uint8Array) => void;
+  readonly observer?: RecorderObserver;
+}
+
+/** How a recorder stands. `lag`: all bytes, the greatest age and fill. */
+export interface RecorderStanding {
+  readonly recordings: number;
+  readonly paused: number;
+  readonly lag: RecordingLag;
+  /** Memory that all recordings hold, bytes. */
+  readonly heldBytes: number;
 }
 
 /** How far the archive has a running recording. */
@@ -85,6 +102,7 @@ export class Recorder {
   readonly #awake = new Set<LiveRecording>();
   readonly #shared: SharedWindow;
   readonly #onSealed: RecorderOptions['onSealed'];
+  readonly #observer: RecorderObserver | undefined;
   /** Recordings that run, by session, with what {@link takeHeads} told of each last. */
   readonly #running = new Map<string, { readonly recording: LiveRecording; told?: RecordingSummary }>();
   #stopTicking: (() => void) | undefined;
@@ -102,6 +120,7 @@ export class Recorder {
     this.#window = options.window;
     this.#clock = options.clock ?? systemClock;
     this.#onSealed = options.onSealed;
+    this.#observer = options.observer;
     const onFailure = options.onFailure ?? { action: 'pause' };
     this.#failFast = onFailure.action === 'terminate';
     if (onFailure.action === 'spool')
@@ -166,6 +185,7 @@ export class Recorder {
       shared: this.#shared,
       failFast: this.#failFast,
       scribe: this.#scribe,
+      observer: this.#observer,
       wake: this.#wake,
       spooled: () => this.#spool?.holds(sessionId) ?? false,
       onSealed: (bytes) => {
@@ -185,6 +205,21 @@ export class Recorder {
   /** Memory that all recordings hold now, bytes. */
   get heldBytes(): number {
     return this.#pool.lent;
+  }
+
+  /** How far the archive is behind now. */
+  standing(): RecorderStanding {
+    const now = this.#clock.now();
+    let [paused, bytes, ms, fill] = [0, 0, 0, 0];
+    for (const { recording } of this.#running.values()) {
+      const lag = recording.lag(now);
+      if (recording.paused) paused += 1;
+      bytes += lag.bytes;
+      ms = Math.max(ms, lag.ms);
+      fill = Math.max(fill, lag.fill);
+    }
+    const { size: recordings } = this.#running;
+    return { recordings, paused, lag: { bytes, ms, fill }, heldBytes: this.heldBytes };
   }
 
   /** Of every running recording that the archive has more of than at the last call. */

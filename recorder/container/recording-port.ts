@@ -56,6 +56,27 @@ export interface Recording {
   seal(reason: string): Promise<RecordingSummary>;
 }
 
+/** Is told what an operator counts. Called while sessions wait: it must not throw, nor take long. */
+export interface RecorderObserver {
+  /** The archive has acknowledged `bytes`, `seconds` after it was given them. */
+  appended(seconds: number, bytes: number): void;
+  /** The archive has refused an append. */
+  refused(): void;
+  /** A session has to wait. */
+  paused(): void;
+  /** It goes on, after `seconds`. */
+  resumed(seconds: number): void;
+}
+
+/** How far the archive is behind a recording. */
+export interface RecordingLag {
+  /** Taken and not acknowledged: encoded bytes, and the age of the oldest of them. */
+  readonly bytes: number;
+  readonly ms: number;
+  /** Of the window, the fuller of size and age; from 1 on the session waits. */
+  readonly fill: number;
+}
+
 export interface RecordingParts {
   readonly chain: FrameChain;
   readonly appender: ArchiveAppender;
@@ -68,6 +89,7 @@ export interface RecordingParts {
   readonly pool: ChunkPool;
   readonly shared: SharedWindow;
   readonly scribe: Scribe;
+  readonly observer: RecorderObserver | undefined;
   /** Whether the first refusal of the archive ends the recording, instead of a whole grace time of them. */
   readonly failFast: boolean;
   /** Asks for {@link LiveRecording.tick} until it returns false. */

@@ -10,7 +10,7 @@
 import { ArchiveError } from '../archive/port.ts';
 import type { EventKind } from '../format/event.ts';
 import type { PlainSegment } from './frames.ts';
-import type { Recording, RecordingParts, RecordingSummary } from './recording-port.ts';
+import type { Recording, RecordingLag, RecordingParts, RecordingSummary } from './recording-port.ts';
 import type { OwnedStreamHash, StreamHash } from './scribe.ts';
 import { SegmentBuffer } from './segment-buffer.ts';
 import type { Sharer } from './shared-window.ts';
@@ -81,6 +81,24 @@ export class LiveRecording implements Recording, Sharer {
 
   get held(): number {
     return this.#unacknowledged + this.#behind;
+  }
+
+  /** How far the archive is behind; `now` by the clock. */
+  lag(now: number): RecordingLag {
+    const { window } = this.#parts;
+    const oldest = this.#oldest();
+    const ms = oldest === undefined ? 0 : Math.max(0, now - oldest);
+    return {
+      bytes: this.#unacknowledged,
+      ms,
+      fill: Math.max(this.#unacknowledged / this.#fullBytes, ms / window.ms),
+    };
+  }
+
+  /** Unacknowledged bytes at which the session is told to pause. */
+  get #fullBytes(): number {
+    const { bytes } = this.#parts.window;
+    return bytes - Math.min(READ_AHEAD_BYTES, bytes / 2);
   }
 
   /** Stops the session for the sake of others. */
@@ -188,7 +206,7 @@ export class LiveRecording implements Recording, Sharer {
     this.#unacknowledged += this.#segment.add(at, kind, channel, payload);
     // A window smaller than a few segments would otherwise wait for the clock each time.
     if (this.#segment.length >= Math.min(SEGMENT_BYTES, window.bytes / 4)) this.#cutSegment();
-    if (this.#unacknowledged >= window.bytes - Math.min(READ_AHEAD_BYTES, window.bytes / 2)) this.#pause(now);
+    if (this.#unacknowledged >= this.#fullBytes) this.#pause(now);
     shared.taken(this);
   }
 
@@ -212,17 +230,19 @@ export class LiveRecording implements Recording, Sharer {
   #pause(now: number): void {
     if (this.#pausedSince !== undefined) return;
     this.#pausedSince = now;
+    this.#parts.observer?.paused();
     if (this.#state === 'open') this.#parts.signals.pause();
   }
 
   resumeIfRoom(): void {
     if (this.#pausedSince === undefined) return;
-    const { clock, shared, window, signals } = this.#parts;
+    const { clock, observer, shared, window, signals } = this.#parts;
     const oldest = this.#oldest();
     if (this.#unacknowledged * 2 > window.bytes || this.#behind * 2 > MAX_BEHIND_BYTES) return;
     if (oldest !== undefined && (clock.now() - oldest) * 2 > window.ms) return;
     if (!shared.hasRoom(this)) return shared.waits(this);
     shared.leaves(this);
+    observer?.resumed((clock.now() - this.#pausedSince) / 1000);
     this.#pausedSince = undefined;
     if (this.#state === 'open') signals.resume();
   }
@@ -287,14 +307,17 @@ export class LiveRecording implements Recording, Sharer {
 
   /** Tries until the archive has taken `bytes` (true) or the recording has failed (false). */
   async #append(bytes: Uint8Array): Promise<boolean> {
-    const { appender, clock } = this.#parts;
+    const { appender, clock, observer } = this.#parts;
     for (let delay = FIRST_RETRY_MS; ; delay = Math.min(delay * 2, MAX_RETRY_MS)) {
       if (this.#state === 'failed') return false;
+      const begun = clock.now();
       try {
         await appender.append(bytes);
+        observer?.appended((clock.now() - begun) / 1000, bytes.length);
         this.#appendError = undefined;
         return !this.#hasFailed();
       } catch (error) {
+        observer?.refused();
         this.#appendError =
           error instanceof ArchiveError
             ? error

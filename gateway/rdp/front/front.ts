@@ -22,6 +22,8 @@ export interface AuthenticatedClient {
   readonly reception: Reception;
   readonly loggedOn: LoggedOn;
   readonly source: string;
+  /** As `performance.now()` counts. */
+  readonly acceptedAt: number;
 }
 
 export interface RdpFrontOptions {
@@ -67,6 +69,7 @@ export class RdpFront {
   /** Takes a TCP connection over; `source` is the client's address. */
   accept(socket: Socket, source: string): void {
     const id = randomUUID();
+    const acceptedAt = performance.now();
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     const stream = new PduStream(socket);
@@ -100,7 +103,7 @@ export class RdpFront {
         return;
       }
       authenticated = true;
-      this.#options.onAuthenticated({ id, socket, reception, loggedOn, source });
+      this.#options.onAuthenticated({ id, socket, reception, loggedOn, source, acceptedAt });
     };
     arrive().catch((error: unknown) => {
       // Clients that leave, break the protocol or fail in TLS end here; there is nobody to tell.

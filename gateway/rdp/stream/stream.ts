@@ -5,6 +5,8 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { readShared } from '../../listener/shared-read.ts';
+import { RelayDelay } from '../../metrics/read-clock.ts';
+import type { Histogram } from '../../metrics/sheet.ts';
 import { framePdu } from '../pdu/tpkt.ts';
 import { giveChunk, takeChunk } from './stream-memory.ts';
 
@@ -63,6 +65,7 @@ export class PduStream {
   /** Something will call {@link PduStream.#flush}: the end of the turn, or of the write before. */
   #flushes = false;
   #congested = false;
+  #delay: RelayDelay | undefined;
   #waiter: Waiter | undefined;
   #onPdu: ((pdu: Uint8Array) => void) | undefined;
   #pauses = 0;
@@ -87,6 +90,11 @@ export class PduStream {
   /** More waits to be sent than the peer should be given before it has read; {@link onCongestion} tells when it went out. */
   get congested(): boolean {
     return this.#congested;
+  }
+
+  /** From now on counts how long what the other leg reads takes to be written here, in seconds. */
+  timeWrites(histogram: Histogram): void {
+    this.#delay = new RelayDelay(this.#socket, histogram);
   }
 
   /**
@@ -131,8 +139,10 @@ export class PduStream {
       this.#congested = true;
       this.onCongestion(true);
     }
+    // Behind a write that is under way it waits for the peer, not for the gateway.
     if (this.#flushes) return;
     this.#flushes = true;
+    this.#delay?.taken();
     setImmediate(() => this.#flush());
   }
 
@@ -218,6 +228,7 @@ export class PduStream {
     const bytes = next.chunk.subarray(0, next.length);
     // A TLS socket that has nothing to do encrypts during the call; any other keeps what it is given.
     this.#socket.write(this.#secured ? bytes : Buffer.from(bytes), () => this.#flush());
+    this.#delay?.written();
     giveChunk(next.chunk);
   }
 

@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { SessionFigures } from '../../../../gateway/metrics/session-figures.ts';
 import { proveByNla } from '../../../../gateway/rdp/back/dial-identity.ts';
 import { ntlmHash, sessionBaseKeyOf } from '../../../../gateway/rdp/credssp/ntlm.ts';
 import { subjectPublicKeyOf } from '../../../../gateway/rdp/credssp/public-key.ts';
@@ -115,12 +116,14 @@ function choosing(): { readonly chooser: Leg; readonly over: Promise<void> } {
   const target = { account: 'admin', system: 'win01', protocol: 'rdp', policy: 'p', reasonRequired: false };
   const services = {
     control: { targets: async () => [target, { ...target, system: 'win02' }] },
+    figures: new SessionFigures('rdp'),
     onFault: (error: unknown) => assert.fail(String(error)),
   } as unknown as RdpServices;
   const loggedOn = { user: 'alice', target: undefined };
   // Nothing of the socket is used but what the stream has of it.
   const socket = chooser.peer as unknown as Socket;
-  const over = runRdpSession({ id: 'c', socket, reception, loggedOn, source: '10.0.0.1' }, services);
+  const client = { id: 'c', socket, reception, loggedOn, source: '10.0.0.1', acceptedAt: 0 };
+  const over = runRdpSession(client, services);
   return { chooser, over };
 }
 
