@@ -17,6 +17,7 @@ const PACKAGES = {
   rsync: '/usr/bin/rsync',
   git: '/usr/bin/git',
   haproxy: '/usr/sbin/haproxy',
+  systemd: '/usr/bin/systemd-analyze',
   xauth: '/usr/bin/xauth',
   xvfb: '/usr/bin/Xvfb',
   'x11-utils': '/usr/bin/xdpyinfo',
