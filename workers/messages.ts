@@ -268,5 +268,9 @@ export type ControlNotice =
   | { readonly type: 'lock'; readonly sessionId: string; readonly message: string }
   | { readonly type: 'unlock'; readonly sessionId: string; readonly message: string }
   | { readonly type: 'terminate'; readonly sessionId: string; readonly reason: string }
-  /** Take no new connections; tell people; end what is left at `deadline` (ms since the epoch). */
-  | { readonly type: 'drain'; readonly deadline: number };
+  /** A line on the person's screen. */
+  | { readonly type: 'notify'; readonly sessionId: string; readonly message: string }
+  /** The node is being stopped. */
+  | { readonly type: 'stop'; readonly sessionId: string; readonly reason: string }
+  /** Take no new connections, and end every session. */
+  | { readonly type: 'drain' };

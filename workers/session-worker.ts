@@ -92,8 +92,14 @@ class SessionWorker {
       case 'terminate':
         this.#sessions.get(notice.sessionId)?.end('terminated', notice.reason);
         return;
+      case 'notify':
+        this.#sessions.get(notice.sessionId)?.notify(notice.message);
+        return;
+      case 'stop':
+        this.#sessions.get(notice.sessionId)?.end('node-stopping', notice.reason);
+        return;
       case 'drain':
-        this.#drain(notice.deadline);
+        this.#drain();
     }
   }
 
@@ -223,18 +229,13 @@ class SessionWorker {
     this.#lag.reset();
   }
 
-  #drain(deadline: number): void {
+  #drain(): void {
     if (this.#draining) return;
     this.#draining = true;
     this.#ssh.close();
     this.#rdp?.close();
-    const left = Math.max(0, deadline - Date.now());
-    const text = `This gateway is being stopped: your session ends in ${Math.ceil(left / 1000)} s.`;
-    if (left > 0) for (const session of this.#sessions.values()) session.notify(text);
-    setTimeout(() => {
-      if (this.#deadline.passed) this.#endAll('lease-lost', LEASE_LOST);
-      else this.#endAll('node-stopping', 'this gateway is being stopped');
-    }, left);
+    if (this.#deadline.passed) this.#endAll('lease-lost', LEASE_LOST);
+    else this.#endAll('node-stopping', 'this gateway is being stopped');
     this.#reportDrained();
   }
 

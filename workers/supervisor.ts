@@ -82,13 +82,13 @@ export class Supervisor {
     this.#members.get(worker)?.worker.postMessage(notice);
   }
 
-  /** Takes no new connections; resolves when no session is left, at the latest shortly after `deadline`. */
-  async drain(deadline: number): Promise<void> {
+  /** Takes no new connections and ends every session; resolves when none is left, or cannot be sealed. */
+  async drain(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#watchdog);
-    for (const id of this.#members.keys()) this.send(id, { type: 'drain', deadline });
-    // Ending sessions seal their recordings after the deadline; the archive's grace bounds that.
-    const last = deadline + (this.#settings.archive.window.graceSeconds + 5) * 1_000;
+    for (const id of this.#members.keys()) this.send(id, { type: 'drain' });
+    // Ending sessions seal their recordings; the archive's grace bounds that.
+    const last = Date.now() + (this.#settings.archive.window.graceSeconds + 5) * 1_000;
     while (Date.now() < last && [...this.#members.values()].some((member) => !member.drained))
       await new Promise((resolve) => setTimeout(resolve, 20));
   }

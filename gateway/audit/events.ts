@@ -44,9 +44,12 @@ export const AUDIT_EVENTS = {
   'recording.pruned': 'a recording was deleted from the archive, because its time was over',
   'key.rotated': 'a key was replaced by a new one',
   'admin.applied': 'users, systems, accounts or policies were declared',
-  'admin.command': 'an operator ordered something of a session',
+  'admin.command': 'an operator ordered something of a session or a node',
   'node.started': 'a node started',
   'node.stopped': 'a node stopped',
+  'node.draining': 'a node takes no new sessions, and ends those that it has at a set time',
+  'node.drained': 'a node that drained has no sessions and waits to be resumed or stopped',
+  'node.resumed': 'a node that drained takes sessions again',
   'node.lost': 'a node did not renew its lease: its peers end its sessions and seal their recordings',
   'node.recovered': 'the sessions that a lost node left are finished',
 } as const satisfies Readonly<Record<string, string>>;

@@ -113,6 +113,9 @@ async function prepare(
   // A node that runs already must not have its demonstration moved, nor its sessions taken for leftovers.
   await requireFree('listen.ssh', config.listen.ssh);
   if (tls !== undefined) await requireFree('listen.rdp', config.listen.rdp);
+  const { health, agentCheck } = config.listen;
+  if (health !== undefined) await requireFree('listen.health', health);
+  if (agentCheck !== undefined) await requireFree('listen.agentCheck', agentCheck);
   // Last of what can fail, so that no password is created that is never shown.
   const created = await createFirstRows(store, masterKey, name, wanted);
   const target =

@@ -1,16 +1,12 @@
 /** `sallyport serve`: runs the gateway until it is told to stop. */
 import type { Command } from 'commander';
 import pino from 'pino';
-import type { Ports } from '../../workers/messages.ts';
 import { type Bootstrapped, bootstrap } from '../bootstrap/bootstrap.ts';
 import { ListenError } from '../listener/free-port.ts';
-import { Node } from '../node/node.ts';
+import { Node, type NodePorts } from '../node/node.ts';
 import { configOf } from './common.ts';
 import { UsageError } from './output.ts';
 import { VERSION } from './version.ts';
-
-/** How long people may go on after SIGTERM; a second signal ends it at once. */
-const DRAIN_MS = 10_000;
 
 export function addServe(program: Command): void {
   program
@@ -20,43 +16,49 @@ export function addServe(program: Command): void {
     .action(async (options: { config?: string }) => {
       const config = configOf(options.config);
       const log = pino({ level: config.log.level, base: { node: config.node.name } }, pino.destination(2));
-      const parts = await bootstrap(config).catch((error: unknown) => {
-        throw error instanceof ListenError ? new UsageError(`${error.key}: ${error.message}`) : error;
-      });
+      const parts = await bootstrap(config).catch(inUse);
       for (const warning of parts.warnings) log.warn(warning);
       const { node, ports } = await Node.start(parts, log).catch(async (error: unknown) => {
         await parts.stopDemo();
         await parts.store.close();
-        throw error;
+        return inUse(error);
       });
       process.stdout.write(welcome(parts, ports));
-      await stopSignal(async (deadline) => {
-        await node.stop(deadline);
-        await parts.stopDemo();
-      });
+      await stopped(node);
+      await parts.stopDemo();
     });
 }
 
-/** Resolves when the node has stopped after SIGTERM or SIGINT. */
-function stopSignal(stop: (deadline: number) => Promise<void>): Promise<void> {
+/** An address that cannot be had is told without a stack. */
+function inUse(error: unknown): never {
+  throw error instanceof ListenError ? new UsageError(`${error.key}: ${error.message}`) : error;
+}
+
+/** Resolves when the node has stopped, after SIGTERM, SIGINT or an operator's order; a second signal ends it at once. */
+function stopped(node: Node): Promise<void> {
   return new Promise((resolve, reject) => {
-    let stopping = false;
+    const stop = (limitMs?: number): void => void node.stop(limitMs).then(resolve, reject);
+    let signalled = false;
     const onSignal = (): void => {
-      if (stopping) process.exit(1);
-      stopping = true;
-      stop(Date.now() + DRAIN_MS).then(resolve, reject);
+      if (signalled) process.exit(1);
+      signalled = true;
+      stop();
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
+    void node.ordered.then(stop);
   });
 }
 
-function welcome({ config, created, demo, tls }: Bootstrapped, { ssh, rdp }: Ports): string {
+function welcome({ config, created, demo, tls }: Bootstrapped, { ssh, rdp, health }: NodePorts): string {
   const { listen } = config;
   const lines = [
     `Sallyport ${VERSION} is ready on node ${config.node.name}`,
     `  SSH          ${address(listen.ssh.host, ssh)}`,
     ...(rdp === undefined ? [] : [`  RDP          ${address(listen.rdp.host, rdp)}`]),
+    ...(listen.health === undefined || health === undefined
+      ? []
+      : [`  health       http://${address(listen.health.host, health)}/readyz`]),
     `  data         ${config.node.dataDir}`,
     `  archive      ${config.archive.urls.join(', ')}`,
     ...(tls === undefined ? [] : [`  certificate  ${tls.fingerprint}`]),

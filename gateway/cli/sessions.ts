@@ -1,10 +1,9 @@
 /** `sallyport sessions`: who is connected to what, and live control. */
 import type { Command } from 'commander';
-import { auditRow } from '../audit/events.ts';
-import { newSessionId } from '../control/session-id.ts';
 import { holdText, prunedText } from '../retention/hold.ts';
-import type { CommandRow, SessionRow, Store } from '../store/port.ts';
-import { countOption, openStore, operator, SESSION_ID, withCommon } from './common.ts';
+import type { SESSION_VERBS, SessionRow, Store } from '../store/port.ts';
+import { countOption, openStore, SESSION_ID, withCommon } from './common.ts';
+import { order } from './order.ts';
 import {
   bytesText,
   durationText,
@@ -22,8 +21,7 @@ interface ListOptions {
   readonly limit: string;
 }
 
-/** How long an order may take: nodes look for orders several times a second. */
-const ORDER_TIMEOUT_MS = 5_000;
+type SessionVerb = (typeof SESSION_VERBS)[number];
 
 export function addSessions(program: Command): void {
   const sessions = program.command('sessions').description('list, show and control sessions');
@@ -84,7 +82,7 @@ export function addSessions(program: Command): void {
     },
   );
 
-  const verbs: readonly [CommandRow['verb'], string, string][] = [
+  const verbs: readonly [SessionVerb, string, string][] = [
     ['lock', "stop the person's input and tell them", 'kept in the audit log'],
     ['unlock', 'let a locked session go on', 'kept in the audit log'],
     ['terminate', 'end a session and tell the person why', 'shown to the person, kept in the audit log'],
@@ -96,7 +94,8 @@ export function addSessions(program: Command): void {
         await using store = await openStore(options.config);
         const session = await findSession(store, id);
         if (session.state === 'ended') throw new UsageError(`session ${session.id} has ended`);
-        const result = await order(store, session, verb, options.reason);
+        const { node, id: subject } = session;
+        const result = await order(store, { node, subject, verb, reason: options.reason });
         if (result !== 'ok') throw new UsageError(`cannot ${verb} session ${session.id}: ${result}`);
         if (options.json === true) printJson({ id: session.id, verb, result });
         else process.stdout.write(`${verb}: ${session.user} on ${session.account}@${session.system}\n`);
@@ -132,43 +131,4 @@ export async function findSession(store: Store, id: string): Promise<SessionRow>
       ? `${matches.length} sessions have an id like ${id}: give more of it`
       : `no session has the id ${id}: see 'sallyport sessions ls --all'`,
   );
-}
-
-/** Orders go through the store, so that any node's CLI reaches any node. */
-async function order(
-  store: Store,
-  session: SessionRow,
-  verb: CommandRow['verb'],
-  reason: string | undefined,
-): Promise<string> {
-  const id = newSessionId(Date.now());
-  const by = operator();
-  await store.insertAudit(
-    auditRow({
-      code: 'admin.command',
-      node: session.node,
-      actor: by,
-      sessionId: session.id,
-      detail: { verb, ...(reason === undefined ? {} : { reason }) },
-    }),
-  );
-  await store.insertCommand({
-    id,
-    node: session.node,
-    sessionId: session.id,
-    verb,
-    by,
-    reason,
-    createdAt: Date.now(),
-    doneAt: undefined,
-    result: undefined,
-  });
-  const deadline = Date.now() + ORDER_TIMEOUT_MS;
-  while (Date.now() < deadline) {
-    const row = await store.command(id);
-    if (row?.result !== undefined) return row.result;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  await store.finishCommand(id, Date.now(), 'given up: the node did not answer');
-  return `node ${session.node} does not answer: is it running?`;
 }

@@ -36,13 +36,15 @@ export interface Config {
     readonly ssh: Endpoint;
     readonly rdp: Endpoint;
     readonly console: Endpoint;
-    readonly health: Endpoint;
-    readonly agentCheck: Endpoint;
+    /** Undefined: off. */
+    readonly health: Endpoint | undefined;
+    readonly agentCheck: Endpoint | undefined;
     /** `from`: canonical CIDRs (`10.0.0.0/8`, `fd00::/8`). */
     readonly proxyProtocol: { readonly from: readonly string[] };
   };
   readonly workers: { readonly sessions: number };
   readonly capacity: { readonly maxSessions: number };
+  readonly drain: { readonly seconds: number; readonly graceSeconds: number };
   /** `sqlite:` is followed by an absolute path. */
   readonly store: { readonly url: string };
   readonly vault: { readonly masterKey: KeySource };
@@ -133,12 +135,13 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
       ssh: endpointOf(listen.ssh),
       rdp: endpointOf(listen.rdp),
       console: endpointOf(listen.console),
-      health: endpointOf(listen.health),
-      agentCheck: endpointOf(listen.agentCheck),
+      health: listen.health === 'off' ? undefined : endpointOf(listen.health),
+      agentCheck: listen.agentCheck === 'off' ? undefined : endpointOf(listen.agentCheck),
       proxyProtocol: { from: (listen.proxyProtocol?.from ?? []).flatMap((range) => parseCidr(range) ?? []) },
     },
     workers: { sessions: given.workers?.sessions ?? defaultWorkers() },
     capacity: given.capacity ?? shape.capacity.unwrap().parse({}),
+    drain: given.drain ?? shape.drain.unwrap().parse({}),
     store: { url: pathUrl('sqlite:', given.store?.url ?? `sqlite:${join(dataDir, 'sallyport.db')}`, base) },
     vault: { masterKey: keySource(given.vault?.masterKey, base, dataDir) },
     archive: {

@@ -21,6 +21,13 @@ const endpoint = z
   .union([z.string(), z.number()], wants(ENDPOINT))
   .refine((value) => parseEndpoint(value) !== undefined, wants(ENDPOINT));
 
+/** For listeners that a node can do without. */
+const OFF = 'off';
+const ENDPOINT_OR_OFF = `${ENDPOINT}, or off`;
+const optionalEndpoint = z
+  .union([z.string(), z.number()], wants(ENDPOINT_OR_OFF))
+  .refine((value) => value === OFF || parseEndpoint(value) !== undefined, wants(ENDPOINT_OR_OFF));
+
 const ADDRESS = '"host:port"';
 /** `rdp.nla` */
 export const NLA_MODES = ['auto', 'preferred', 'never'] as const;
@@ -67,10 +74,12 @@ export const configSchema = group({
     ssh: endpoint.default('0.0.0.0:4422').describe('Where people connect with SSH'),
     rdp: endpoint.default('0.0.0.0:4489').describe('Where people connect with RDP'),
     console: endpoint.default('0.0.0.0:8443').describe('Web console and API, HTTPS (not served yet)'),
-    health: endpoint
+    health: optionalEndpoint
       .default('0.0.0.0:8480')
-      .describe('Health and metrics, plain HTTP without secrets (not served yet)'),
-    agentCheck: endpoint.default('0.0.0.0:8481').describe('Load balancer agent check (not served yet)'),
+      .describe('/healthz, /readyz and /metrics, plain HTTP without secrets; or off'),
+    agentCheck: optionalEndpoint
+      .default('0.0.0.0:8481')
+      .describe("Answers HAProxy's agent-check with the state and the free capacity of this node; or off"),
     proxyProtocol: group({
       from: z
         .array(
@@ -88,6 +97,21 @@ export const configSchema = group({
   }).optional(),
   capacity: group({
     maxSessions: count(1, 100_000).default(600).describe('Sessions that this node takes at the same time'),
+  }).optional(),
+  drain: group({
+    seconds: count(0, 86_400, 'seconds')
+      .default(60)
+      .describe(
+        'How long running sessions may go on once this node is told to stop (SIGTERM) or to drain, unless ' +
+          '`node drain --for` says otherwise; the service manager must wait longer than this and ' +
+          'archive.graceSeconds together',
+      ),
+    graceSeconds: count(0, 600, 'seconds')
+      .default(10)
+      .describe(
+        'How long a node that drains still takes new sessions, so that load balancers see first that it drains; ' +
+          'none where nobody asked for its health in the last minute',
+      ),
   }).optional(),
   store: group({
     url: text(STORE)

@@ -46,6 +46,7 @@ export class Authorisation {
   readonly #node: string;
   readonly #run: () => string;
   readonly #leaseHeld: () => boolean;
+  readonly #refusal: () => string | undefined;
   readonly #compacts: boolean;
   readonly #maxSessions: number;
   readonly #retention: Retention | undefined;
@@ -60,6 +61,7 @@ export class Authorisation {
     node: string;
     run: () => string;
     leaseHeld: () => boolean;
+    refusal: () => string | undefined;
     compacts: boolean;
     maxSessions: number;
     retention: Retention | undefined;
@@ -71,6 +73,7 @@ export class Authorisation {
     this.#node = options.node;
     this.#run = options.run;
     this.#leaseHeld = options.leaseHeld;
+    this.#refusal = options.refusal;
     this.#compacts = options.compacts;
     this.#maxSessions = options.maxSessions;
     this.#retention = options.retention;
@@ -111,6 +114,8 @@ export class Authorisation {
       const message = 'this node is cut off from its peers and opens no sessions: try again later';
       return this.#deny(person, request, refusal('lease-lost', message));
     }
+    const draining = this.#refusal();
+    if (draining !== undefined) return this.#deny(person, request, refusal('node-draining', draining));
     const open = this.#sessions.size + this.#deciding;
     if (open >= this.#maxSessions) {
       const message = `this node is full, ${open} of ${this.#maxSessions} sessions are open: try again later`;

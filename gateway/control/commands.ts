@@ -1,6 +1,6 @@
-/** Carries out what operators order of live sessions: lock, unlock, terminate. */
+/** Carries out what operators order: of live sessions lock, unlock and terminate; orders of the node it hands on. */
 import type { ControlNotice } from '../../workers/messages.ts';
-import type { CommandRow, Store } from '../store/port.ts';
+import { type CommandRow, SESSION_VERBS, type Store } from '../store/port.ts';
 import type { AuditTrail } from './audit-trail.ts';
 import type { Clock } from './clock.ts';
 import { fact, type LiveSession, type SessionRegistry } from './session-registry.ts';
@@ -21,6 +21,7 @@ export class Commands {
   readonly #clock: Clock;
   readonly #node: string;
   readonly #send: (worker: number, notice: ControlNotice) => void;
+  readonly #obey: (order: CommandRow) => string;
   /** Id of the order that failed half-way: what it did already must not refuse its second try. */
   #halfWay: string | undefined;
 
@@ -31,6 +32,8 @@ export class Commands {
     clock: Clock;
     node: string;
     send: (worker: number, notice: ControlNotice) => void;
+    /** Carries out an order of the node itself; returns `ok`, or why it has nothing to do. */
+    obey: (order: CommandRow) => string;
   }) {
     this.#store = options.store;
     this.#sessions = options.sessions;
@@ -38,6 +41,7 @@ export class Commands {
     this.#clock = options.clock;
     this.#node = options.node;
     this.#send = options.send;
+    this.#obey = options.obey;
   }
 
   /**
@@ -48,7 +52,11 @@ export class Commands {
     const open = await this.#store.openCommands(this.#node);
     const inOrder = open.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
     for (const command of inOrder) {
-      const session = this.#sessions.live(command.sessionId);
+      if (!isSessionCommand(command)) {
+        await this.#store.finishCommand(command.id, this.#clock.now(), this.#obey(command));
+        continue;
+      }
+      const session = this.#sessions.live(command.subject);
       const refusal = this.#refusalOf(command, session);
       if (session !== undefined && refusal === undefined) {
         this.#halfWay = command.id;
@@ -60,7 +68,7 @@ export class Commands {
   }
 
   /** Why an order has nothing to do: nobody is told twice that their session is locked. */
-  #refusalOf({ id, verb }: CommandRow, session: LiveSession | undefined): string | undefined {
+  #refusalOf({ id, verb }: SessionCommand, session: LiveSession | undefined): string | undefined {
     if (session === undefined) return 'no such session on this node';
     if (id === this.#halfWay) return undefined;
     if (verb === 'lock' && session.locked) return 'is locked already';
@@ -68,7 +76,7 @@ export class Commands {
     return undefined;
   }
 
-  async #carryOut(command: CommandRow, session: LiveSession): Promise<void> {
+  async #carryOut(command: SessionCommand, session: LiveSession): Promise<void> {
     const { verb, by, reason } = command;
     this.#send(session.worker, noticeOf(command));
     if (verb !== 'terminate') await this.#sessions.setLocked(session, verb === 'lock');
@@ -78,7 +86,12 @@ export class Commands {
   }
 }
 
-function noticeOf({ verb, sessionId, by, reason }: CommandRow): ControlNotice {
+type SessionCommand = CommandRow & { readonly verb: (typeof SESSION_VERBS)[number] };
+
+const isSessionCommand = (command: CommandRow): command is SessionCommand =>
+  SESSION_VERBS.some((verb) => verb === command.verb);
+
+function noticeOf({ verb, subject: sessionId, by, reason }: SessionCommand): ControlNotice {
   switch (verb) {
     case 'lock':
       return { type: 'lock', sessionId, message: LOCKED_MESSAGE };

@@ -14,7 +14,7 @@ import type {
 } from '../../workers/messages.ts';
 import { isAuditCode } from '../audit/events.ts';
 import type { Retention } from '../policy/retention.ts';
-import type { RecordedHead, Store } from '../store/port.ts';
+import type { CommandRow, RecordedHead, Store } from '../store/port.ts';
 import { AuditTrail, type Fact } from './audit-trail.ts';
 import { Authenticator } from './authenticator.ts';
 import { Authorisation } from './authorisation.ts';
@@ -30,6 +30,9 @@ const POLL_MS = 200;
 /** A worker may tell of a refused request for each that a client makes: this many in detail, then counts. */
 const WORKER_BOUND = { rows: 50, windowMs: 10_000 };
 
+/** A turn takes milliseconds; a store that is busy with much else may need seconds. */
+const STORE_PATIENCE_MS = 5_000;
+
 const GONE = 'the client left before its session was decided';
 const NOTHING_DONE = { bytesFromClient: 0, bytesFromTarget: 0, recording: undefined } as const;
 
@@ -44,6 +47,10 @@ export interface ControlPlaneOptions {
   readonly run: () => string;
   /** Whether that run has its lease: without it no session is opened. */
   readonly leaseHeld: () => boolean;
+  /** Why the node opens no sessions, for who wants one; undefined: it does. */
+  readonly refusal: () => string | undefined;
+  /** Carries out an order of the node itself; returns `ok`, or why it has nothing to do. */
+  readonly obey: (order: CommandRow) => string;
   /** Whether recordings are compacted once they are sealed. */
   readonly compacts: boolean;
   /** `capacity.maxSessions` */
@@ -83,6 +90,8 @@ export class ControlPlane {
   #timer: NodeJS.Timeout | undefined;
   #ticking: Promise<void> | undefined;
   #failing = false;
+  /** When the turn began that is under way; monotonic ms. */
+  #tickingSince: number | undefined;
 
   constructor(options: ControlPlaneOptions) {
     this.#log = options.log;
@@ -114,10 +123,22 @@ export class ControlPlane {
 
   /** One turn of the clockwork. Turns never overlap, and never reject. */
   tick(): Promise<void> {
+    this.#tickingSince ??= performance.now();
     this.#ticking ??= this.#tick().finally(() => {
       this.#ticking = undefined;
+      this.#tickingSince = undefined;
     });
     return this.#ticking;
+  }
+
+  /** The store failed in the last turn, or has not answered for long: each turn reads it. */
+  get storeDown(): boolean {
+    return this.#failing || performance.now() - (this.#tickingSince ?? Infinity) > STORE_PATIENCE_MS;
+  }
+
+  /** Sessions of this node, from their authorisation to the last line of their row. */
+  get sessions(): readonly LiveSession[] {
+    return this.#sessions.all();
   }
 
   /** The control plane as worker number `worker` sees it. */

@@ -19,6 +19,8 @@ export interface LeaseOptions {
   readonly home: string;
   /** `node.leaseSeconds` in ms. */
   readonly leaseMs: number;
+  /** What the node says of itself, told with each renewal. */
+  readonly standing: () => string;
   readonly clock: Clock;
   /** ms that no clock's setting changes. */
   readonly monotonic: () => number;
@@ -88,11 +90,15 @@ export class Lease {
 
   /** @returns false when peers took this run for lost: it never gets its lease back; rejects as the store does */
   async renew(): Promise<boolean> {
-    const { store, monotonic } = this.#options;
+    const { store, monotonic, clock, standing } = this.#options;
     const asked = monotonic();
     // Counted up in any case: a renewal that was written and not answered must not be taken for none.
     this.#renewals += 1;
-    const renewed = await store.updateNode(this.run, { state: 'running' }, { renewals: this.#renewals });
+    const renewed = await store.updateNode(
+      this.run,
+      { state: 'running' },
+      { renewals: this.#renewals, standing: standing(), standingAt: clock.now() },
+    );
     this.#setUntil(renewed ? asked + this.#options.leaseMs : 0);
     return renewed;
   }
@@ -111,18 +117,21 @@ export class Lease {
   }
 
   async #insert(): Promise<boolean> {
-    const { store, node: name, home, leaseMs, clock, monotonic } = this.#options;
+    const { store, node: name, home, leaseMs, clock, monotonic, standing } = this.#options;
+    const startedAt = clock.now();
     const asked = monotonic();
     try {
       await store.insertNode({
         id: this.run,
         name,
         home,
-        startedAt: clock.now(),
+        startedAt,
         renewals: 0,
         leaseMs,
         state: 'running',
         heir: undefined,
+        standing: standing(),
+        standingAt: startedAt,
       });
     } catch (error) {
       // Another process of this name was faster.

@@ -74,8 +74,12 @@ export class SessionRegistry {
     return this.#live.get(id);
   }
 
+  all(): readonly LiveSession[] {
+    return [...this.#live.values()];
+  }
+
   sessionsOf(worker: number): readonly LiveSession[] {
-    return [...this.#live.values()].filter((session) => session.worker === worker);
+    return this.all().filter((session) => session.worker === worker);
   }
 
   /** Checks the session's credential out of the vault; rejects with words for a log. */

@@ -7,15 +7,22 @@ import type { Ports, WorkerNotice } from '../../workers/messages.ts';
 import type { WorkerSettings } from '../../workers/settings.ts';
 import { Supervisor } from '../../workers/supervisor.ts';
 import { hashPassword, verifyPassword } from '../apply/password.ts';
-import { auditRow } from '../audit/events.ts';
+import { type AuditCode, type AuditDetail, auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { VERSION } from '../cli/version.ts';
 import { archiveSettings } from '../config/archive.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
 import type { Lease } from '../control/lease.ts';
-import { type Exposition, NodeMetrics } from '../metrics/node-metrics.ts';
+import { reason } from '../health/report.ts';
+import { NodeMetrics } from '../metrics/node-metrics.ts';
+import type { CommandRow } from '../store/port.ts';
+import { Drain, type DrainPhase } from './drain.ts';
+import { type HealthPorts, NodeHealth } from './health.ts';
 import { NodeSpool } from './spool.ts';
 import { compacts, Tenure } from './tenure.ts';
+
+/** Where the node takes connections. */
+export type NodePorts = Ports & HealthPorts;
 
 /** How long people have to read why their session ends where the node was taken for lost. */
 const RETIRE_MS = 3000;
@@ -30,10 +37,20 @@ export class Node {
   readonly #desks = new Map<number, WorkerDesk>();
   readonly #metrics: NodeMetrics;
   readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
+  readonly #health: NodeHealth;
+  readonly #drain: Drain;
+  readonly #ordered = Promise.withResolvers<number>();
   #supervisor: Supervisor;
-  #stopping = false;
+  #stopped: Promise<void> | undefined;
 
-  private constructor(parts: Bootstrapped, tenure: Tenure, spool: NodeSpool, dummyHash: string, log: Logger) {
+  private constructor(
+    parts: Bootstrapped,
+    tenure: Tenure,
+    spool: NodeSpool,
+    health: NodeHealth,
+    dummyHash: string,
+    log: Logger,
+  ) {
     const { config, store, masterKey } = parts;
     this.#parts = parts;
     this.#tenure = tenure;
@@ -45,6 +62,8 @@ export class Node {
       maxSessions: config.capacity.maxSessions,
       leaseHeld: () => tenure.lease.held,
     });
+    this.#health = health;
+    this.#drain = this.#makeDrain();
     this.#control = new ControlPlane({
       store,
       vault: new EmbeddedVault(store, masterKey),
@@ -52,6 +71,8 @@ export class Node {
       node: config.node.name,
       run: () => tenure.lease.run,
       leaseHeld: () => tenure.lease.held,
+      refusal: () => this.#drain.refusal,
+      obey: (order) => this.#obey(order),
       compacts: compacts(parts),
       maxSessions: config.capacity.maxSessions,
       retention: config.archive.retention,
@@ -65,13 +86,34 @@ export class Node {
     this.#supervisor = this.#newSupervisor();
   }
 
-  /** Starts everything; `bootstrap` found the ports free. @returns the node and the ports it listens on */
-  static async start(parts: Bootstrapped, log: Logger): Promise<{ node: Node; ports: Ports }> {
+  /**
+   * Starts everything; `bootstrap` found the ports free.
+   * @returns the node and the ports it listens on
+   * @throws ListenError, ConfigurationError
+   */
+  static async start(parts: Bootstrapped, log: Logger): Promise<{ node: Node; ports: NodePorts }> {
+    const archive = openArchives(archiveSettings(parts.config));
+    const { health, ports } = await NodeHealth.open(parts.config, archive, log);
+    try {
+      const { node, workerPorts } = await Node.#start(parts, health, log);
+      return { node, ports: { ...workerPorts, ...ports } };
+    } catch (error) {
+      health.close();
+      throw error;
+    }
+  }
+
+  static async #start(
+    parts: Bootstrapped,
+    health: NodeHealth,
+    log: Logger,
+  ): Promise<{ node: Node; workerPorts: Ports }> {
     // No account has this password: it costs what a real check costs.
     const dummyHash = await hashPassword(crypto.randomUUID());
     const spool = await openSpool(parts, log);
-    const tenure = await Tenure.begin(parts, (sessionId) => spool.drain(sessionId), CLOCK, log);
-    const node = new Node(parts, tenure, spool, dummyHash, log);
+    const drain = (sessionId: string) => spool.drain(sessionId);
+    const tenure = await Tenure.begin(parts, drain, () => standingOf(health), CLOCK, log);
+    const node = new Node(parts, tenure, spool, health, dummyHash, log);
     const { config, store } = parts;
     node.#control.start();
     node.#metrics.start();
@@ -93,18 +135,30 @@ export class Node {
         process.exit(1);
       },
     });
+    node.#serve();
     log.info({ ...portsOf(ports), workers: config.workers.sessions }, 'node started');
-    return { node, ports };
+    return { node, workerPorts: ports };
+  }
+
+  /** Resolves when an operator ordered this node to stop, to what its sessions still have, ms. */
+  get ordered(): Promise<number> {
+    return this.#ordered.promise;
   }
 
   /**
-   * Takes no new connections, tells the people in running sessions, waits for them until
-   * `deadline` (ms since the epoch), ends what is left, seals, stops.
+   * Drains and stops: tells load balancers, then the people in running sessions, waits for these at most
+   * `limitMs` (default: `drain.seconds`), ends what is left, seals. Asked again, it goes on under the new limit.
    */
-  async stop(deadline: number): Promise<void> {
+  stop(limitMs: number = this.#parts.config.drain.seconds * 1000): Promise<void> {
+    const drained = this.#drain.begin(limitMs, this.#graceMs());
+    this.#stopped ??= this.#stop(drained);
+    return this.#stopped;
+  }
+
+  async #stop(drained: Promise<boolean>): Promise<void> {
     const { config, store } = this.#parts;
-    this.#stopping = true;
-    await this.#supervisor.drain(deadline);
+    await drained;
+    await this.#supervisor.drain();
     await this.#supervisor.stop();
     this.#spool.stop();
     await this.#background[Symbol.asyncDispose]();
@@ -115,12 +169,80 @@ export class Node {
       auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
     );
     await store.close();
+    this.#health.close();
     this.#log.info(this.#counts, 'node stopped');
   }
 
-  /** All metrics of the node, in Prometheus' text format. */
-  metrics(): Promise<Exposition> {
-    return this.#metrics.metrics();
+  /** Load balancers may send people from now on. */
+  #serve(): void {
+    const { capacity } = this.#parts.config;
+    const control = this.#control;
+    const facts = {
+      phase: () => this.#drain.phase,
+      sessions: () => control.sessions.length,
+      storeDown: () => control.storeDown || this.#tenure.failing,
+      leaseHeld: () => this.#tenure.lease.held,
+      admission: () => (control.sessions.length >= capacity.maxSessions ? [reason('full')] : []),
+    };
+    this.#health.started(facts, () => this.#metrics.metrics());
+    this.#tenure.turn();
+  }
+
+  #makeDrain(): Drain {
+    const { archive } = this.#parts.config;
+    return new Drain(
+      {
+        sessions: () => this.#control.sessions,
+        notify: ({ id, worker }, message) =>
+          this.#supervisor.send(worker, { type: 'notify', sessionId: id, message }),
+        end: ({ id, worker }, why) =>
+          this.#supervisor.send(worker, { type: 'stop', sessionId: id, reason: why }),
+        moved: (phase) => this.#moved(phase),
+        now: Date.now,
+        monotonic: () => performance.now(),
+      },
+      (archive.graceSeconds + 5) * 1000,
+    );
+  }
+
+  #moved(phase: DrainPhase): void {
+    const sessions = this.#control.sessions.length;
+    const [code, text] = MOVES[phase];
+    this.#log.warn({ sessions }, text);
+    // A node that stops says so itself.
+    if (this.#stopped === undefined) this.#audit(code, { sessions });
+    this.#tenure.turn();
+  }
+
+  /** What an operator ordered of this node. */
+  #obey({ verb, subject, limitMs = this.#parts.config.drain.seconds * 1000 }: CommandRow): string {
+    if (subject !== this.#tenure.lease.run) return 'this node has started again since';
+    if (this.#stopped !== undefined) return 'this node is being stopped';
+    switch (verb) {
+      case 'drain':
+        if (this.#drain.phase === 'maintenance') return 'it has drained already';
+        void this.#drain.begin(limitMs, this.#graceMs());
+        return 'ok';
+      case 'stop':
+        this.#ordered.resolve(limitMs);
+        return 'ok';
+      case 'resume':
+        return this.#drain.resume() ? 'ok' : 'it is not draining';
+      default:
+        return `${verb} is no order of a node`;
+    }
+  }
+
+  /** Nobody waits for load balancers where there are none. */
+  #graceMs(): number {
+    return this.#health.watched ? this.#parts.config.drain.graceSeconds * 1000 : 0;
+  }
+
+  #audit(code: AuditCode, detail: AuditDetail): void {
+    const { config, store } = this.#parts;
+    void store
+      .insertAudit(auditRow({ node: config.node.name, code, detail }))
+      .catch((error: unknown) => this.#log.error({ err: error, code }, 'audit row not written'));
   }
 
   #newSupervisor(ports?: Ports): Supervisor {
@@ -130,6 +252,7 @@ export class Node {
       workerDied: async (worker: number) => {
         this.#desks.delete(worker);
         this.#metrics.workerDied(worker);
+        this.#health.beats.gone(worker);
         await this.#control.workerDied(worker);
         this.#spool.workerDied(worker);
         this.#tenure.look();
@@ -141,13 +264,13 @@ export class Node {
   /** Peers finish the sessions of this run: here they end, and nothing of them is written any more. */
   async #retire(): Promise<void> {
     // Recordings cannot be sealed now, so that workers are not waited for.
-    await Promise.race([this.#supervisor.drain(Date.now()), sleep(RETIRE_MS)]);
+    await Promise.race([this.#supervisor.drain(), sleep(RETIRE_MS)]);
     await this.#supervisor.stop();
   }
 
   /** Takes connections as a new run. */
   async #begin(ports: Ports): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#stopped !== undefined) return;
     this.#supervisor = this.#newSupervisor(ports);
     await this.#supervisor.start(this.#parts.config.workers.sessions);
   }
@@ -167,7 +290,11 @@ export class Node {
         desk.connectionClosed(notice.connection);
         return;
       case 'audit':
+        if (notice.event.code === 'recording.failed') this.#health.suspectArchive();
         desk.audit(notice.event);
+        return;
+      case 'listening':
+        this.#health.beats.heard(worker, 0);
         return;
       case 'keystrokes':
         desk.keystrokes(notice.lines);
@@ -179,6 +306,7 @@ export class Node {
         void this.#putSides(notice.sessionId, notice.key);
         return;
       case 'spool':
+        this.#health.suspectArchive();
         this.#spool.heard(worker, notice.event);
         return;
       case 'turned-away':
@@ -193,6 +321,7 @@ export class Node {
         else this.#metrics.probed();
         return;
       case 'beat':
+        this.#health.beats.heard(worker, notice.lagMs);
         this.#metrics.workerTold(worker, notice.pid, notice.metrics);
     }
   }
@@ -206,6 +335,19 @@ export class Node {
       this.#log.warn({ session: sessionId, err: error }, 'a recording has no index or text beside it');
     }
   }
+}
+
+/** What is told when the node's drain goes on to a phase. */
+const MOVES: Readonly<Record<DrainPhase, readonly [AuditCode, string]>> = {
+  draining: ['node.draining', 'node drains'],
+  maintenance: ['node.drained', 'node has drained'],
+  serving: ['node.resumed', 'node serves again'],
+};
+
+/** For `node ls`. */
+function standingOf(health: NodeHealth): string {
+  const { ready, reasons } = health.report();
+  return ready ? 'ready' : reasons.map(({ code }) => code).join(',');
 }
 
 const CLOCK = { now: Date.now, sleep: (ms: number) => sleep(ms) };

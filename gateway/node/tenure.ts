@@ -59,7 +59,7 @@ export class Tenure {
     this.#log = log;
     this.#lease = lease;
     // At once, because a node may take longer to start than its lease.
-    this.#timer = setInterval(() => this.#turn(), lasting.leaseMs / 3);
+    this.#timer = setInterval(() => this.turn(), lasting.leaseMs / 3);
     this.#recovery = new Recovery({
       store,
       vault: new EmbeddedVault(store, masterKey),
@@ -84,11 +84,13 @@ export class Tenure {
    * Takes the node's lease and ends what earlier runs of its data folder left open.
    *
    * @param drain brings into the archive what this node holds of a recording, before that is sealed
+   * @param standing what the node says of itself
    * @throws ConfigurationError: the folder or the node's name is in use
    */
   static async begin(
     parts: Bootstrapped,
     drain: (sessionId: string) => Promise<void>,
+    standing: () => string,
     clock: Clock,
     log: Logger,
   ): Promise<Tenure> {
@@ -101,6 +103,7 @@ export class Tenure {
         node: config.node.name,
         home: home.id,
         leaseMs: config.node.leaseSeconds * 1000,
+        standing,
         clock,
         monotonic: monotonicMs,
         log,
@@ -143,7 +146,13 @@ export class Tenure {
     this.#home.release();
   }
 
-  #turn(): void {
+  /** Whether the store did not take the last renewal. */
+  get failing(): boolean {
+    return this.#failing;
+  }
+
+  /** Renews the lease now, which also tells the others how this node is. */
+  turn(): void {
     this.#turning ??= this.#renew().finally(() => {
       this.#turning = undefined;
     });

@@ -78,6 +78,9 @@ export interface NodeRow {
   readonly state: NodeState;
   /** The run that finishes what a lost one left; as long as that one is running, no other does. */
   readonly heir: string | undefined;
+  /** What it said of itself last, and when by its own clock: for people, nothing is decided by it. */
+  readonly standing: string;
+  readonly standingAt: number;
 }
 
 export const SESSION_STATES = ['opening', 'active', 'locked', 'ended'] as const;
@@ -139,12 +142,18 @@ export interface RecordedHead {
   readonly head: string;
 }
 
-/** A live-control order to the node that holds the session; any node or CLI may write one. */
+export const SESSION_VERBS = ['lock', 'unlock', 'terminate'] as const;
+export const NODE_VERBS = ['drain', 'resume', 'stop'] as const;
+
+/** An order to a node, of a session that it holds or of itself; any node or CLI may write one. */
 export interface CommandRow {
   readonly id: string;
   readonly node: string;
-  readonly sessionId: string;
-  readonly verb: 'lock' | 'unlock' | 'terminate';
+  /** Id of the session, or of the node's run: an order is never carried out by a later one. */
+  readonly subject: string;
+  readonly verb: (typeof SESSION_VERBS)[number] | (typeof NODE_VERBS)[number];
+  /** With `drain` and `stop`: what running sessions still have, ms; undefined: as the node's configuration says. */
+  readonly limitMs: number | undefined;
   readonly by: string;
   readonly reason: string | undefined;
   readonly createdAt: number;

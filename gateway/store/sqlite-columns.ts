@@ -9,10 +9,12 @@ import {
   type KeystrokeRow,
   type LaunchRow,
   NODE_STATES,
+  NODE_VERBS,
   type NodeRow,
   type PolicyRow,
   ROLES,
   SESSION_STATES,
+  SESSION_VERBS,
   type SessionRow,
   type SystemRow,
   type UserRow,
@@ -95,6 +97,8 @@ export const NODES = new Table<NodeRow>('nodes', {
   leaseMs: integer,
   state: oneOf(NODE_STATES),
   heir: optional(text),
+  standing: text,
+  standingAt: integer,
 });
 export const SESSIONS = new Table<SessionRow>('sessions', {
   id: text,
@@ -135,8 +139,9 @@ export const SESSIONS = new Table<SessionRow>('sessions', {
 export const COMMANDS = new Table<CommandRow>('commands', {
   id: text,
   node: text,
-  sessionId: text,
-  verb: oneOf(['lock', 'unlock', 'terminate']),
+  subject: text,
+  verb: oneOf([...SESSION_VERBS, ...NODE_VERBS]),
+  limitMs: optional(integer),
   by: text,
   reason: optional(text),
   createdAt: integer,

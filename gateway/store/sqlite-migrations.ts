@@ -139,6 +139,15 @@ CREATE TRIGGER keystrokes_forgotten AFTER DELETE ON keystrokes BEGIN
 END;
 `,
   },
+  {
+    name: 'orders to nodes, and what nodes say of themselves',
+    sql: `
+ALTER TABLE commands RENAME COLUMN session_id TO subject;
+ALTER TABLE commands ADD COLUMN limit_ms INTEGER;
+ALTER TABLE nodes ADD COLUMN standing TEXT NOT NULL DEFAULT '';
+ALTER TABLE nodes ADD COLUMN standing_at INTEGER NOT NULL DEFAULT 0;
+`,
+  },
 ];
 
 /**

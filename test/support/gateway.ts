@@ -30,6 +30,7 @@ export interface Gateway {
   readonly sshPort: number;
   readonly rdpPort: number;
   readonly healthPort: number;
+  readonly agentCheckPort: number;
   readonly dataDir: string;
   readonly configFile: string;
   readonly pid: number;
@@ -60,7 +61,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const [sshPort, rdpPort, consolePort, healthPort, agentCheckPort] = await Promise.all(
     Array.from({ length: 5 }, freePort),
   );
-  if (sshPort === undefined || rdpPort === undefined || healthPort === undefined)
+  if (
+    sshPort === undefined ||
+    rdpPort === undefined ||
+    healthPort === undefined ||
+    agentCheckPort === undefined
+  )
     throw new Error('no free ports');
   const { listen, ...rest } = options.config ?? {};
   const config = {
@@ -76,6 +82,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     },
     rdp: { address: `127.0.0.1:${rdpPort}` },
     workers: { sessions: 2 },
+    drain: { seconds: 10 },
     ...rest,
   };
   const configFile = join(folder, 'sallyport.yaml');
@@ -108,6 +115,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     sshPort,
     rdpPort,
     healthPort,
+    agentCheckPort,
     dataDir,
     configFile,
     get pid() {

@@ -36,7 +36,7 @@ const folder = mkdtempSync(join(tmpdir(), 'sallyport-bootstrap-'));
 after(() => rmSync(folder, { recursive: true }));
 
 /** Any free port: another gateway may run on this machine. */
-const LISTEN = 'listen: {ssh: "127.0.0.1:0", rdp: "127.0.0.1:0"}';
+const LISTEN = 'listen: {ssh: "127.0.0.1:0", rdp: "127.0.0.1:0", health: off, agentCheck: off}';
 
 /** The configuration of a node in a folder of its own. */
 function configIn(name: string, yaml = ''): Config {
@@ -332,7 +332,7 @@ describe('a run', () => {
       const address = other.address();
       assert(typeof address === 'object' && address !== null);
       const ports = { ssh: 0, rdp: 0, [key]: address.port };
-      const text = `node: {name: n1, dataDir: taken-${key}}\nlisten: {ssh: "127.0.0.1:${ports.ssh}", rdp: "127.0.0.1:${ports.rdp}"}`;
+      const text = `node: {name: n1, dataDir: taken-${key}}\nlisten: {ssh: "127.0.0.1:${ports.ssh}", rdp: "127.0.0.1:${ports.rdp}", health: off, agentCheck: off}`;
       const config = parseConfig(text, join(folder, 'sallyport.yaml'));
       const busy = { name: 'ListenError', key: `listen.${key}`, message: /is in use/ };
       await assert.rejects(bootstrap(config), busy);

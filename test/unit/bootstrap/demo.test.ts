@@ -14,7 +14,7 @@ import { until } from '../../support/process.ts';
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-demo-'));
 after(() => rmSync(folder, { recursive: true }));
 const config = parseConfig(
-  'node: {name: n1, dataDir: data}\nlisten: {ssh: "127.0.0.1:0", rdp: "127.0.0.1:0"}',
+  'node: {name: n1, dataDir: data}\nlisten: {ssh: "127.0.0.1:0", rdp: "127.0.0.1:0", health: off, agentCheck: off}',
   join(folder, 'sallyport.yaml'),
 );
 

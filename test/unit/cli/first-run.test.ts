@@ -28,7 +28,7 @@ async function newcomer() {
   const file = join(folder, 'sallyport.yaml');
   const dataDir = join(folder, 'data');
   const [ssh, rdp] = [await freePort(), await freePort()];
-  const listen = { ssh: `127.0.0.1:${ssh}`, rdp: `127.0.0.1:${rdp}` };
+  const listen = { ssh: `127.0.0.1:${ssh}`, rdp: `127.0.0.1:${rdp}`, health: 'off', agentCheck: 'off' };
   writeFileSync(file, stringify({ node: { name: 'n1', dataDir }, listen, workers: { sessions: 1 } }));
   const sallyport = (args: readonly string[], input?: string) =>
     run(process.execPath, [SALLYPORT, ...args, '--config', file], {

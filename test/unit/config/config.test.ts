@@ -40,6 +40,7 @@ describe('the configuration', () => {
     assert.deepEqual(config.listen.proxyProtocol.from, []);
     assert(config.workers.sessions >= 1);
     assert.equal(config.capacity.maxSessions, 600);
+    assert.deepEqual(config.drain, { seconds: 60, graceSeconds: 10 });
     assert.equal(config.store.url, `sqlite:${data}/sallyport.db`);
     assert.deepEqual(config.vault.masterKey, { from: 'file', path: `${data}/keys/master.key` });
     assert.deepEqual(config.archive, {
@@ -149,6 +150,7 @@ describe('the configuration', () => {
       /^listen.proxyProtocol.from\[0\]: wants an address range/,
     ],
     ['listen: {proxyProtocol: {from: ["010.1"]}}', /^listen.proxyProtocol.from\[0\]: wants an address range/],
+    ['listen: {health: none}', /^listen.health: wants "host:port".*, or off, was given "none"$/],
     ['listen: 4422', /^listen: wants a group of keys, was given 4422$/],
     [
       'capacity: {maxSessions: "5"}',

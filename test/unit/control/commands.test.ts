@@ -21,8 +21,15 @@ async function order(
   change: Partial<CommandRow> = {},
 ) {
   const id = `command-${commands++}`;
-  const given = { by: 'carol', reason: undefined, createdAt: NOON, doneAt: undefined, result: undefined };
-  await node.store.insertCommand({ id, node: 'node1', sessionId, verb, ...given, ...change });
+  const given = {
+    by: 'carol',
+    limitMs: undefined,
+    reason: undefined,
+    createdAt: NOON,
+    doneAt: undefined,
+    result: undefined,
+  };
+  await node.store.insertCommand({ id, node: 'node1', subject: sessionId, verb, ...given, ...change });
   return async () => (await node.store.command(id))?.result;
 }
 

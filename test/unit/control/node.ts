@@ -8,7 +8,14 @@ import { pino } from 'pino';
 import { verifyPassword } from '../../../gateway/apply/password.ts';
 import { ControlPlane } from '../../../gateway/control/control-plane.ts';
 import type { Protocol } from '../../../gateway/policy/capability.ts';
-import type { AccountRow, PolicyRow, Store, SystemRow, UserRow } from '../../../gateway/store/port.ts';
+import type {
+  AccountRow,
+  CommandRow,
+  PolicyRow,
+  Store,
+  SystemRow,
+  UserRow,
+} from '../../../gateway/store/port.ts';
 import { openSqliteStore } from '../../../gateway/store/sqlite.ts';
 import { EmbeddedVault, MasterKey, sealAccountSecret, totpBinding } from '../../../vault-client/index.ts';
 import type { AuthenticationOutcome, ControlNotice, Factor } from '../../../workers/messages.ts';
@@ -30,7 +37,8 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
   const sent: { worker: number; notice: ControlNotice }[] = [];
   const onSent = { run: () => {} };
   const verified: string[] = [];
-  const lease = { held: true };
+  const lease = { held: true, refusal: undefined as string | undefined };
+  const obeyed: CommandRow[] = [];
   const control = new ControlPlane({
     store,
     vault: change.vault ?? new EmbeddedVault(store, masterKey),
@@ -38,6 +46,11 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     node: 'node1',
     run: () => 'run-of-node1',
     leaseHeld: () => lease.held,
+    refusal: () => lease.refusal,
+    obey: (order) => {
+      obeyed.push(order);
+      return 'ok';
+    },
     compacts: false,
     maxSessions: change.maxSessions ?? 600,
     retention: 90 * 86_400_000,
@@ -71,6 +84,8 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     clock,
     lease,
     sent,
+    /** Orders of the node itself. */
+    obeyed,
     /** What the worker does at once when a notice comes. */
     onSent,
     verified,

@@ -95,7 +95,8 @@ export class Peers {
       },
     };
     const log = pino({ level: 'silent' });
-    return { store, node: name, home, leaseMs: LEASE_MS, clock, monotonic: () => time.at, log };
+    const standing = () => 'ready';
+    return { store, node: name, home, leaseMs: LEASE_MS, standing, clock, monotonic: () => time.at, log };
   }
 
   /** A node that has its lease. */

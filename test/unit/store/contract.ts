@@ -84,6 +84,8 @@ export const node = (id: string, change: Partial<NodeRow> = {}): NodeRow => ({
   leaseMs: 15_000,
   state: 'running',
   heir: undefined,
+  standing: 'ready',
+  standingAt: 1000,
   ...change,
 });
 export const audit = (id: string, change: Partial<AuditRow> = {}): AuditRow => ({
@@ -278,8 +280,9 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
       const command = (id: string, node: string): CommandRow => ({
         id,
         node,
-        sessionId: 'x1',
+        subject: 'x1',
         verb: 'lock',
+        limitMs: undefined,
         by: 'admin',
         reason: 'check',
         createdAt: 5,
