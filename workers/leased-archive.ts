@@ -69,10 +69,12 @@ export class LeasedArchive implements Archive {
   }
 
   #leased(appender: ArchiveAppender): ArchiveAppender {
+    const { atOnce } = appender;
     return {
-      append: async (bytes) => {
+      ...(atOnce === undefined ? {} : { atOnce }),
+      append: async (bytes, at) => {
         this.#require();
-        await appender.append(bytes);
+        await appender.append(bytes, at);
       },
       close: () => appender.close(),
     };

@@ -36,14 +36,18 @@ export class ArchiveError extends Error {
   }
 }
 
-/** The writing end of one recording; one call at a time. */
+/** The writing end of one recording. */
 export interface ArchiveAppender {
+  /** How many appends may be under way at a time; undefined: one. */
+  readonly atOnce?: number;
   /**
-   * Resolves when `bytes` are durable behind everything appended before. After a
-   * rejection (always {@link ArchiveError}) the same bytes may be appended again;
-   * whatever part of them was written then counts for nothing.
+   * Resolves when `bytes` are durable, in memory that is lent until then. Of several that are under way each
+   * follows the one begun before it: `at` says where it begins in the recording (undefined: behind all that
+   * is durable), and it may be durable sooner, but counts only when all before it are. After a rejection
+   * (always {@link ArchiveError}) the same bytes may be appended again, at the same place; whatever part of
+   * them was written then counts for nothing.
    */
-  append(bytes: Uint8Array): Promise<void>;
+  append(bytes: Uint8Array, at?: number): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,15 +1,13 @@
 /**
- * One live recording: events in, durable frames out, and the durability window between.
+ * One live recording: events in, and the durability window between them and the archive.
  *
- *     write → open segment → (full or 250 ms old) cut → framed by the scribe → append → acknowledged
+ *     write → open segment → (full or 250 ms old) cut → outbox → acknowledged
  *
- * One append is in flight; what was cut before it is framed meanwhile, and what is cut meanwhile goes
- * together into one behind that. Bytes taken and not yet acknowledged are bounded in size and age by
- * telling the session to pause.
+ * Bytes taken and not yet acknowledged are bounded in size and age by telling the session to pause.
  */
 import { ArchiveError } from '../archive/port.ts';
 import type { EventKind } from '../format/event.ts';
-import type { PlainSegment } from './frames.ts';
+import { Outbox } from './outbox.ts';
 import type { Recording, RecordingLag, RecordingParts, RecordingSummary } from './recording-port.ts';
 import type { OwnedStreamHash, StreamHash } from './scribe.ts';
 import { SegmentBuffer } from './segment-buffer.ts';
@@ -27,15 +25,6 @@ const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
 export const READ_AHEAD_BYTES = 512 * 1024;
 /** Bytes of streams on their way to be hashed at which the session pauses. */
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024;
-const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-const FIRST_RETRY_MS = 50;
-const MAX_RETRY_MS = 2000;
-
-interface CutSegment extends PlainSegment {
-  /** When its first byte was taken, by the clock. */
-  readonly openedAt: number;
-}
-
 export class LiveRecording implements Recording, Sharer {
   readonly #parts: RecordingParts;
   readonly #origin: number;
@@ -45,7 +34,9 @@ export class LiveRecording implements Recording, Sharer {
   #segmentOpenedAt = 0;
   /** Size of the segment before, to lend the next one enough at once. */
   #sizeHint = 0;
-  #cut: CutSegment[] = [];
+  readonly #outbox: Outbox;
+  /** Why the archive refused what it has not taken yet. */
+  #refusal: ArchiveError | undefined;
 
   #unacknowledged = 0;
   /** Bytes of streams that were taken and are not hashed yet. */
@@ -54,10 +45,6 @@ export class LiveRecording implements Recording, Sharer {
   readonly #streams = new Set<OwnedStreamHash>();
   /** Digests asked for and not there yet. */
   #digests = 0;
-  /** When the first byte was taken of each batch that is framed or appended, by the clock. */
-  readonly #batches: number[] = [];
-  #pumping = false;
-  #appendError: ArchiveError | undefined;
 
   #pausedSince: number | undefined;
   #sealing: { readonly since: number; readonly reason: string } | undefined;
@@ -67,7 +54,14 @@ export class LiveRecording implements Recording, Sharer {
   constructor(parts: RecordingParts) {
     this.#parts = parts;
     this.#origin = parts.origin;
-    this.#acknowledged = { segments: 0, bytes: parts.headerBytes, head: parts.chain.head, sealed: false };
+    this.#outbox = new Outbox(parts, {
+      acknowledged: (plain) => this.#acknowledge(plain),
+      refused: (error) => {
+        this.#refusal = error;
+        if (parts.failFast) this.#fail(error);
+      },
+    });
+    this.#acknowledged = { ...this.#outbox.progress, sealed: false };
   }
 
   /** What the archive has acknowledged so far; another object whenever that is more. */
@@ -159,7 +153,7 @@ export class LiveRecording implements Recording, Sharer {
     this.#state = 'sealing';
     this.#dropStreams();
     this.#cutSegment();
-    this.#startPump();
+    void this.#finish(this.#sealing.reason);
   }
 
   #moveBehind(bytes: number): void {
@@ -180,7 +174,7 @@ export class LiveRecording implements Recording, Sharer {
     const stalledSince = this.#pausedSince ?? this.#sealing?.since;
     if (stalledSince !== undefined && now - stalledSince >= window.graceSeconds * 1000) {
       this.#fail(
-        this.#appendError ??
+        this.#refusal ??
           new ArchiveError(
             'archive-timeout',
             `the archive acknowledged nothing for ${window.graceSeconds} seconds`,
@@ -215,16 +209,11 @@ export class LiveRecording implements Recording, Sharer {
     if (buffer === undefined) return;
     this.#segment = undefined;
     this.#sizeHint = buffer.length;
-    this.#cut.push({ ...buffer.finish(), openedAt: this.#segmentOpenedAt });
-    this.#startPump();
+    this.#outbox.add({ ...buffer.finish(), openedAt: this.#segmentOpenedAt });
   }
 
   #oldest(): number | undefined {
-    return (
-      this.#batches[0] ??
-      this.#cut[0]?.openedAt ??
-      (this.#segment === undefined ? undefined : this.#segmentOpenedAt)
-    );
+    return this.#outbox.oldest ?? (this.#segment === undefined ? undefined : this.#segmentOpenedAt);
   }
 
   #pause(now: number): void {
@@ -247,121 +236,24 @@ export class LiveRecording implements Recording, Sharer {
     if (this.#state === 'open') signals.resume();
   }
 
-  #startPump(): void {
-    if (this.#pumping || this.#state === 'failed') return;
-    this.#pumping = true;
-    void this.#pump();
-  }
-
-  /** Appends until nothing is cut, then the manifest when the recording is to be sealed. Never rejects. */
-  async #pump(): Promise<void> {
-    let last: Batch | undefined;
-    /** Framed while the one before it is appended. */
-    let ahead: Promise<Batch> | undefined;
-    while ((ahead !== undefined || this.#cut.length > 0) && this.#state !== 'failed') {
-      const batch = await (ahead ?? this.#nextBatch());
-      ahead = undefined;
-      if (this.#cut.length === 0 && this.#state === 'sealing') {
-        // Nothing comes behind it but the manifest: one append takes both.
-        last = batch;
-        break;
-      }
-      const appended = this.#append(batch.bytes);
-      if (this.#cut.length > 0) ahead = this.#nextBatch();
-      if (!(await appended)) {
-        this.#parts.pool.give(batch.chunk);
-        break;
-      }
-      this.#acknowledge(batch);
-    }
-    if (ahead !== undefined) this.#parts.pool.give((await ahead).chunk);
-    if (this.#state === 'sealing' && this.#sealing !== undefined)
-      await this.#finish(this.#sealing.reason, last);
-    this.#pumping = false;
-    if (this.#state === 'failed') await this.#close();
-  }
-
-  async #nextBatch(): Promise<Batch> {
-    this.#batches.push(this.#cut[0]?.openedAt ?? this.#parts.clock.now());
-    const { chain, scribe } = this.#parts;
-    const segments: PlainSegment[] = [];
-    let plain = 0;
-    while (plain < MAX_BATCH_BYTES) {
-      const segment = this.#cut.shift();
-      if (segment === undefined) break;
-      const { openedAt: _, ...facts } = segment;
-      segments.push(facts);
-      plain += segment.length;
-    }
-    const { framed, target } = await scribe.frame(chain.link, segments);
-    chain.enter(segments, framed);
-    const length = framed.lengths.reduce((sum, each) => sum + each, 0);
-    return {
-      chunk: target,
-      bytes: target.subarray(0, length),
-      plain,
-      segments: chain.segments,
-      head: chain.head,
-    };
-  }
-
-  /** Tries until the archive has taken `bytes` (true) or the recording has failed (false). */
-  async #append(bytes: Uint8Array): Promise<boolean> {
-    const { appender, clock, observer } = this.#parts;
-    for (let delay = FIRST_RETRY_MS; ; delay = Math.min(delay * 2, MAX_RETRY_MS)) {
-      if (this.#state === 'failed') return false;
-      const begun = clock.now();
-      try {
-        await appender.append(bytes);
-        observer?.appended((clock.now() - begun) / 1000, bytes.length);
-        this.#appendError = undefined;
-        return !this.#hasFailed();
-      } catch (error) {
-        observer?.refused();
-        this.#appendError =
-          error instanceof ArchiveError
-            ? error
-            : new ArchiveError('archive-io', 'the archive refused an append for an unknown reason', error);
-        if (this.#parts.failFast) this.#fail(this.#appendError);
-        else await new Promise<void>((resolve) => void clock.after(delay, resolve));
-      }
-    }
-  }
-
-  /** A method, because the state changes while an append is awaited. */
-  #hasFailed(): boolean {
-    return this.#state === 'failed';
-  }
-
-  #acknowledge(batch: Batch): void {
-    this.#batches.shift();
-    this.#parts.pool.give(batch.chunk);
-    this.#unacknowledged -= batch.plain;
-    const bytes = this.#acknowledged.bytes + batch.bytes.length;
-    this.#acknowledged = { segments: batch.segments, bytes, head: batch.head, sealed: false };
+  #acknowledge(plain: number): void {
+    this.#refusal = undefined;
+    this.#unacknowledged -= plain;
+    this.#acknowledged = { ...this.#outbox.progress, sealed: false };
     this.resumeIfRoom();
     this.#parts.shared.released();
   }
 
-  /** Appends the manifest, behind `last` where segments are left. */
-  async #finish(reason: string, last: Batch | undefined): Promise<void> {
-    const { chain, signer } = this.#parts;
-    const { segments } = chain;
-    const manifest = chain.manifest(reason, Date.now(), signer);
-    const bytes = last === undefined ? manifest : Buffer.concat([last.bytes, manifest]);
-    const taken = await this.#append(bytes);
-    if (last !== undefined && taken) this.#acknowledge(last);
-    else if (last !== undefined) this.#parts.pool.give(last.chunk);
-    if (!taken) return;
+  async #finish(reason: string): Promise<void> {
+    const facts = await this.#outbox.finish(reason);
+    if (facts === undefined) return;
     this.#state = 'sealed';
-    const length = this.#acknowledged.bytes + manifest.length;
-    const facts = { segments, bytes: length, head: chain.head };
     const spooled = this.#parts.spooled();
     this.#acknowledged = spooled ? { ...facts, sealed: false, spooled } : { ...facts, sealed: true };
     this.#parts.shared.leaves(this);
-    await this.#close();
+    await this.#outbox.close();
     this.#sealed?.resolve(this.#acknowledged);
-    this.#parts.onSealed(length);
+    this.#parts.onSealed(facts.bytes);
   }
 
   #fail(error: ArchiveError): void {
@@ -370,17 +262,14 @@ export class LiveRecording implements Recording, Sharer {
     this.#giveUp();
     this.#parts.signals.failed(error);
     this.#sealed?.resolve(this.#acknowledged);
-    // A running pump closes when its append is settled, which may be never.
-    if (!this.#pumping) void this.#close();
   }
 
-  /** Gives back all memory but that of an append in flight. */
+  /** Gives back all memory but that of appends in flight. */
   #giveUp(): void {
     const { pool, shared } = this.#parts;
     if (this.#segment !== undefined) pool.give(this.#segment.finish().chunk);
     this.#segment = undefined;
-    for (const { chunk } of this.#cut) pool.give(chunk);
-    this.#cut = [];
+    this.#outbox.drop();
     this.#unacknowledged = 0;
     this.#dropStreams();
     shared.leaves(this);
@@ -391,21 +280,4 @@ export class LiveRecording implements Recording, Sharer {
     for (const stream of this.#streams) stream.drop();
     this.#streams.clear();
   }
-
-  /** Everything that matters is durable or given up by now: an error of closing changes nothing. */
-  async #close(): Promise<void> {
-    await this.#parts.appender.close().catch(() => {});
-  }
-}
-
-interface Batch {
-  /** Lent by the pool. */
-  readonly chunk: Buffer;
-  /** Frames, in the chunk. */
-  readonly bytes: Uint8Array;
-  /** How many encoded bytes they hold. */
-  readonly plain: number;
-  /** Segments and head of the chain with them. */
-  readonly segments: number;
-  readonly head: string;
 }

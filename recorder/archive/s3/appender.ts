@@ -1,7 +1,8 @@
 /**
  * The writing end of a recording. Small appends are durable in the thread's journal and kept in memory too,
  * until there are enough of them, or they are old, to become a part of the recording's own. Large ones
- * become a part at once, with what was kept before them.
+ * become a part at once, with what was kept before them; so does what is appended while another append is
+ * under way, whose part may be there before that.
  */
 import { type ArchiveAppender, ArchiveError } from '../port.ts';
 import type { Group, Journal } from './journal.ts';
@@ -28,6 +29,8 @@ const SWEEPS_PER_DELETION = 10;
 /** Parts that are made beside the appends of sessions, and large appends, at once. */
 const BESIDE_AT_ONCE = 8;
 const LARGE_AT_ONCE = 16;
+/** Of one recording: its window has no more to give while a segment of the same size is made. */
+const APPENDS_AT_ONCE = 2;
 
 /** What the appenders of a thread share. */
 export class Writer {
@@ -88,6 +91,7 @@ export interface AppenderPlace {
 }
 
 export class S3Appender implements ArchiveAppender {
+  readonly atOnce = APPENDS_AT_ONCE;
   readonly #writer: Writer;
   readonly #place: AppenderPlace;
   readonly #era: string;
@@ -95,6 +99,8 @@ export class S3Appender implements ArchiveAppender {
   #start: number;
   #end: number;
   #kept: Kept[] = [];
+  /** Ends of parts behind `#end`, which something is still missing before, by where they start. */
+  readonly #beyond = new Map<number, number>();
   #dueAt = Number.POSITIVE_INFINITY;
   /** One part at a time, so that none overtakes another. */
   readonly #parts = new Limit(1);
@@ -150,9 +156,13 @@ export class S3Appender implements ArchiveAppender {
     return this.#closed && this.#kept.length === 0;
   }
 
-  async append(bytes: Uint8Array): Promise<void> {
+  async append(bytes: Uint8Array, at = this.#reach()): Promise<void> {
     if (this.#closed)
       throw new ArchiveError('archive-io', 'the recording is closed: nothing can be appended');
+    if (at > this.#end) {
+      await this.#writer.large.run(() => this.#putBeyond(bytes, at));
+      return;
+    }
     if (bytes.length >= LARGE_BYTES || this.#end - this.#start >= MAX_KEPT_BYTES) {
       await this.#parts.run(() => this.#writer.large.run(() => this.#putPart(bytes, false)));
       this.#acknowledgedAt = performance.now();
@@ -163,7 +173,7 @@ export class S3Appender implements ArchiveAppender {
     const { sessionId, day } = this.#place;
     const era = this.#era;
     const hurried = performance.now() - this.#acknowledgedAt < AT_ONCE_MS;
-    const piece = { sessionId, day, era, offset: this.#end, bytes: own };
+    const piece = { sessionId, day, era, offset: at, bytes: own };
     const group = await this.#writer.journal.put(piece, hurried);
     this.#acknowledgedAt = performance.now();
     this.#keep({ bytes: own, group });
@@ -200,8 +210,37 @@ export class S3Appender implements ArchiveAppender {
     this.#kept.push(kept);
     this.#end += kept.bytes.length;
     this.#writer.kept += kept.bytes.length;
+    this.#join();
     const enough = this.#writer.kept > MAX_ALL_KEPT_BYTES ? LARGE_BYTES : PART_BYTES;
     if (this.#end - this.#start >= enough && performance.now() >= this.#notBefore) this.makePart();
+  }
+
+  /** A part of its own for an append that others before it are under way of. */
+  async #putBeyond(bytes: Uint8Array, start: number): Promise<void> {
+    const end = start + bytes.length;
+    await this.#put(bytes, start, end, false);
+    this.#beyond.set(start, end);
+    this.#join();
+  }
+
+  /** Goes on behind the parts that nothing is missing before any more. */
+  #join(): void {
+    if (!this.#beyond.has(this.#end)) return;
+    // What is kept has to be a part first: it is tried again until it is.
+    if (this.#kept.length > 0) {
+      this.makePart();
+      return;
+    }
+    this.#start = this.#reach();
+    this.#end = this.#start;
+    for (const [start, end] of this.#beyond) if (end <= this.#end) this.#beyond.delete(start);
+  }
+
+  /** Up to where all is durable. */
+  #reach(): number {
+    let end = this.#end;
+    for (let next = this.#beyond.get(end); next !== undefined; next = this.#beyond.get(end)) end = next;
+    return end;
   }
 
   /** All that is kept, and `more` behind it, as a part. */
@@ -213,20 +252,24 @@ export class S3Appender implements ArchiveAppender {
     const [only] = chunks;
     const body = only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks);
     if (body.length === 0) return;
-    const { store, journal } = this.#writer;
-    const era = this.#era;
     const start = this.#start;
     const end = start + body.length;
-    const key = this.#place.names.part({ start, end, era, last, journal: journal.name });
-    await store.put(key, body);
+    await this.#put(body, start, end, last);
     this.#start = end;
     this.#kept = this.#kept.slice(taken.length);
     if (more !== undefined) this.#end = end;
     for (const { group, bytes } of taken) {
       this.#writer.kept -= bytes.length;
-      journal.release(group);
+      this.#writer.journal.release(group);
     }
     this.#dueAt = this.#kept.length > 0 ? dueFromNow() : Number.POSITIVE_INFINITY;
+    this.#join();
+  }
+
+  async #put(bytes: Uint8Array, start: number, end: number, last: boolean): Promise<void> {
+    const { store, journal } = this.#writer;
+    const key = this.#place.names.part({ start, end, era: this.#era, last, journal: journal.name });
+    await store.put(key, bytes);
   }
 }
 

@@ -114,14 +114,15 @@ test('what is framed while the archive takes what was before it comes behind tha
   const bed = await makeBed({ ...WINDOW, bytes: 4 * 1024 * 1024 });
   const { recording } = await open(bed);
   bed.archive.held = true;
-  for (const letter of 'abc') writeSegment(recording, letter);
+  // One is appended; half of the window is enough to be framed meanwhile.
+  for (const letter of 'abcdefghij') writeSegment(recording, letter);
   await until(() => bed.archive.appends === 1);
-  writeSegment(recording, 'd');
+  writeSegment(recording, 'k');
   bed.archive.release();
   assert.equal((await recording.seal('done')).sealed, true);
   const reader = await openRecording(bed.archive, 's1', [bed.identity.identity]);
   const letters = (await eventsOf(reader)).map(({ payload }) => String.fromCharCode(payload[0] ?? 0));
-  assert.deepEqual(letters, ['a', 'b', 'c', 'd']);
+  assert.deepEqual(letters, [...'abcdefghijk']);
   assert.equal(bed.recorder.heldBytes, 0);
 });
 
@@ -129,7 +130,7 @@ test('a recording that fails gives back what was framed ahead', async () => {
   const bed = await makeBed({ ...WINDOW, bytes: 4 * 1024 * 1024 });
   const { recording, signals } = await open(bed);
   bed.archive.held = true;
-  for (const letter of 'abc') writeSegment(recording, letter);
+  for (const letter of 'abcdefghij') writeSegment(recording, letter);
   await until(() => bed.archive.appends === 1);
   await bed.clock.advance((WINDOW.graceSeconds + 2) * 1000 + WINDOW.ms);
   assert.ok(signals.seen.length >= 2, 'paused, then failed');

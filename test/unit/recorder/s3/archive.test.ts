@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { ArchiveError, type ArchiveReader } from '../../../../recorder/index.ts';
+import {
+  ArchiveError,
+  type ArchiveReader,
+  EventKind,
+  generateIdentity,
+  openRecording,
+  Recorder,
+} from '../../../../recorder/index.ts';
 import { randomFrom } from '../../../support/random.ts';
-import { collect, text, until } from '../bed.ts';
+import { collect, initOf, Signals, text, until } from '../bed.ts';
 import { contentsOf, MemoryStore, nodeOn, PREFIX, wholeOf } from './bed.ts';
 
 const DAY = Date.UTC(2026, 0, 2, 23, 59, 59);
@@ -145,6 +153,83 @@ test('a node that dies at any moment leaves all that was acknowledged, in order'
       await Promise.all(writing);
     }),
   );
+});
+
+test('appends that are under way together may be durable in any order, and count in theirs', async () => {
+  const seeds = Array.from({ length: 24 }, (_, seed) => seed);
+  await Promise.all(
+    seeds.map(async (seed) => {
+      const random = randomFrom(seed);
+      const store = new MemoryStore();
+      store.fate = () => (random(4) > 0 ? 'done' : random(2) === 0 ? 'lost' : 'unheard');
+      store.before = async () => {
+        await new Promise((resolve) => void setTimeout(resolve, random(30)));
+      };
+      const appender = await insist(() => nodeOn(store).create('s1', DAY, text('head ')));
+      let all = 'head ';
+      let acknowledged = all.length;
+      let landed = Promise.resolve();
+      let underWay = 0;
+      for (let i = 0; i < 30; i += 1) {
+        const bytes = `${i}.`.repeat(1 + random(random(2) === 0 ? 60_000 : 40));
+        const at = all.length;
+        all += bytes;
+        underWay += 1;
+        const appended = insist(() => appender.append(text(bytes), at));
+        landed = landed.then(async () => {
+          await appended;
+          acknowledged = at + bytes.length;
+          underWay -= 1;
+        });
+        // As another node finds it when this one dies now.
+        const sure = acknowledged;
+        const found = await contentsOf(store.copy(), 's1');
+        assert.ok(found.length >= sure && all.startsWith(found), `seed ${seed}: ${sure} of ${all.length}`);
+        await until(() => underWay < (appender.atOnce ?? 1));
+      }
+      await landed;
+      assert.equal(await contentsOf(store.copy(), 's1'), all, `seed ${seed}`);
+      await insist(() => appender.append(text('end')));
+      await appender.close();
+      assert.equal(await contentsOf(store.copy(), 's1'), `${all}end`, `seed ${seed}`);
+    }),
+  );
+});
+
+test('a recording that is written fast has two appends under way, and loses nothing when one is refused', async () => {
+  const store = new MemoryStore();
+  const identity = await generateIdentity();
+  const recorder = new Recorder({
+    archive: nodeOn(store),
+    recipients: [identity.recipient],
+    node: 'n1',
+    signingKey: generateKeyPairSync('ed25519').privateKey,
+    window: { bytes: 4 * 2 ** 20, ms: 60_000, graceSeconds: 60 },
+  });
+  let most = 0;
+  let underWay = 0;
+  let parts = 0;
+  store.before = async () => {
+    underWay += 1;
+    most = Math.max(most, underWay);
+    await new Promise((resolve) => void setTimeout(resolve, 20));
+    underWay -= 1;
+  };
+  store.fate = (key) => (key.startsWith(FOLDER) && ++parts % 3 === 0 ? 'lost' : 'done');
+  const signals = new Signals();
+  const recording = await recorder.open({ ...initOf('s1'), startedAt: DAY }, signals);
+  const noise = randomBytes(128 * 1024);
+  for (let i = 0; i < 200; i += 1) {
+    recording.write(EventKind.output, 0, noise);
+    await until(() => !recording.paused);
+  }
+  assert.equal((await recording.seal('done')).sealed, true);
+  assert.equal(most, 2);
+  const reader = await openRecording(nodeOn(store), 's1', [identity.identity]);
+  let length = 0;
+  for await (const { payload } of reader.events()) length += payload.length;
+  assert.equal(length, 200 * noise.length);
+  assert.ok(!signals.seen.includes('failed'));
 });
 
 /** As a recording does it. */
