@@ -25,7 +25,7 @@ export const CONTROL_REQUESTS = [
 /** Seconds. A keystroke that takes 20 ms longer is felt by nobody, one that takes 100 ms by everybody. */
 const DELAYS = [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1];
 const STEPS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
-const STALLS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+export const STALLS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 const FAMILIES: readonly Family[] = [
   {

@@ -15,9 +15,11 @@ import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
 import type { Lease } from '../control/lease.ts';
 import { reason } from '../health/report.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
+import { timedStore } from '../metrics/timed-store.ts';
 import type { CommandRow } from '../store/port.ts';
 import { Drain, type DrainPhase } from './drain.ts';
 import { type HealthPorts, NodeHealth } from './health.ts';
+import { showStanding } from './shown.ts';
 import { NodeSpool } from './spool.ts';
 import { compacts, Tenure } from './tenure.ts';
 
@@ -45,6 +47,7 @@ export class Node {
 
   private constructor(
     parts: Bootstrapped,
+    metrics: NodeMetrics,
     tenure: Tenure,
     spool: NodeSpool,
     health: NodeHealth,
@@ -56,13 +59,9 @@ export class Node {
     this.#tenure = tenure;
     this.#log = log;
     this.#spool = spool;
-    this.#metrics = new NodeMetrics({
-      node: config.node.name,
-      version: VERSION,
-      maxSessions: config.capacity.maxSessions,
-      leaseHeld: () => tenure.lease.held,
-    });
+    this.#metrics = metrics;
     this.#health = health;
+    showStanding(metrics, { config, tenure, spool, health });
     this.#drain = this.#makeDrain();
     this.#control = new ControlPlane({
       store,
@@ -78,7 +77,7 @@ export class Node {
       retention: config.archive.retention,
       clock: CLOCK,
       log,
-      heard: (fact) => this.#metrics.heard(fact),
+      heard: (fact) => metrics.access.heard(fact),
       verifyPassword,
       dummyHash,
       send: (worker, notice) => this.#supervisor.send(worker, notice),
@@ -104,17 +103,21 @@ export class Node {
   }
 
   static async #start(
-    parts: Bootstrapped,
+    bootstrapped: Bootstrapped,
     health: NodeHealth,
     log: Logger,
   ): Promise<{ node: Node; workerPorts: Ports }> {
+    const { config } = bootstrapped;
+    const { maxSessions } = config.capacity;
+    const metrics = new NodeMetrics({ node: config.node.name, version: VERSION, maxSessions });
+    const store = timedStore(bootstrapped.store, (...call) => metrics.storeCalled(...call));
+    const parts = { ...bootstrapped, store };
     // No account has this password: it costs what a real check costs.
     const dummyHash = await hashPassword(crypto.randomUUID());
     const spool = await openSpool(parts, log);
     const drain = (sessionId: string) => spool.drain(sessionId);
     const tenure = await Tenure.begin(parts, drain, () => standingOf(health), CLOCK, log);
-    const node = new Node(parts, tenure, spool, health, dummyHash, log);
-    const { config, store } = parts;
+    const node = new Node(parts, metrics, tenure, spool, health, dummyHash, log);
     node.#control.start();
     node.#metrics.start();
     const ports = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
@@ -311,14 +314,14 @@ export class Node {
         return;
       case 'turned-away':
         this.#counts.turnedAway += 1;
-        this.#metrics.turnedAway(notice.reason);
+        this.#metrics.access.turnedAway(notice.reason);
         return;
       case 'dropped':
         // A probe of a load balancer connects and leaves: counted, not logged as a failure.
         if (notice.spoke) this.#counts.dropped += 1;
         else this.#counts.probes += 1;
-        if (notice.spoke) this.#metrics.dropped();
-        else this.#metrics.probed();
+        if (notice.spoke) this.#metrics.access.dropped();
+        else this.#metrics.access.probed();
         return;
       case 'beat':
         this.#health.beats.heard(worker, notice.lagMs);

@@ -66,6 +66,11 @@ export class NodeSpool {
     return spool;
   }
 
+  /** Bytes of it that are in use. */
+  get used(): number {
+    return Number(Atomics.load(new BigInt64Array(this.settings.used), 0));
+  }
+
   /** Drains what was left, in the background, for as long as it takes. */
   start(): void {
     const { log, folder } = this.#options;
