@@ -259,8 +259,8 @@ export type WorkerNotice =
   | { readonly type: 'sealed'; readonly sessionId: string; readonly key: Uint8Array }
   /** The archive fails, and recordings go to the node's spool; or it is back. */
   | { readonly type: 'spool'; readonly event: SpoolEvent }
-  /** An error of ours that cost at most one session; with its stack, for the log. */
-  | { readonly type: 'fault'; readonly text: string }
+  /** An error of ours that cost at most one session, where there was one; with its stack, for the log. */
+  | { readonly type: 'fault'; readonly text: string; readonly sessionId: string | undefined }
   | { readonly type: 'drained' };
 
 /** Main → worker, unanswered. */

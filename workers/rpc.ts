@@ -85,13 +85,13 @@ export class ControlClient {
 
 /**
  * The main thread's side: answers a request.
- * @param onFault told of every error, because the worker gets only its text
+ * @param onFault told of every error, because the worker gets only its text; with the session that asked
  */
 export async function answerRequest(
   request: Request,
   control: ControlRequests,
   port: Port,
-  onFault: (name: string, error: unknown) => void,
+  onFault: (name: string, error: unknown, session: string | undefined) => void,
 ): Promise<void> {
   const { id, name } = request;
   try {
@@ -99,8 +99,14 @@ export async function answerRequest(
     const value = await handler.call(control, request.params);
     port.postMessage({ type: 'answer', id, ok: true, value } satisfies ToWorker);
   } catch (error) {
-    onFault(name, error);
+    onFault(name, error, sessionOf(request.params));
     const text = error instanceof Error ? error.message : String(error);
     port.postMessage({ type: 'answer', id, ok: false, error: text } satisfies ToWorker);
   }
+}
+
+/** Most requests are a session's. */
+function sessionOf(params: unknown): string | undefined {
+  if (typeof params !== 'object' || params === null || !('sessionId' in params)) return undefined;
+  return typeof params.sessionId === 'string' ? params.sessionId : undefined;
 }

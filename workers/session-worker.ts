@@ -131,7 +131,7 @@ class SessionWorker {
         this.#metrics.ended(session);
         this.#reportDrained();
       },
-      onFault: (error) => this.#fault(error),
+      onFault: (error, sessionId) => this.#fault(error, sessionId),
     };
   }
 
@@ -243,9 +243,9 @@ class SessionWorker {
     if (this.#draining && this.#sessions.size === 0) this.#client.notify({ type: 'drained' });
   }
 
-  #fault(error: unknown): void {
+  #fault(error: unknown, sessionId?: string): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#client.notify({ type: 'fault', text });
+    this.#client.notify({ type: 'fault', text, sessionId });
   }
 }
 

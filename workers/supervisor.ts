@@ -113,8 +113,11 @@ export class Supervisor {
     return new Promise((resolve, reject) => {
       worker.on('message', (message: ToMain) => {
         if (message.type === 'request') {
-          void answerRequest(message, control, worker, (name, error) =>
-            this.#log.error({ worker: id, request: name, err: error }, 'a request of a worker failed'),
+          void answerRequest(message, control, worker, (name, error, session) =>
+            this.#log.error(
+              { worker: id, session, request: name, err: error },
+              'a request of a worker failed',
+            ),
           );
           return;
         }
@@ -122,7 +125,10 @@ export class Supervisor {
         else if (message.type === 'beat') member.lastBeat = performance.now();
         else if (message.type === 'drained') member.drained = true;
         else if (message.type === 'fault')
-          this.#log.error({ worker: id, fault: message.text }, 'an error cost a session');
+          this.#log.error(
+            { worker: id, session: message.sessionId, fault: message.text },
+            'an error cost a session',
+          );
         this.#owner.notice(id, message);
       });
       worker.on('error', (error) => {

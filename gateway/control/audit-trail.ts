@@ -63,17 +63,21 @@ export class AuditTrail {
     await store.insertAudit(auditRow({ ...fact, node: this.#node }, this.#clock.now()));
   }
 
-  /** Writes the fact now or counts it, in the background; a row's `count` says how many it tells of. */
-  bounded(key: string, bound: Bound, fact: Fact): void {
+  /**
+   * Writes the fact now or counts it, in the background; a row's `count` says how many it tells of.
+   * @returns whether it has a row of its own
+   */
+  bounded(key: string, bound: Bound, fact: Fact): boolean {
     this.#heard?.(fact);
     const tally = this.#tally(key, bound, fact);
     if (tally.written < bound.rows) {
       tally.written++;
       this.#writeSoon(fact);
-    } else {
-      tally.counted++;
-      tally.last = tally.counted === 1 || tally.last.actor === fact.actor ? fact : withoutNames(fact);
+      return true;
     }
+    tally.counted++;
+    tally.last = tally.counted === 1 || tally.last.actor === fact.actor ? fact : withoutNames(fact);
+    return false;
   }
 
   /** Writes what was counted in windows that are over; called regularly. */

@@ -22,7 +22,7 @@ import { isLaunchCredential, withoutLaunch } from '../policy/launch-credential.t
 import { type LoginName, LoginNameError, parseLogin } from '../policy/target-name.ts';
 import { type NtlmProof, sessionBaseKeyOf } from '../rdp/credssp/ntlm.ts';
 import type { Store, UserRow } from '../store/port.ts';
-import type { AuditTrail } from './audit-trail.ts';
+import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { Clock } from './clock.ts';
 import { Gate } from './gate.ts';
 import { type Redeemed, redeemLaunch, useLaunch } from './launches.ts';
@@ -390,12 +390,10 @@ export class Authenticator {
 
   #blocked({ source, protocol }: Connection, name: string): AuthenticationOutcome {
     const code = 'user.login.blocked';
-    this.#audit.bounded(`${code} ${sourceKey(source)}`, BLOCKED_BOUND, {
-      code,
-      actor: withoutLaunch(name),
-      source,
-      detail: { protocol },
-    });
+    const fact: Fact = { code, actor: withoutLaunch(name), source, detail: { protocol } };
+    // Without the name: it may be a password that was typed too early.
+    if (this.#audit.bounded(`${code} ${sourceKey(source)}`, BLOCKED_BOUND, fact))
+      this.#log.warn({ source, protocol }, 'log-on blocked: too many have failed');
     return { outcome: 'blocked', message: 'too many failed log-ons: wait 15 minutes and try again' };
   }
 }

@@ -2,6 +2,7 @@
  * Decides whether an authenticated person may open a target, and registers the session
  * when they may, before anything is said to the target.
  */
+import type { Logger } from 'pino';
 import type { AuthorisationOutcome, TargetChoice, TargetName } from '../../workers/messages.ts';
 import type { Protocol } from '../policy/capability.ts';
 import { type Access, evaluate, matchingPolicies, notCovered } from '../policy/evaluate.ts';
@@ -43,6 +44,7 @@ export class Authorisation {
   readonly #sessions: SessionRegistry;
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
+  readonly #log: Logger;
   readonly #node: string;
   readonly #run: () => string;
   readonly #leaseHeld: () => boolean;
@@ -58,6 +60,7 @@ export class Authorisation {
     sessions: SessionRegistry;
     audit: AuditTrail;
     clock: Clock;
+    log: Logger;
     node: string;
     run: () => string;
     leaseHeld: () => boolean;
@@ -70,6 +73,7 @@ export class Authorisation {
     this.#sessions = options.sessions;
     this.#audit = options.audit;
     this.#clock = options.clock;
+    this.#log = options.log;
     this.#node = options.node;
     this.#run = options.run;
     this.#leaseHeld = options.leaseHeld;
@@ -135,7 +139,7 @@ export class Authorisation {
       const limited = policies.some(({ maxSessions }) => maxSessions !== undefined);
       const decision = await (limited ? this.#store.transaction(decide) : decide(this.#store));
       if (!decision.granted) return this.#deny(person, request, decision);
-      this.#register(worker, person, decision);
+      this.#register(worker, person, request.protocol, decision);
       return decision;
     } finally {
       this.#deciding--;
@@ -223,11 +227,12 @@ export class Authorisation {
     };
   }
 
-  #register(worker: number, person: AuthenticatedUser, { authorization }: Grant): void {
+  #register(worker: number, person: AuthenticatedUser, protocol: Protocol, { authorization }: Grant): void {
     const { sessionId, user, account, system, policy } = authorization;
     this.#sessions.add({
       id: sessionId,
       worker,
+      protocol,
       user,
       account,
       system: system.name,
@@ -245,19 +250,20 @@ export class Authorisation {
   #deny(person: AuthenticatedUser, request: AuthorisationRequest, denial: Refusal): AuthorisationOutcome {
     const { account, system } = request.target;
     const { code, message, reasonRequired, policy, cause } = denial;
-    this.#audit.bounded(`session.denied ${person.name} ${account}@${system} ${code}`, DENIED_BOUND, {
-      code: 'session.denied',
-      actor: person.name,
-      source: person.source,
-      detail: {
-        protocol: request.protocol,
-        account,
-        system,
-        code: cause ?? code,
-        message,
-        ...(policy === undefined ? {} : { policy }),
-      },
-    });
+    const detail = {
+      protocol: request.protocol,
+      account,
+      system,
+      code: cause ?? code,
+      message,
+      ...(policy === undefined ? {} : { policy }),
+    };
+    const { name: user, source } = person;
+    const key = `session.denied ${user} ${account}@${system} ${code}`;
+    const fact: Fact = { code: 'session.denied', actor: user, source, detail };
+    // Of many in a moment one line, as one row: the rest is counted there.
+    if (this.#audit.bounded(key, DENIED_BOUND, fact))
+      this.#log.info({ user, source, ...detail }, 'session refused');
     return { granted: false, code, message, reasonRequired };
   }
 }

@@ -81,12 +81,12 @@ export class Compaction {
     } catch (error) {
       const missing = error instanceof ArchiveError && error.code === 'recording-missing';
       if (!missing && !(error instanceof ContainerError)) {
-        log.warn({ err: error, sessionId: id }, 'a recording is not compacted, trying again');
+        log.warn({ err: error, session: id }, 'a recording is not compacted, trying again');
         this.#failed.set(id, monotonic() + RETRY_MS);
         return;
       }
       // It stays as it is: what is damaged is for people to look at, what was pruned is gone.
-      log.warn({ err: error, sessionId: id }, 'a recording cannot be compacted');
+      log.warn({ err: error, session: id }, 'a recording cannot be compacted');
     }
     await store.updateSession(id, { compacted: true });
   }

@@ -181,10 +181,7 @@ export class Recovery {
             well = false;
             // Said once, not with every try.
             if (!this.#failing.has(id))
-              this.#options.log.warn(
-                { err: error, sessionId: id },
-                'a session is not finished, trying again',
-              );
+              this.#options.log.warn({ err: error, session: id }, 'a session is not finished, trying again');
             this.#failing.add(id);
           },
         );

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { type VaultClient, VaultError } from '../../vault-client/index.ts';
 import type { CheckedOutCredential, SessionEnd } from '../../workers/messages.ts';
 import type { AuditCode, AuditDetail } from '../audit/events.ts';
+import type { Protocol } from '../policy/capability.ts';
 import type { Store, SystemRow } from '../store/port.ts';
 import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { Clock } from './clock.ts';
@@ -18,6 +19,7 @@ const RETRY_MS = 5000;
 export interface LiveSession {
   readonly id: string;
   readonly worker: number;
+  readonly protocol: Protocol;
   readonly user: string;
   readonly account: string;
   readonly system: string;
@@ -110,7 +112,7 @@ export class SessionRegistry {
     } catch (error) {
       if (session.lease === 'pending') session.lease = 'none';
       const why = error instanceof VaultError ? error.code : 'error';
-      this.#log.error({ err: error, sessionId }, 'credential not checked out');
+      this.#log.error({ session: sessionId, worker, err: error }, 'credential not checked out');
       await this.#audit.write(fact(session, 'credential.check_out_failed', user, { account, system, why }));
       throw error;
     }
@@ -150,7 +152,11 @@ export class SessionRegistry {
       this.#writeState(session),
       this.#audit.write(fact(session, 'session.started', user, { account, system, policy })),
     ]);
-    this.#log.info({ sessionId, user, account, system, policy, source: session.source }, 'session started');
+    const { protocol, source } = session;
+    this.#log.info(
+      { session: sessionId, worker, protocol, user, account, system, policy, source },
+      'session started',
+    );
   }
 
   async setLocked(session: LiveSession, locked: boolean): Promise<void> {
@@ -167,9 +173,14 @@ export class SessionRegistry {
     const ending = { session, end, endedAt: this.#clock.now(), rowClosed: false, retryAt: 0 };
     this.#endings.set(session.id, ending);
     await this.#settle(ending);
-    const { sessionId, code, reason } = end;
+    const { code, reason, bytesFromClient, bytesFromTarget } = end;
+    const { id, protocol, user, account, system } = session;
     const ms = ending.endedAt - session.openedAt;
-    this.#log.info({ sessionId, user: session.user, code, reason, ms }, 'session ended');
+    const sums = { ms, bytesFromClient, bytesFromTarget };
+    this.#log.info(
+      { session: id, worker, protocol, user, account, system, code, reason, ...sums },
+      'session ended',
+    );
   }
 
   /** Tries again what failed at the end of sessions; called regularly. */
@@ -212,7 +223,10 @@ export class SessionRegistry {
       this.#endings.delete(session.id);
       return;
     }
-    this.#log.error({ err: failed.reason, sessionId: session.id }, 'session end not written, trying again');
+    this.#log.error(
+      { session: session.id, worker: session.worker, err: failed.reason },
+      'session end not written, trying again',
+    );
     ending.retryAt = this.#clock.now() + RETRY_MS;
   }
 

@@ -58,9 +58,9 @@ export class AccessMetrics {
     this.#dropped.inc();
   }
 
-  /** A connection was turned away at the door. */
-  turnedAway(reason: string): void {
-    this.#refused('door', reason);
+  /** Connections were turned away at the door. */
+  turnedAway(reason: string, count = 1): void {
+    this.#refused('door', reason, count);
   }
 
   /** Counts what the audit trail hears, whether or not each has a row of its own there. */
@@ -96,8 +96,8 @@ export class AccessMetrics {
     this.#logOns.inc({ protocol, outcome, factor: this.#bounded('factor', factor) });
   }
 
-  #refused(stage: string, reason: string): void {
-    this.#refusals.inc({ stage, reason: this.#bounded(stage, reason) });
+  #refused(stage: string, reason: string, count = 1): void {
+    this.#refusals.inc({ stage, reason: this.#bounded(stage, reason) }, count);
   }
 
   /** INVARIANT: a label of a kind never has more than {@link MAX_REASONS} values, and {@link OTHER}. */

@@ -17,6 +17,7 @@ import { reason } from '../health/report.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { timedStore } from '../metrics/timed-store.ts';
 import type { CommandRow } from '../store/port.ts';
+import { DoorLog } from './door-log.ts';
 import { Drain, type DrainPhase } from './drain.ts';
 import { type HealthPorts, NodeHealth } from './health.ts';
 import { showStanding } from './shown.ts';
@@ -38,6 +39,7 @@ export class Node {
   readonly #spool: NodeSpool;
   readonly #desks = new Map<number, WorkerDesk>();
   readonly #metrics: NodeMetrics;
+  readonly #door: DoorLog;
   readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
   readonly #health: NodeHealth;
   readonly #drain: Drain;
@@ -58,6 +60,7 @@ export class Node {
     this.#parts = parts;
     this.#tenure = tenure;
     this.#log = log;
+    this.#door = new DoorLog(log);
     this.#spool = spool;
     this.#metrics = metrics;
     this.#health = health;
@@ -167,6 +170,7 @@ export class Node {
     await this.#background[Symbol.asyncDispose]();
     await this.#control.stop();
     this.#metrics.stop();
+    this.#door.close();
     await this.#tenure.stop();
     await store.insertAudit(
       auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
@@ -315,6 +319,7 @@ export class Node {
       case 'turned-away':
         this.#counts.turnedAway += 1;
         this.#metrics.access.turnedAway(notice.reason);
+        this.#door.turnedAway(notice.reason, 1);
         return;
       case 'dropped':
         // A probe of a load balancer connects and leaves: counted, not logged as a failure.

@@ -31,7 +31,7 @@ export interface SessionServices {
   keystrokes(lines: readonly KeystrokeLine[]): void;
   started(session: LiveSession): void;
   ended(session: LiveSession): void;
-  onFault(error: unknown): void;
+  onFault(error: unknown, sessionId?: string): void;
 }
 
 export interface End {
@@ -155,7 +155,7 @@ class Session implements LiveSession {
         this.end('protocol-error', `the ${fault} broke the protocol: ${error.message}`),
       refused: (request, reason) => this.#audit('session.request.refused', { request, reason }),
       fault: (error) => {
-        this.#services.onFault(error);
+        this.#services.onFault(error, this.id);
         this.end('protocol-error', INTERNAL_ERROR);
       },
       pin: (shown) => control.pin({ sessionId: this.id, shown }),
@@ -179,7 +179,7 @@ class Session implements LiveSession {
       await this.#legs.finish(end);
     } catch (error) {
       end = endOf(error);
-      if (end.code === 'protocol-error') this.#services.onFault(error);
+      if (end.code === 'protocol-error') this.#services.onFault(error, this.id);
       this.#legs.refuse(end);
     }
     await this.#close(end, recording);
@@ -267,7 +267,7 @@ class Session implements LiveSession {
     try {
       summary = await recording?.seal(end.reason);
     } catch (error) {
-      this.#services.onFault(error);
+      this.#services.onFault(error, this.id);
     }
     this.#auditEnd(end, summary);
     this.#services.ended(this);
