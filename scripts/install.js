@@ -3,18 +3,34 @@
 // back to JavaScript ciphers would need two to five times the CPU, so a failure
 // here fails the install. (Plain JavaScript: it must run before anything else works.)
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
-const root = join(import.meta.dirname, '..');
+// Older Nodes than the pinned one come as far as `usePinnedNode`.
+const script = fileURLToPath(import.meta.url);
+const root = join(dirname(script), '..');
+usePinnedNode();
 const addonDir = join(root, 'node_modules/ssh2/lib/protocol/crypto');
 
 // node-gyp lets npm's configuration, which npm passes in the environment, win over its arguments.
 const env = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^npm_(config|package_config)_/i.test(name)),
 );
+
+// `npm ci` of npm 9 (Debian 12) does not link the commands of optional packages, so that the machine's
+// Node runs this instead of the pinned one.
+function usePinnedNode() {
+  const name = `node-${process.platform}-${process.arch}`;
+  if (!existsSync(join(root, 'node_modules', name, 'bin/node'))) return;
+  const link = join(root, 'node_modules/.bin/node');
+  if (lstatSync(link, { throwIfNoEntry: false }) !== undefined) return;
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(join('..', name, 'bin/node'), link);
+  process.exit(spawnSync(link, [script], { stdio: 'inherit' }).status ?? 1);
+}
 
 function run(what, command, args, cwd) {
   const result = spawnSync(process.execPath, [command, ...args], { cwd, env, encoding: 'utf8' });
