@@ -31,6 +31,12 @@ testWith(['systemd'], 'systemd takes the unit, and finds little that it leaves o
   assert.match(rated.text, /Overall exposure level for sallyport\.service: [01]\.\d/);
 });
 
+test('systemd waits longer for the end of the node than its drain takes', () => {
+  const seconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(file('deploy/sallyport.service'))?.[1]);
+  const { archive, drain } = DEFAULTS;
+  assert.ok(seconds > drain.seconds + drain.graceSeconds + archive.graceSeconds, String(seconds));
+});
+
 testWith(['haproxy'], 'HAProxy takes its file, and finds nothing to warn of', async () => {
   const checked = await run('haproxy', ['-c', '-f', join(ROOT, 'deploy/haproxy.cfg')]);
   assert.deepEqual([checked.code, checked.stderr], [0, '']);
