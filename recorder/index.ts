@@ -21,7 +21,8 @@ export {
 } from './archive/spool-drain.ts';
 export type { SpoolSettings } from './archive/spool-room.ts';
 export type { RecordingSource, SealingOrder } from './background/job.ts';
-export { BackgroundPool, type RenderOptions } from './background/pool.ts';
+export { BackgroundPool, type PoolOptions, type RenderOptions } from './background/pool.ts';
+export { JOB_KINDS, type JobFigures, type JobKind, QueueFullError } from './background/queue.ts';
 export {
   type ArchiveIdentity,
   generateIdentity,

@@ -33,7 +33,7 @@ export class Tenure {
   readonly #home: Home;
   readonly #lasting: LeaseOptions;
   readonly #log: Logger;
-  readonly #background = new BackgroundPool(THREADS);
+  readonly #background = new BackgroundPool({ threads: THREADS });
   readonly #recovery: Recovery;
   readonly #compaction: Compaction | undefined;
   #lease: Lease;

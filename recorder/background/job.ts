@@ -4,8 +4,10 @@ import type { ArchiveSettings } from '../archive/open.ts';
 import { ArchiveError, type ArchiveErrorCode } from '../archive/port.ts';
 import type { Opener } from '../container/reader.ts';
 import type { SealedRecording, Sealing } from '../container/seal.ts';
+import type { VerifyOptions, VerifyReport } from '../container/verify.ts';
 import { ContainerError, type ContainerErrorCode } from '../format/error.ts';
 import { VideoError } from '../video/error.ts';
+import type { JobKind } from './queue.ts';
 
 /** A recording as another thread can find it. */
 export interface RecordingSource {
@@ -35,6 +37,14 @@ export type Job =
     }
   | { readonly type: 'compact'; readonly archive: ArchiveSettings; readonly sessionId: string }
   | {
+      readonly type: 'verify';
+      readonly archive: ArchiveSettings;
+      readonly sessionId: string;
+      readonly options: Omit<VerifyOptions, 'onProgress'>;
+      /** Takes {@link Verified}. */
+      readonly port: MessagePort;
+    }
+  | {
       readonly type: 'mp4' | 'png';
       readonly source: RecordingSource;
       readonly part: RenderedPart;
@@ -42,10 +52,26 @@ export type Job =
       readonly port: MessagePort;
     };
 
+/** A job on its way to its thread. */
+export interface JobOrder {
+  readonly job: Job;
+  /** Memory of the {@link Cancellation} of the job. */
+  readonly cancellation: SharedArrayBuffer;
+}
+
+export const kindOf = ({ type }: Job): JobKind => (type === 'mp4' || type === 'png' ? 'render' : type);
+
 /** How a job ended. */
 export interface JobEnd {
   readonly error?: JobError;
   readonly sealed?: SealedRecording;
+  readonly report?: VerifyReport;
+}
+
+/** How much of a recording is verified, bytes. */
+export interface Verified {
+  readonly checked: number;
+  readonly all: number;
 }
 
 export type Rendered =

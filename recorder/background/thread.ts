@@ -2,24 +2,29 @@
 import { createPrivateKey } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 import { openArchives } from '../archive/open.ts';
+import type { Archive } from '../archive/port.ts';
 import { openRecording, type RecordingReader } from '../container/reader.ts';
 import { compactRecording, sealRecording } from '../container/seal.ts';
+import { verifyRecording } from '../container/verify.ts';
 import { exportMp4 } from '../video/export.ts';
 import { exportPng } from '../video/picture.ts';
-import { encodeJobError, type Job, type JobEnd, type RecordingSource, type Rendered } from './job.ts';
+import { Cancellation, cancellable } from './cancellation.ts';
+import {
+  encodeJobError,
+  type Job,
+  type JobEnd,
+  type JobOrder,
+  type RecordingSource,
+  type Rendered,
+  type Verified,
+} from './job.ts';
 import { putSides } from './sides.ts';
 
 /** Does one job. Never rejects. */
-export async function run(job: Job): Promise<JobEnd> {
+export async function run({ job, cancellation }: JobOrder): Promise<JobEnd> {
   try {
-    if (job.type === 'seal') {
-      const signingKey = createPrivateKey(job.order.signingKey);
-      const archive = openArchives(job.archive);
-      return { sealed: await sealRecording(archive, job.sessionId, { ...job.order, signingKey }) };
-    }
-    if (job.type === 'compact') await compactRecording(openArchives(job.archive), job.sessionId);
-    else await read(job);
-    return {};
+    const settings = 'source' in job ? job.source.archive : job.archive;
+    return await perform(job, cancellable(openArchives(settings), new Cancellation(cancellation)));
   } catch (error) {
     return { error: encodeJobError(error) };
   } finally {
@@ -27,11 +32,31 @@ export async function run(job: Job): Promise<JobEnd> {
   }
 }
 
+async function perform(job: Job, archive: Archive): Promise<JobEnd> {
+  switch (job.type) {
+    case 'seal': {
+      const signingKey = createPrivateKey(job.order.signingKey);
+      return { sealed: await sealRecording(archive, job.sessionId, { ...job.order, signingKey }) };
+    }
+    case 'compact':
+      await compactRecording(archive, job.sessionId);
+      return {};
+    case 'verify': {
+      const onProgress = (checked: number, all: number): void =>
+        job.port.postMessage({ checked, all } satisfies Verified);
+      return { report: await verifyRecording(archive, job.sessionId, { ...job.options, onProgress }) };
+    }
+    default:
+      await read(job, archive);
+      return {};
+  }
+}
+
 type ReadingJob = Extract<Job, { readonly source: RecordingSource }>;
 
-async function read(job: ReadingJob): Promise<void> {
-  const { archive, sessionId, opener } = job.source;
-  const reader = await openRecording(openArchives(archive), sessionId, opener);
+async function read(job: ReadingJob, archive: Archive): Promise<void> {
+  const { sessionId, opener } = job.source;
+  const reader = await openRecording(archive, sessionId, opener);
   try {
     await work(reader, job);
   } finally {

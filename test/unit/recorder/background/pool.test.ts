@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { SIDES } from '../../../../recorder/archive/port.ts';
@@ -14,12 +14,14 @@ import {
   generateIdentity,
   openArchive,
   openRecording,
+  QueueFullError,
   Recorder,
   type RecordingReader,
   type RecordingSource,
   VideoError,
 } from '../../../../recorder/index.ts';
 import { testWith } from '../../../support/packages.ts';
+import { runOk } from '../../../support/process.ts';
 import { temporaryFolder } from '../../../support/temp.ts';
 import { collect, initOf, Signals, STARTED_AT, WINDOW } from '../bed.ts';
 import { archived, desktop, fill, mouse } from '../video/bed.ts';
@@ -163,4 +165,100 @@ test('a pool that is closed gives up what waits', async () => {
   const states = (await settled).map(({ status }) => status);
   assert.equal(states[0], 'fulfilled');
   assert.ok(states.includes('rejected'), states.join());
+});
+
+/** A rendering that has the pool's thread until it is released: its reader does not go on. */
+async function occupy(busy: BackgroundPool): Promise<{ release(): Promise<void> }> {
+  const rendering = busy.render(source, 'png');
+  await rendering.next();
+  return { release: async () => void (await rendering.return()) };
+}
+
+test('what waits runs in the order of its urgency', async () => {
+  await using busy = new BackgroundPool();
+  const first = await occupy(busy);
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const signingKey = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const order = { node: 'node1', signingKey, reason: 'gone', knownHead: undefined };
+  const ended: string[] = [];
+  const seen: number[] = [];
+  const identities = Array.isArray(source.opener) ? source.opener : [];
+  const verifying = { identities, onProgress: (checked: number) => void seen.push(checked) };
+  const jobs = {
+    verify: busy.verify(archiveSettings, 's1', verifying),
+    sides: busy.putSides(source),
+    compact: busy.compact(archiveSettings, 's1'),
+    seal: busy.seal(archiveSettings, 's1', order),
+    render: bytesOf(busy.render(source, 'png')),
+  };
+  for (const [kind, job] of Object.entries(jobs)) void job.then(() => ended.push(kind));
+  const { render, verify } = busy.figures();
+  assert.deepEqual([render.running, render.queued, verify.queued], [1, 1, 1]);
+  await first.release();
+  await Promise.all(Object.values(jobs));
+  assert.deepEqual(ended, ['render', 'seal', 'compact', 'sides', 'verify']);
+  assert.equal((await jobs.verify).ok, true);
+  assert.ok(seen.length > 0);
+  const figures = busy.figures();
+  for (const { done, queued, running, failed } of Object.values(figures))
+    assert.deepEqual([done >= 1, queued, running, failed], [true, 0, 0, 0]);
+  assert.ok(figures.verify.waitedMs > 0 && figures.verify.ranMs > 0);
+});
+
+test('a job that is cancelled while it waits is never run', async () => {
+  await using busy = new BackgroundPool();
+  const first = await occupy(busy);
+  const given = new AbortController();
+  const left = new Error('they left');
+  const waiting = [
+    busy.compact(archiveSettings, 's1', given.signal),
+    bytesOf(busy.render(source, 'png', { signal: given.signal })),
+    busy.verify(archiveSettings, 's1', {}, given.signal),
+  ];
+  given.abort(left);
+  for (const job of waiting) await assert.rejects(job, left);
+  await assert.rejects(busy.putSides(source, given.signal), left);
+  await first.release();
+  assert.ok((await bytesOf(busy.render(source, 'png'))).length > 0);
+  const { compact, render, verify } = busy.figures();
+  assert.deepEqual([compact.cancelled, compact.done], [1, 0]);
+  assert.deepEqual([render.cancelled, render.done >= 1], [1, true]);
+  assert.deepEqual([verify.cancelled, verify.queued], [1, 0]);
+});
+
+test('a rendering that is cancelled sets its thread free, though its reader sleeps', async () => {
+  await using busy = new BackgroundPool();
+  const given = new AbortController();
+  const rendering = busy.render(source, 'png', { signal: given.signal });
+  await rendering.next();
+  given.abort(new Error('they left'));
+  assert.ok((await bytesOf(busy.render(source, 'png'))).length > 0);
+  await assert.rejects(rendering.next(), /they left/);
+});
+
+test('a job that hangs in its archive is ended with its thread, and the next one runs', async () => {
+  await using busy = new BackgroundPool();
+  const stuck = temporaryFolder('stuck');
+  mkdirSync(join(stuck, '2026/11/21'), { recursive: true });
+  const pipe = join(stuck, '2026/11/21/s1.slr');
+  await runOk('mkfifo', [pipe]);
+  const given = new AbortController();
+  const hanging = busy.verify({ urls: [`file:${stuck}`] }, 's1', {}, given.signal);
+  assert.equal(busy.figures().verify.running, 1);
+  given.abort(new Error('no longer wanted'));
+  await assert.rejects(hanging, /no longer wanted/);
+  assert.ok((await bytesOf(busy.render(source, 'png'))).length > 0);
+  assert.deepEqual([busy.figures().verify.cancelled, busy.figures().verify.running], [1, 0]);
+  // Lets go of the one who waits for a writer.
+  closeSync(openSync(pipe, 'r+'));
+});
+
+test('a queue that is full says so, and the jobs in it are done all the same', async () => {
+  await using busy = new BackgroundPool();
+  const first = await occupy(busy);
+  const waiting = Array.from({ length: 32 }, () => bytesOf(busy.render(source, 'png')));
+  await assert.rejects(bytesOf(busy.render(source, 'png')), QueueFullError);
+  assert.equal(busy.figures().render.refused, 1);
+  await first.release();
+  for (const video of waiting) assert.ok((await video).length > 0);
 });
