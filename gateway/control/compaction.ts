@@ -48,7 +48,7 @@ export class Compaction {
     await this.#working;
   }
 
-  /** Begins no other, and waits for the one that is being compacted. */
+  /** Begins no other, and waits for the one that is being compacted; its owner may cancel that. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.idle();
@@ -79,6 +79,7 @@ export class Compaction {
     try {
       await compact(id);
     } catch (error) {
+      if (this.#stopped) return;
       const missing = error instanceof ArchiveError && error.code === 'recording-missing';
       if (!missing && !(error instanceof ContainerError)) {
         log.warn({ err: error, session: id }, 'a recording is not compacted, trying again');

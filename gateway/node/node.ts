@@ -21,12 +21,15 @@ import { DoorLog } from './door-log.ts';
 import { Drain, type DrainPhase } from './drain.ts';
 import { type HealthPorts, NodeHealth } from './health.ts';
 import { showStanding } from './shown.ts';
+import { Sides } from './sides.ts';
 import { NodeSpool } from './spool.ts';
 import { compacts, Tenure } from './tenure.ts';
 
 /** Where the node takes connections. */
 export type NodePorts = Ports & HealthPorts;
 
+/** Jobs at a time, below the priority of sessions: two, and one more for what is urgent. */
+const BACKGROUND = { threads: 3, spare: 1 };
 /** How long people have to read why their session ends where the node was taken for lost. */
 const RETIRE_MS = 3000;
 
@@ -35,7 +38,8 @@ export class Node {
   readonly #log: Logger;
   readonly #control: ControlPlane;
   readonly #tenure: Tenure;
-  readonly #background = new BackgroundPool();
+  readonly #background: BackgroundPool;
+  readonly #sides: Sides;
   readonly #spool: NodeSpool;
   readonly #desks = new Map<number, WorkerDesk>();
   readonly #metrics: NodeMetrics;
@@ -50,6 +54,7 @@ export class Node {
   private constructor(
     parts: Bootstrapped,
     metrics: NodeMetrics,
+    background: BackgroundPool,
     tenure: Tenure,
     spool: NodeSpool,
     health: NodeHealth,
@@ -58,6 +63,8 @@ export class Node {
   ) {
     const { config, store, masterKey } = parts;
     this.#parts = parts;
+    this.#background = background;
+    this.#sides = new Sides(background, archiveSettings(config), log);
     this.#tenure = tenure;
     this.#log = log;
     this.#door = new DoorLog(log);
@@ -118,15 +125,17 @@ export class Node {
     // No account has this password: it costs what a real check costs.
     const dummyHash = await hashPassword(crypto.randomUUID());
     const spool = await openSpool(parts, log);
+    const background = new BackgroundPool(BACKGROUND);
     const drain = (sessionId: string) => spool.drain(sessionId);
-    const tenure = await Tenure.begin(parts, drain, () => standingOf(health), CLOCK, log);
-    const node = new Node(parts, metrics, tenure, spool, health, dummyHash, log);
+    const tenure = await Tenure.begin(parts, background, drain, () => standingOf(health), CLOCK, log);
+    const node = new Node(parts, metrics, background, tenure, spool, health, dummyHash, log);
     node.#control.start();
     node.#metrics.start();
     const ports = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
       await node.#supervisor.stop();
       await node.#control.stop();
       await tenure.stop();
+      await background[Symbol.asyncDispose]();
       throw error;
     });
     await store.insertAudit(
@@ -167,11 +176,13 @@ export class Node {
     await this.#supervisor.drain();
     await this.#supervisor.stop();
     this.#spool.stop();
-    await this.#background[Symbol.asyncDispose]();
     await this.#control.stop();
     this.#metrics.stop();
     this.#door.close();
+    this.#sides.stop();
     await this.#tenure.stop();
+    await this.#background[Symbol.asyncDispose]();
+    this.#sides.close();
     await store.insertAudit(
       auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
     );
@@ -310,7 +321,7 @@ export class Node {
         desk.heads(notice.heads);
         return;
       case 'sealed':
-        void this.#putSides(notice.sessionId, notice.key);
+        void this.#sides.put(notice.sessionId, notice.key);
         return;
       case 'spool':
         this.#health.suspectArchive();
@@ -331,16 +342,6 @@ export class Node {
       case 'beat':
         this.#health.beats.heard(worker, notice.lagMs);
         this.#metrics.workerTold(worker, notice.pid, notice.metrics);
-    }
-  }
-
-  /** For who looks for a moment or searches later. Never rejects: a recording is whole without. */
-  async #putSides(sessionId: string, key: Uint8Array): Promise<void> {
-    try {
-      const archive = archiveSettings(this.#parts.config);
-      await this.#background.putSides({ archive, sessionId, opener: { key } });
-    } catch (error) {
-      this.#log.warn({ session: sessionId, err: error }, 'a recording has no index or text beside it');
     }
   }
 }

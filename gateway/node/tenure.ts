@@ -4,7 +4,7 @@
  * gives up everything that it held and begins a new run.
  */
 import type { Logger } from 'pino';
-import { BackgroundPool, openArchives } from '../../recorder/index.ts';
+import { type BackgroundPool, openArchives } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
 import { monotonicMs } from '../../workers/deadline.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
@@ -15,9 +15,6 @@ import { Compaction } from '../control/compaction.ts';
 import { Lease, type LeaseOptions } from '../control/lease.ts';
 import { Recovery } from '../control/recovery.ts';
 import { type Home, holdHome } from './home.ts';
-
-/** Recordings that are sealed or compacted at a time, below the priority of sessions. */
-const THREADS = 2;
 
 /** What becomes of a node that its peers took for lost. */
 export interface TenureOwner {
@@ -33,7 +30,8 @@ export class Tenure {
   readonly #home: Home;
   readonly #lasting: LeaseOptions;
   readonly #log: Logger;
-  readonly #background = new BackgroundPool({ threads: THREADS });
+  /** A recording that is being compacted waits for the next run of the node; one that is sealed does not. */
+  readonly #stopping = new AbortController();
   readonly #recovery: Recovery;
   readonly #compaction: Compaction | undefined;
   #lease: Lease;
@@ -45,6 +43,7 @@ export class Tenure {
 
   private constructor(
     parts: Bootstrapped,
+    background: BackgroundPool,
     drain: (sessionId: string) => Promise<void>,
     home: Home,
     lasting: LeaseOptions,
@@ -67,7 +66,7 @@ export class Tenure {
       workshop: {
         seal: async (sessionId, reason, knownHead) => {
           await drain(sessionId);
-          return await this.#background.seal(archive, sessionId, { node, signingKey, reason, knownHead });
+          return await background.seal(archive, sessionId, { node, signingKey, reason, knownHead });
         },
         tidy: (run) => openArchives(archive).tidy(run),
       },
@@ -76,19 +75,21 @@ export class Tenure {
       monotonic,
       log,
     });
-    const compact = (sessionId: string) => this.#background.compact(archive, sessionId);
+    const compact = (sessionId: string) => background.compact(archive, sessionId, this.#stopping.signal);
     this.#compaction = compacts(parts) ? new Compaction({ store, node, compact, monotonic, log }) : undefined;
   }
 
   /**
    * Takes the node's lease and ends what earlier runs of its data folder left open.
    *
+   * @param background seals and compacts; whoever closes it stops this before
    * @param drain brings into the archive what this node holds of a recording, before that is sealed
    * @param standing what the node says of itself
    * @throws ConfigurationError: the folder or the node's name is in use
    */
   static async begin(
     parts: Bootstrapped,
+    background: BackgroundPool,
     drain: (sessionId: string) => Promise<void>,
     standing: () => string,
     clock: Clock,
@@ -108,7 +109,7 @@ export class Tenure {
         monotonic: monotonicMs,
         log,
       };
-      tenure = new Tenure(parts, drain, home, lasting, await Lease.take(lasting));
+      tenure = new Tenure(parts, background, drain, home, lasting, await Lease.take(lasting));
       await tenure.#recovery.endEarlier(home.id);
       return tenure;
     } catch (error) {
@@ -140,8 +141,9 @@ export class Tenure {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all([this.#turning, this.#looking]);
-    await Promise.all([this.#recovery.stop(), this.#compaction?.stop()]);
-    await this.#background[Symbol.asyncDispose]();
+    const compacted = this.#compaction?.stop();
+    this.#stopping.abort();
+    await Promise.all([this.#recovery.stop(), compacted]);
     await this.#lease.giveUp(this.#compaction !== undefined);
     this.#home.release();
   }

@@ -7,7 +7,7 @@ import { node, session } from '../store/contract.ts';
 import { Peers } from './peers.ts';
 
 /** Node `a`, whose archive compacts what `failures` does not name. */
-async function compacting(t: TestContext) {
+async function compacting(t: TestContext, begun = (): unknown => undefined) {
   const { store, time } = await Peers.open(t);
   const compacted: string[] = [];
   const failures = new Map<string, Error>();
@@ -15,6 +15,7 @@ async function compacting(t: TestContext) {
     store,
     node: 'a',
     compact: async (id) => {
+      begun();
       const failure = failures.get(id);
       if (failure !== undefined) throw failure;
       compacted.push(id);
@@ -74,4 +75,14 @@ test('a node that stops begins no other', async (t) => {
   await put('own');
   await compaction.stop();
   assert.deepEqual(await turn(), []);
+});
+
+test('one that is given up because the node stops is left to its next run', async (t) => {
+  let stop = (): unknown => undefined;
+  const { store, compaction, failures, turn, put } = await compacting(t, () => stop());
+  stop = () => compaction.stop();
+  await put('begun');
+  failures.set('begun', new ArchiveError('recording-missing', 'it was given up'));
+  await turn();
+  assert.equal((await store.session('begun'))?.compacted, false);
 });
