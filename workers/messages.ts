@@ -2,6 +2,7 @@
  * Everything that the control plane (main thread) and the session workers say to
  * each other, as one typed union. Values are structured-cloned: plain data only.
  */
+import type { Standing } from '../gateway/control/admission.ts';
 import type { Capability, Protocol } from '../gateway/policy/capability.ts';
 import type { SpoolEvent } from '../recorder/index.ts';
 
@@ -230,6 +231,14 @@ export interface Ports {
   readonly rdp: number | undefined;
 }
 
+export interface TurnedAwayNotice {
+  readonly protocol: Protocol;
+  /** A stable word, such as `source-limit`, `full` or `overloaded`. */
+  readonly reason: string;
+  readonly count: number;
+  readonly source: string;
+}
+
 /** Worker → main, unanswered. */
 export type WorkerNotice =
   /** The ports; `rdp` undefined: not served. */
@@ -241,7 +250,8 @@ export type WorkerNotice =
   | { readonly type: 'heads'; readonly heads: readonly RecordingHead[] }
   /**
    * `lagMs`: longest stall of the event loop since the last beat. `metrics`: what the worker has counted
-   * since it began and how it stands, as WORKER_PLAN says; `pid` of its process.
+   * since it began and how it stands, as WORKER_PLAN says. `heapShare`: of what the worker may have.
+   * `rssBytes`: of the whole process `pid` that it runs in.
    */
   | {
       readonly type: 'beat';
@@ -249,12 +259,14 @@ export type WorkerNotice =
       readonly connections: number;
       readonly lagMs: number;
       readonly metrics: Float64Array;
+      readonly heapShare: number;
       readonly pid: number;
+      readonly rssBytes: number;
     }
   /** A connection ended before its log-on was complete; `spoke`: it sent an SSH banner. */
   | { readonly type: 'dropped'; readonly spoke: boolean }
-  /** A connection was turned away at the door. */
-  | { readonly type: 'turned-away'; readonly reason: string }
+  /** Connections turned away at the door since this was told last; `source`: the last of them. */
+  | ({ readonly type: 'turned-away' } & TurnedAwayNotice)
   /** A recording is sealed: what stands beside it can be made. `key`: of this recording alone. */
   | { readonly type: 'sealed'; readonly sessionId: string; readonly key: Uint8Array }
   /** The archive fails, and recordings go to the node's spool; or it is back. */
@@ -272,5 +284,7 @@ export type ControlNotice =
   | { readonly type: 'notify'; readonly sessionId: string; readonly message: string }
   /** The node is being stopped. */
   | { readonly type: 'stop'; readonly sessionId: string; readonly reason: string }
+  /** Why new connections are refused from now on; undefined: they are taken. */
+  | { readonly type: 'door'; readonly closed: Standing | undefined }
   /** Take no new connections, and end every session. */
   | { readonly type: 'drain' };

@@ -4,19 +4,23 @@
  */
 import { createPrivateKey } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
-import { Listener, type TurnedAway } from '../gateway/listener/listener.ts';
+import type { Standing } from '../gateway/control/admission.ts';
+import { Listener } from '../gateway/listener/listener.ts';
 import { withSharedRead } from '../gateway/listener/shared-read.ts';
+import type { Protocol } from '../gateway/policy/capability.ts';
 import { RdpFront } from '../gateway/rdp/front/front.ts';
 import { runRdpSession } from '../gateway/rdp/session.ts';
 import type { LiveSession } from '../gateway/session/live.ts';
 import type { SessionServices } from '../gateway/session/session.ts';
 import { SshFront } from '../gateway/ssh/front.ts';
 import { runSshSession } from '../gateway/ssh/session.ts';
+import { turnAway } from '../gateway/ssh/turn-away.ts';
 import { type OnArchiveFailure, openArchives, Recorder } from '../recorder/index.ts';
 import { Deadline } from './deadline.ts';
 import { LeasedArchive } from './leased-archive.ts';
-import type { ControlNotice, EndCode, KeystrokeLine } from './messages.ts';
+import type { ControlNotice, EndCode, KeystrokeLine, TurnedAwayNotice } from './messages.ts';
 import { WorkerMetrics } from './metrics.ts';
 import { ControlClient, type ToWorker } from './rpc.ts';
 import type { WorkerSettings } from './settings.ts';
@@ -30,6 +34,12 @@ const LEASE_LOST = 'the gateway was cut off from its peers, and nothing may go o
 /** How often the event loop's lag is looked at: stalls that people notice are longer, and each look wakes the thread. */
 const LAG_MS = 50;
 
+/** What an SSH client shows that comes while too many others log on. */
+const NO_PLACE: Readonly<Record<'limit' | 'source-limit', string>> = {
+  limit: 'too many connections are logging on to this node: try again in a minute',
+  'source-limit': 'too many connections from your address are logging on: try again in a minute',
+};
+
 class SessionWorker {
   readonly #settings: WorkerSettings;
   readonly #client: ControlClient;
@@ -41,6 +51,10 @@ class SessionWorker {
   readonly #rdp: Listener | undefined;
   readonly #lag = monitorEventLoopDelay({ resolution: LAG_MS });
   #draining = false;
+  /** Why nobody new is let in. */
+  #closed: Standing | undefined;
+  /** Who was turned away since the last beat, by protocol and reason: a flood must not flood the control plane. */
+  readonly #turnedAway = new Map<string, TurnedAwayNotice>();
 
   constructor(settings: WorkerSettings, client: ControlClient) {
     this.#settings = settings;
@@ -51,15 +65,18 @@ class SessionWorker {
     const services = this.#makeServices();
     const ssh = this.#makeSshFront(services);
     const rdp = this.#makeRdpFront(services);
-    const common = {
-      proxyFrom: settings.proxyFrom,
-      onTurnedAway: (reason: TurnedAway) => client.notify({ type: 'turned-away', reason }),
-    };
+    const { proxyFrom } = settings;
     this.#ssh = new Listener({
       ...settings.listen.ssh,
-      ...common,
+      proxyFrom,
       wrap: withSharedRead,
-      onConnection: (socket, source) => ssh.accept(socket, source),
+      onConnection: (socket, source) => {
+        if (this.#closed === undefined) return ssh.accept(socket, source);
+        this.#countTurnedAway('ssh', this.#closed.code, source);
+        turnAway(socket, this.#closed.message);
+      },
+      onTurnedAway: (reason, source) => this.#countTurnedAway('ssh', reason, source),
+      farewell: (socket, reason) => turnAway(socket, NO_PLACE[reason]),
     });
     // TLS reads into memory of its own.
     this.#rdp =
@@ -67,8 +84,13 @@ class SessionWorker {
         ? undefined
         : new Listener({
             ...settings.listen.rdp,
-            ...common,
-            onConnection: (socket, source) => rdp.accept(socket, source),
+            proxyFrom,
+            onConnection: (socket, source) => {
+              if (this.#closed !== undefined) this.#countTurnedAway('rdp', this.#closed.code, source);
+              rdp.accept(socket, source, this.#closed);
+            },
+            // What RDP has to say can be said only behind a handshake, which is what there are too many of.
+            onTurnedAway: (reason, source) => this.#countTurnedAway('rdp', reason, source),
           });
   }
 
@@ -97,6 +119,9 @@ class SessionWorker {
         return;
       case 'stop':
         this.#sessions.get(notice.sessionId)?.end('node-stopping', notice.reason);
+        return;
+      case 'door':
+        this.#closed = notice.closed;
         return;
       case 'drain':
         this.#drain();
@@ -210,7 +235,18 @@ class SessionWorker {
     for (const session of this.#sessions.values()) session.end(code, reason);
   }
 
+  #countTurnedAway(protocol: Protocol, reason: string, source: string): void {
+    const key = `${protocol} ${reason}`;
+    this.#turnedAway.set(key, {
+      protocol,
+      reason,
+      source,
+      count: (this.#turnedAway.get(key)?.count ?? 0) + 1,
+    });
+  }
+
   #beat(): void {
+    const heap = getHeapStatistics();
     const connections = { ssh: this.#ssh.connections, rdp: this.#rdp?.connections ?? 0 };
     const lagMs = Math.max(0, this.#lag.max / 1e6 - LAG_MS);
     this.#client.notify({
@@ -225,7 +261,11 @@ class SessionWorker {
         recorder: this.#recorder.standing(),
       }),
       pid: process.pid,
+      heapShare: heap.used_heap_size / heap.heap_size_limit,
+      rssBytes: process.memoryUsage.rss(),
     });
+    for (const turned of this.#turnedAway.values()) this.#client.notify({ type: 'turned-away', ...turned });
+    this.#turnedAway.clear();
     this.#lag.reset();
   }
 

@@ -82,6 +82,11 @@ const system = group({
     .regex(/^(sha256:[0-9a-fA-F]{64}|trust-on-first-use|ca)$/, wants(CERTIFICATE))
     .optional(),
   legacyAlgorithms: flag.default(false).describe('Offer outdated SSH algorithms to this system'),
+  maxSessions: z
+    .int(wants(COUNT))
+    .min(1, wants(COUNT))
+    .optional()
+    .describe('Open sessions that it bears, of all people and over all nodes. Default: capacity.perSystem'),
 });
 
 const account = group({

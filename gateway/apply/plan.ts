@@ -120,7 +120,7 @@ function planUser(user: DeclaredUser, at: string, context: Context): PlannedUser
 }
 
 function planSystem(system: DeclaredSystem, at: string, { take }: Context): PlannedSystem {
-  const { name, protocol, host, hostKey, certificate, legacyAlgorithms } = system;
+  const { name, protocol, host, hostKey, certificate, legacyAlgorithms, maxSessions } = system;
   const pinned = hostKey === undefined || hostKey === 'trust-on-first-use';
   // Without its comment: the target's key is compared with it.
   const line = pinned ? hostKey : take(`${at}.hostKey`, checkPublicKey(hostKey))?.split(' ', 2).join(' ');
@@ -132,6 +132,7 @@ function planSystem(system: DeclaredSystem, at: string, { take }: Context): Plan
     hostKey: line,
     certificate: certificate?.toLowerCase(),
     legacyAlgorithms,
+    maxSessions,
   };
 }
 

@@ -10,6 +10,7 @@ export const AUDIT_EVENTS = {
   'launch.created': 'an operator made a single-use credential for a person and a target',
   'session.authorised': 'policy allowed a person a target',
   'session.denied': 'policy refused a person a target',
+  'session.refused': 'a person, or a connection before its log-on, was turned away because of capacity',
   'session.started': 'both legs of a session are up and its recording runs',
   'session.ended': 'a session ended',
   'session.locked': 'an operator stopped the input of a session',

@@ -67,6 +67,7 @@ async function putDemo(tx: StoreTransaction, masterKey: MasterKey): Promise<void
     pinned: undefined,
     certificate: undefined,
     legacyAlgorithms: false,
+    maxSessions: undefined,
   });
   const sealed = sealAccountSecret(masterKey, DEMO, DEMO, { password: newPassword() });
   await tx.putAccount({ id: randomUUID(), name: DEMO, system: DEMO, ...sealed });

@@ -1,6 +1,6 @@
 /** The configuration of one node, resolved: every key has its value, every path is absolute. */
 import { existsSync, readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { hostname, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
@@ -43,7 +43,14 @@ export interface Config {
     readonly proxyProtocol: { readonly from: readonly string[] };
   };
   readonly workers: { readonly sessions: number };
-  readonly capacity: { readonly maxSessions: number };
+  /** Sessions: `maxSessions` on this node, the others over all nodes. `maxMemory`: bytes. */
+  readonly capacity: {
+    readonly maxSessions: number;
+    readonly perUser: number | undefined;
+    readonly perSource: number | undefined;
+    readonly perSystem: number | undefined;
+    readonly maxMemory: number;
+  };
   readonly drain: { readonly seconds: number; readonly graceSeconds: number };
   /** `sqlite:` is followed by an absolute path. */
   readonly store: { readonly url: string };
@@ -125,6 +132,7 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
   const spool = archive.spool ?? shape.archive.unwrap().shape.spool.unwrap().parse({});
   const rdp = given.rdp ?? shape.rdp.unwrap().parse({});
   const ssh = given.ssh ?? shape.ssh.unwrap().parse({});
+  const capacity = given.capacity ?? shape.capacity.unwrap().parse({});
 
   const base = file === undefined ? process.cwd() : dirname(file);
   const dataDir = resolve(base, node.dataDir);
@@ -140,7 +148,13 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
       proxyProtocol: { from: (listen.proxyProtocol?.from ?? []).flatMap((range) => parseCidr(range) ?? []) },
     },
     workers: { sessions: given.workers?.sessions ?? defaultWorkers() },
-    capacity: given.capacity ?? shape.capacity.unwrap().parse({}),
+    capacity: {
+      maxSessions: capacity.maxSessions,
+      perUser: capacity.perUser,
+      perSource: capacity.perSource,
+      perSystem: capacity.perSystem,
+      maxMemory: capacity.maxMemory === undefined ? defaultMemory() : (parseSize(capacity.maxMemory) ?? 0),
+    },
     drain: given.drain ?? shape.drain.unwrap().parse({}),
     store: { url: pathUrl('sqlite:', given.store?.url ?? `sqlite:${join(dataDir, 'sallyport.db')}`, base) },
     vault: { masterKey: keySource(given.vault?.masterKey, base, dataDir) },
@@ -167,6 +181,12 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
     },
     log: given.log ?? shape.log.unwrap().parse({}),
   };
+}
+
+/** The rest is the operating system's, which caches the archive's files with it. */
+function defaultMemory(): number {
+  const limit = process.constrainedMemory();
+  return Math.floor(0.8 * (limit > 0 ? Math.min(limit, totalmem()) : totalmem()));
 }
 
 /** The schema has checked it. */

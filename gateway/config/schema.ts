@@ -97,6 +97,25 @@ export const configSchema = group({
   }).optional(),
   capacity: group({
     maxSessions: count(1, 100_000).default(600).describe('Sessions that this node takes at the same time'),
+    perUser: count(1, 100_000)
+      .optional()
+      .describe('Open sessions of one person, over all nodes. Default: what policies say'),
+    perSource: count(1, 100_000)
+      .optional()
+      .describe(
+        'Open sessions from one client address, over all nodes; a whole office may share one. Default: no limit',
+      ),
+    perSystem: count(1, 100_000)
+      .optional()
+      .describe(
+        'Open sessions on one system, over all nodes; its own maxSessions (`apply`) goes before. Default: no limit',
+      ),
+    maxMemory: nodeSize
+      .optional()
+      .describe(
+        'Resident memory of this node at which it refuses new sessions until running ones have ended. ' +
+          'Default: 80 % of what the machine or its control group has',
+      ),
   }).optional(),
   drain: group({
     seconds: count(0, 86_400, 'seconds')

@@ -65,19 +65,23 @@ export class AuditTrail {
 
   /**
    * Writes the fact now or counts it, in the background; a row's `count` says how many it tells of.
+   * @param times how often it happened
    * @returns whether it has a row of its own
    */
-  bounded(key: string, bound: Bound, fact: Fact): boolean {
+  bounded(key: string, bound: Bound, fact: Fact, times = 1): boolean {
     this.#heard?.(fact);
     const tally = this.#tally(key, bound, fact);
+    let left = times;
     if (tally.written < bound.rows) {
       tally.written++;
       this.#writeSoon(fact);
-      return true;
+      left -= 1;
     }
-    tally.counted++;
-    tally.last = tally.counted === 1 || tally.last.actor === fact.actor ? fact : withoutNames(fact);
-    return false;
+    if (left > 0) {
+      tally.last = tally.counted === 0 || tally.last.actor === fact.actor ? fact : withoutNames(fact);
+      tally.counted += left;
+    }
+    return left < times;
   }
 
   /** Writes what was counted in windows that are over; called regularly. */

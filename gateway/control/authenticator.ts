@@ -17,6 +17,7 @@ import type {
   Method,
   TargetName,
 } from '../../workers/messages.ts';
+import { sourceKey } from '../listener/source.ts';
 import type { Protocol } from '../policy/capability.ts';
 import { isLaunchCredential, withoutLaunch } from '../policy/launch-credential.ts';
 import { type LoginName, LoginNameError, parseLogin } from '../policy/target-name.ts';
@@ -26,7 +27,7 @@ import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { Clock } from './clock.ts';
 import { Gate } from './gate.ts';
 import { type Redeemed, redeemLaunch, useLaunch } from './launches.ts';
-import { LoginLimiter, sourceKey } from './limiter.ts';
+import { LoginLimiter } from './limiter.ts';
 import { holdsKey } from './public-keys.ts';
 import { acceptCode } from './totp.ts';
 

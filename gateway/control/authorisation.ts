@@ -9,6 +9,7 @@ import { type Access, evaluate, matchingPolicies, notCovered } from '../policy/e
 import { matchesGlob } from '../policy/glob.ts';
 import type { Retention } from '../policy/retention.ts';
 import type { PolicyRow, SessionRow, Store, StoreTransaction, SystemRow } from '../store/port.ts';
+import { type Admission, type Counted, type Limits, limitReached } from './admission.ts';
 import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { AuthenticatedUser } from './authenticator.ts';
 import type { Clock } from './clock.ts';
@@ -35,6 +36,8 @@ interface Refusal {
   readonly policy: string | undefined;
   /** The true cause where the person hears a neutral sentence. */
   readonly cause?: string;
+  /** It was for want of room, not of permission. */
+  readonly capacity?: true;
 }
 
 type Grant = Extract<AuthorisationOutcome, { granted: true }>;
@@ -50,7 +53,8 @@ export class Authorisation {
   readonly #leaseHeld: () => boolean;
   readonly #refusal: () => string | undefined;
   readonly #compacts: boolean;
-  readonly #maxSessions: number;
+  readonly #admission: Admission;
+  readonly #limits: Limits;
   readonly #retention: Retention | undefined;
   /** Decisions under way: they count against the node's capacity too. */
   #deciding = 0;
@@ -66,7 +70,8 @@ export class Authorisation {
     leaseHeld: () => boolean;
     refusal: () => string | undefined;
     compacts: boolean;
-    maxSessions: number;
+    admission: Admission;
+    limits: Limits;
     retention: Retention | undefined;
   }) {
     this.#store = options.store;
@@ -79,8 +84,14 @@ export class Authorisation {
     this.#leaseHeld = options.leaseHeld;
     this.#refusal = options.refusal;
     this.#compacts = options.compacts;
-    this.#maxSessions = options.maxSessions;
+    this.#admission = options.admission;
+    this.#limits = options.limits;
     this.#retention = options.retention;
+  }
+
+  /** Decisions under way: each may become a session. */
+  get deciding(): number {
+    return this.#deciding;
   }
 
   /** Targets that the person may open now, a reason aside; ordered by system and account. */
@@ -120,11 +131,9 @@ export class Authorisation {
     }
     const draining = this.#refusal();
     if (draining !== undefined) return this.#deny(person, request, refusal('node-draining', draining));
-    const open = this.#sessions.size + this.#deciding;
-    if (open >= this.#maxSessions) {
-      const message = `this node is full, ${open} of ${this.#maxSessions} sessions are open: try again later`;
-      return this.#deny(person, request, refusal('node-full', message));
-    }
+    const [shut] = this.#admission.standing();
+    if (shut !== undefined)
+      return this.#deny(person, request, noRoom({ ...shut, code: `node-${shut.code}` }));
     const { only } = person;
     if (only !== undefined && !sameTarget(only, request.target)) {
       const message = `this launch credential opens ${only.account}@${only.system} only`;
@@ -134,9 +143,14 @@ export class Authorisation {
     try {
       const { account, system } = request.target;
       const policies = matchingPolicies(await this.#store.policies(), person.name, account, system);
-      const decide = (store: StoreTransaction) => this.#decide(store, worker, person, request, policies);
+      const maxOnSystem = (await this.#store.system(system))?.maxSessions ?? this.#limits.perSystem;
+      const limits = { ...this.#limits, perSystem: maxOnSystem };
+      const decide = (store: StoreTransaction) =>
+        this.#decide(store, worker, person, request, policies, limits);
       // Two nodes that count at once must not both take the last place.
-      const limited = policies.some(({ maxSessions }) => maxSessions !== undefined);
+      const limited =
+        Object.values(limits).some((limit) => limit !== undefined) ||
+        policies.some(({ maxSessions }) => maxSessions !== undefined);
       const decision = await (limited ? this.#store.transaction(decide) : decide(this.#store));
       if (!decision.granted) return this.#deny(person, request, decision);
       this.#register(worker, person, request.protocol, decision);
@@ -152,11 +166,18 @@ export class Authorisation {
     person: AuthenticatedUser,
     request: AuthorisationRequest,
     policies: readonly PolicyRow[],
+    limits: Limits,
   ): Promise<Grant | Refusal> {
     const { protocol, target } = request;
     const neutral = (cause: string): Refusal => ({ ...notCovered(target.account, target.system), cause });
     const user = await store.user(person.name);
     if (user === undefined || user.disabled) return neutral('user-disabled');
+
+    // What the person may know; the target's own limit is told only to who may open it.
+    const full =
+      (await reached(store, 'user', user.name, limits.perUser)) ??
+      (await reached(store, 'source', person.source, limits.perSource));
+    if (full !== undefined) return noRoom(full);
 
     const reason = cleanReason(request.reason);
     const openSessions = await countSessions(store, user.name, policies);
@@ -179,6 +200,9 @@ export class Authorisation {
     // The rows of `policies` went in, so one of them comes out.
     const policy = policies.find(({ name }) => name === access.policy.name);
     if (policy === undefined) return neutral('no-policy');
+
+    const crowded = await reached(store, 'system', system.name, limits.perSystem);
+    if (crowded !== undefined) return { ...noRoom(crowded), policy: policy.name };
 
     const sessionId = newSessionId(now);
     const opened = sessionRow(sessionId, this.#node, this.#run(), person, request, policy, reason, now);
@@ -249,7 +273,7 @@ export class Authorisation {
 
   #deny(person: AuthenticatedUser, request: AuthorisationRequest, denial: Refusal): AuthorisationOutcome {
     const { account, system } = request.target;
-    const { code, message, reasonRequired, policy, cause } = denial;
+    const { code, message, reasonRequired, policy, cause, capacity } = denial;
     const detail = {
       protocol: request.protocol,
       account,
@@ -259,8 +283,9 @@ export class Authorisation {
       ...(policy === undefined ? {} : { policy }),
     };
     const { name: user, source } = person;
-    const key = `session.denied ${user} ${account}@${system} ${code}`;
-    const fact: Fact = { code: 'session.denied', actor: user, source, detail };
+    const event = capacity === true ? 'session.refused' : 'session.denied';
+    const key = `${event} ${user} ${account}@${system} ${code}`;
+    const fact: Fact = { code: event, actor: user, source, detail };
     // Of many in a moment one line, as one row: the rest is counted there.
     if (this.#audit.bounded(key, DENIED_BOUND, fact))
       this.#log.info({ user, source, ...detail }, 'session refused');
@@ -283,13 +308,28 @@ async function countSessions(
 ): Promise<(policy: string) => number> {
   const counts = new Map<string, number>();
   for (const { name, maxSessions } of policies) {
-    if (maxSessions !== undefined) counts.set(name, await store.countOpenSessions(user, name));
+    if (maxSessions !== undefined) counts.set(name, await store.countOpenSessions({ user, policy: name }));
   }
   return (policy) => counts.get(policy) ?? 0;
 }
 
 function refusal(code: string, message: string): Refusal {
   return { granted: false, code, message, reasonRequired: false, policy: undefined };
+}
+
+/** The refusal where this many sessions are open already; what has no limit is not counted. */
+async function reached(
+  store: StoreTransaction,
+  counted: Counted,
+  name: string,
+  limit: number | undefined,
+): Promise<ReturnType<typeof limitReached>> {
+  if (limit === undefined) return undefined;
+  return limitReached(counted, name, await store.countOpenSessions({ [counted]: name }), limit);
+}
+
+function noRoom({ code, message }: { readonly code: string; readonly message: string }): Refusal {
+  return { ...refusal(code, message), capacity: true };
 }
 
 /** Why this system cannot be opened by anyone over this protocol. */

@@ -10,11 +10,13 @@ import type {
   ControlNotice,
   ControlRequests,
   KeystrokeLine,
+  TurnedAwayNotice,
   WorkerAuditEvent,
 } from '../../workers/messages.ts';
 import { isAuditCode } from '../audit/events.ts';
 import type { Retention } from '../policy/retention.ts';
 import type { CommandRow, RecordedHead, Store } from '../store/port.ts';
+import { Admission, type Beat, type Limits, type Standing } from './admission.ts';
 import { AuditTrail, type Fact } from './audit-trail.ts';
 import { Authenticator } from './authenticator.ts';
 import { Authorisation } from './authorisation.ts';
@@ -32,6 +34,8 @@ const WORKER_BOUND = { rows: 50, windowMs: 10_000 };
 
 /** A turn takes milliseconds; a store that is busy with much else may need seconds. */
 const STORE_PATIENCE_MS = 5_000;
+/** Whoever comes while there is no room is counted; a row tells how many came since the one before. */
+const REFUSED_BOUND = { rows: 1, windowMs: 60_000 };
 
 const GONE = 'the client left before its session was decided';
 const NOTHING_DONE = { bytesFromClient: 0, bytesFromTarget: 0, recording: undefined } as const;
@@ -53,8 +57,12 @@ export interface ControlPlaneOptions {
   readonly obey: (order: CommandRow) => string;
   /** Whether recordings are compacted once they are sealed. */
   readonly compacts: boolean;
-  /** `capacity.maxSessions` */
+  /** `capacity.maxSessions`, of this node */
   readonly maxSessions: number;
+  /** `capacity.maxMemory`, resident bytes of this node */
+  readonly maxMemory: number;
+  /** `capacity.perUser`, `perSource` and `perSystem` */
+  readonly limits: Limits;
   /** `archive.retention` */
   readonly retention: Retention | undefined;
   readonly clock: Clock;
@@ -75,6 +83,8 @@ export interface WorkerDesk extends ControlRequests {
   audit(event: WorkerAuditEvent): void;
   keystrokes(lines: readonly KeystrokeLine[]): void;
   heads(heads: readonly RecordedHead[]): void;
+  beat(beat: Beat): void;
+  turnedAway(notice: TurnedAwayNotice): void;
 }
 
 export class ControlPlane {
@@ -82,6 +92,11 @@ export class ControlPlane {
   readonly #audit: AuditTrail;
   readonly #authenticator: Authenticator;
   readonly #sessions: SessionRegistry;
+  readonly #send: ControlPlaneOptions['send'];
+  /** What each worker was told last of why it takes no connections. */
+  readonly #doors = new Map<number, Standing | undefined>();
+  /** Whether there is room for more sessions, for who brings load here. */
+  readonly admission: Admission;
   readonly #authorisation: Authorisation;
   readonly #redirections: Redirections;
   readonly #commands: Commands;
@@ -100,7 +115,10 @@ export class ControlPlane {
     this.#authenticator = new Authenticator({ ...options, audit });
     this.#sessions = new SessionRegistry({ ...options, audit });
     const sessions = this.#sessions;
-    this.#authorisation = new Authorisation({ ...options, audit, sessions });
+    this.#send = options.send;
+    const open = (): number => sessions.size + this.#authorisation.deciding;
+    this.admission = new Admission({ ...options, open });
+    this.#authorisation = new Authorisation({ ...options, audit, sessions, admission: this.admission });
     this.#redirections = new Redirections({ ...options, audit, sessions });
     this.#commands = new Commands({ ...options, audit, sessions });
     this.#keystrokes = new KeystrokeSink(options);
@@ -159,6 +177,11 @@ export class ControlPlane {
       connectionClosed: (connection) => this.#authenticator.connectionClosed(worker, connection),
       audit: (event) => this.#workerAudit(worker, event),
       keystrokes: (lines) => this.#keystrokes.add(lines),
+      beat: (beat) => {
+        this.admission.beat(worker, beat);
+        if (!this.#doors.has(worker)) this.#doors.set(worker, undefined);
+      },
+      turnedAway: (notice) => this.#turnedAway(notice),
       heads: (heads) => this.#heads.add(heads.filter(({ sessionId }) => this.#holds(worker, sessionId))),
     };
   }
@@ -171,6 +194,8 @@ export class ControlPlane {
   /** Ends the sessions of a worker that is gone, and forgets its connections. */
   async workerDied(worker: number): Promise<void> {
     this.#authenticator.workerDied(worker);
+    this.#doors.delete(worker);
+    this.admission.workerGone(worker);
     const reason = 'the session worker died';
     for (const { id } of this.#sessions.sessionsOf(worker)) {
       await this.#sessions.ended(worker, { sessionId: id, code: 'worker-died', reason, ...NOTHING_DONE });
@@ -200,6 +225,7 @@ export class ControlPlane {
   async #tick(): Promise<void> {
     this.#audit.sweep();
     this.#authenticator.sweep();
+    this.#tellDoors();
     try {
       await this.#keystrokes.flush();
       await this.#heads.flush();
@@ -211,6 +237,22 @@ export class ControlPlane {
       if (!this.#failing) this.#log.error({ err: error }, 'store out of reach, live control waits');
       this.#failing = true;
     }
+  }
+
+  /** Workers turn people away themselves, before a key exchange is spent on them. */
+  #tellDoors(): void {
+    for (const [worker, told] of this.#doors) {
+      const closed = this.admission.door(worker);
+      if (closed?.code === told?.code && closed?.message === told?.message) continue;
+      this.#doors.set(worker, closed);
+      this.#send(worker, { type: 'door', closed });
+    }
+  }
+
+  #turnedAway({ protocol, reason, count, source }: TurnedAwayNotice): void {
+    const key = `session.refused ${protocol} ${reason}`;
+    const detail = { protocol, code: reason };
+    this.#audit.bounded(key, REFUSED_BOUND, { code: 'session.refused', source, detail }, count);
   }
 
   #workerAudit(worker: number, { code, sessionId, connection, source, detail }: WorkerAuditEvent): void {

@@ -8,7 +8,7 @@
  *
  * Whether a name exists plays no part. Time comes from the injected clock.
  */
-import ipaddr from 'ipaddr.js';
+import { sourceKey } from '../listener/source.ts';
 
 const MINUTE = 60_000;
 
@@ -70,22 +70,6 @@ export class LoginLimiter {
   succeeded(source: string, name: string): void {
     this.#byNameAndSource.delete(pairKey(sourceKey(source), name));
   }
-}
-
-/**
- * What counts as one source: an IPv4 address, or the /64 of an IPv6 one, which is the
- * least that a single subscriber holds. IPv4 in IPv6 clothes is IPv4, and a port that comes
- * along does not count.
- */
-export function sourceKey(source: string): string {
-  const host = source.replace(/^([0-9.]+):\d+$|^\[(.*)\](?::\d+)?$/, '$1$2');
-  if (!ipaddr.isValid(host)) return source;
-  const address = ipaddr.process(host);
-  if (address instanceof ipaddr.IPv4) return address.toString();
-  return `${address.parts
-    .slice(0, 4)
-    .map((part) => part.toString(16))
-    .join(':')}::/64`;
 }
 
 function pairKey(from: string, name: string): string {

@@ -3,10 +3,11 @@
  * a bound on connections that have not yet logged on.
  */
 import { BlockList, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { MAX_PENDING, Pending } from './pending.ts';
 import { parseProxyHeader } from './wire/proxy-protocol.ts';
 
 /** Why a connection was not let in: stable words for counting. */
-export type TurnedAway = 'source-limit' | 'limit' | 'proxy-header';
+export type TurnedAway = 'source-limit' | 'limit' | 'bytes' | 'proxy-header';
 
 export interface ListenerOptions {
   readonly host: string;
@@ -18,28 +19,25 @@ export interface ListenerOptions {
   /** A connection, paused unless `wrap` made it otherwise; `source` is the client's address. */
   onConnection(socket: Socket, source: string): void;
   /** Turned away at the door. */
-  onTurnedAway(reason: TurnedAway): void;
+  onTurnedAway(reason: TurnedAway, source: string): void;
+  /** Ends a connection that finds no place; the default hangs up. */
+  readonly farewell?: (socket: Socket, reason: 'source-limit' | 'limit') => void;
 }
 
-/**
- * Connections that have not logged on, in this worker and from one source. A log-on costs
- * about 3 ms of CPU, so the bound is about what a worker can still answer within the
- * client's patience; one source may be a whole office or an ansible run behind NAT.
- */
-const MAX_PENDING = 1_000;
-const MAX_PENDING_PER_SOURCE = 200;
 /** A load balancer sends its header at once. */
 const PROXY_HEADER_MS = 5_000;
 /** Longer than any header (v2 with TLVs). */
 const PROXY_HEADER_BYTES = 4_096 + 16;
+/** How often connections that have not logged on are looked at for what they sent. */
+const SWEEP_MS = 1_000;
 
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #trusted = new BlockList();
   readonly #server: Server;
-  /** Connections that have not logged on, with their source, and how many of each source. */
-  readonly #pending = new Map<Socket, string>();
-  readonly #pendingOf = new Map<string, number>();
+  readonly #pending = new Pending();
+  /** Connections of load balancers whose header is not there yet. */
+  #greeting = 0;
   #connections = 0;
 
   constructor(options: ListenerOptions) {
@@ -55,6 +53,7 @@ export class Listener {
 
   /** Resolves to the port, once connections are accepted. Rejects when the address cannot be bound. */
   listen(): Promise<number> {
+    setInterval(() => this.#sweep(), SWEEP_MS).unref();
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       // Each worker listens itself and the kernel spreads connections: a worker's death
@@ -80,12 +79,7 @@ export class Listener {
 
   /** The connection has logged on: it no longer counts against the bound. */
   settled(socket: Socket): void {
-    const source = this.#pending.get(socket);
-    if (source === undefined) return;
-    this.#pending.delete(socket);
-    const left = (this.#pendingOf.get(source) ?? 1) - 1;
-    if (left <= 0) this.#pendingOf.delete(source);
-    else this.#pendingOf.set(source, left);
+    this.#pending.leave(socket);
   }
 
   #accept(socket: Socket): void {
@@ -98,14 +92,18 @@ export class Listener {
 
   #admit(socket: Socket, source: string): void {
     if (socket.destroyed) return;
-    const fromSource = this.#pendingOf.get(source) ?? 0;
-    if (this.#pending.size >= MAX_PENDING || fromSource >= MAX_PENDING_PER_SOURCE) {
-      this.#options.onTurnedAway(this.#pending.size >= MAX_PENDING ? 'limit' : 'source-limit');
-      socket.destroy();
+    const entered = this.#pending.enter(socket, source);
+    if ('refused' in entered) {
+      this.#options.onTurnedAway(entered.refused, source);
+      if (this.#options.farewell === undefined) socket.destroy();
+      else this.#options.farewell(socket, entered.refused);
       return;
     }
-    this.#pending.set(socket, source);
-    this.#pendingOf.set(source, fromSource + 1);
+    const { evicted } = entered;
+    if (evicted !== undefined) {
+      this.#options.onTurnedAway('limit', evicted.source);
+      evicted.socket.destroy();
+    }
     this.#connections += 1;
     socket.once('close', () => {
       this.settled(socket);
@@ -114,15 +112,28 @@ export class Listener {
     this.#options.onConnection(socket, source);
   }
 
+  #sweep(): void {
+    for (const greedy of this.#pending.greedy()) {
+      this.#options.onTurnedAway('bytes', greedy.source);
+      greedy.socket.destroy();
+    }
+  }
+
   /** haproxy's proxy-protocol.txt §2: the header comes before anything else. */
   #readHeader(socket: Socket, peer: string): void {
     let received = Buffer.alloc(0);
     const refuse = (): void => {
-      this.#options.onTurnedAway('proxy-header');
+      this.#options.onTurnedAway('proxy-header', peer);
       socket.destroy();
     };
+    if (this.#greeting >= MAX_PENDING) return refuse();
+    this.#greeting += 1;
     const timer = setTimeout(refuse, PROXY_HEADER_MS);
-    socket.once('close', () => clearTimeout(timer));
+    const arrived = (): void => {
+      clearTimeout(timer);
+      this.#greeting -= 1;
+    };
+    socket.once('close', arrived);
     const onData = (chunk: Buffer): void => {
       received = Buffer.concat([received, chunk]);
       try {
@@ -131,7 +142,8 @@ export class Listener {
           if (received.length > PROXY_HEADER_BYTES) refuse();
           return;
         }
-        clearTimeout(timer);
+        arrived();
+        socket.removeListener('close', arrived);
         socket.removeListener('data', onData);
         socket.pause();
         const rest = received.subarray(parsed.length);

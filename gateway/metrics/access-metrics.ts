@@ -8,7 +8,7 @@ const MAX_REASONS = 64;
 const OTHER = 'other';
 
 /** Denials for what the node can bear, not for what a person may do. */
-const ADMISSION = new Set(['node-full', 'lease-lost', 'overloaded']);
+const ADMISSION = new Set(['lease-lost', 'node-draining']);
 
 export class AccessMetrics {
   readonly #known = new Map<string, Set<string>>();
@@ -84,6 +84,10 @@ export class AccessMetrics {
         this.#refused(ADMISSION.has(reason) ? 'admission' : 'policy', reason);
         return;
       }
+      case 'session.refused':
+        // Those at the door, who are asked for no target, are counted there.
+        if (detail['account'] !== undefined) this.#refused('admission', text('code'));
+        return;
       case 'session.request.refused':
         this.#refused('session', 'request');
         return;

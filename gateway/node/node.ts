@@ -11,9 +11,9 @@ import { type AuditCode, type AuditDetail, auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { VERSION } from '../cli/version.ts';
 import { archiveSettings } from '../config/archive.ts';
+import type { Limits } from '../control/admission.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
 import type { Lease } from '../control/lease.ts';
-import { reason } from '../health/report.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { timedStore } from '../metrics/timed-store.ts';
 import type { CommandRow } from '../store/port.ts';
@@ -84,6 +84,8 @@ export class Node {
       obey: (order) => this.#obey(order),
       compacts: compacts(parts),
       maxSessions: config.capacity.maxSessions,
+      maxMemory: config.capacity.maxMemory,
+      limits: limitsOf(config.capacity),
       retention: config.archive.retention,
       clock: CLOCK,
       log,
@@ -193,14 +195,13 @@ export class Node {
 
   /** Load balancers may send people from now on. */
   #serve(): void {
-    const { capacity } = this.#parts.config;
     const control = this.#control;
     const facts = {
       phase: () => this.#drain.phase,
       sessions: () => control.sessions.length,
       storeDown: () => control.storeDown || this.#tenure.failing,
       leaseHeld: () => this.#tenure.lease.held,
-      admission: () => (control.sessions.length >= capacity.maxSessions ? [reason('full')] : []),
+      admission: () => control.admission.standing(),
     };
     this.#health.started(facts, () => this.#metrics.metrics());
     this.#tenure.turn();
@@ -328,9 +329,10 @@ export class Node {
         this.#spool.heard(worker, notice.event);
         return;
       case 'turned-away':
-        this.#counts.turnedAway += 1;
-        this.#metrics.access.turnedAway(notice.reason);
-        this.#door.turnedAway(notice.reason, 1);
+        this.#counts.turnedAway += notice.count;
+        this.#metrics.access.turnedAway(notice.reason, notice.count);
+        this.#door.turnedAway(notice.reason, notice.count);
+        desk.turnedAway(notice);
         return;
       case 'dropped':
         // A probe of a load balancer connects and leaves: counted, not logged as a failure.
@@ -340,6 +342,7 @@ export class Node {
         else this.#metrics.access.probed();
         return;
       case 'beat':
+        desk.beat(notice);
         this.#health.beats.heard(worker, notice.lagMs);
         this.#metrics.workerTold(worker, notice.pid, notice.metrics);
     }
@@ -360,6 +363,8 @@ function standingOf(health: NodeHealth): string {
 }
 
 const CLOCK = { now: Date.now, sleep: (ms: number) => sleep(ms) };
+
+const limitsOf = ({ perUser, perSource, perSystem }: Limits): Limits => ({ perUser, perSource, perSystem });
 
 const portsOf = ({ ssh, rdp }: Ports): { ssh: number; rdp?: number } =>
   rdp === undefined ? { ssh } : { ssh, rdp };

@@ -41,6 +41,8 @@ export interface SystemRow {
   /** RDP: `sha256:…`, `trust-on-first-use`, `ca` (a chain to a trusted authority), or undefined (never connect). */
   readonly certificate: string | undefined;
   readonly legacyAlgorithms: boolean;
+  /** Open sessions that it bears, over all nodes; undefined: `capacity.perSystem`. */
+  readonly maxSessions: number | undefined;
 }
 
 export interface AccountRow {
@@ -242,8 +244,8 @@ export interface StoreTransaction {
   ): Promise<readonly SessionRow[]>;
   /** Writes how far the recordings of this run's sessions are; those that have ended keep what their end said. */
   recordHeads(run: string, heads: readonly RecordedHead[]): Promise<void>;
-  /** Sessions not ended, for limits: of this user under this policy, over all nodes. */
-  countOpenSessions(user: string, policy: string): Promise<number>;
+  /** Sessions not ended, for limits: all that fit, over all nodes. */
+  countOpenSessions(of: Partial<Pick<SessionRow, 'user' | 'policy' | 'source' | 'system'>>): Promise<number>;
 
   /** A second running row of the same name is a conflict. */
   insertNode(node: NodeRow): Promise<void>;

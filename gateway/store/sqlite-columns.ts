@@ -61,6 +61,7 @@ export const SYSTEMS = new Table<SystemRow>('systems', {
   pinned: optional(text),
   certificate: optional(text),
   legacyAlgorithms: flag,
+  maxSessions: optional(integer),
 });
 export const ACCOUNTS = new Table<AccountRow>('accounts', {
   id: text,

@@ -148,6 +148,14 @@ ALTER TABLE nodes ADD COLUMN standing TEXT NOT NULL DEFAULT '';
 ALTER TABLE nodes ADD COLUMN standing_at INTEGER NOT NULL DEFAULT 0;
 `,
   },
+  {
+    name: 'limits of open sessions',
+    sql: `
+ALTER TABLE systems ADD COLUMN max_sessions INTEGER;
+CREATE INDEX sessions_open_on_system ON sessions (system) WHERE state <> 'ended';
+CREATE INDEX sessions_open_from_source ON sessions (source) WHERE state <> 'ended';
+`,
+  },
 ];
 
 /**

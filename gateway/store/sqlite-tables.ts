@@ -101,10 +101,13 @@ export class SqliteTables implements StoreTransaction {
     });
   }
 
-  countOpenSessions(user: string, policy: string): Promise<number> {
-    const sql = "SELECT count(*) AS n FROM sessions WHERE user = ? AND policy = ? AND state <> 'ended'";
-    return this.#access.read((db) => Number(db.get(sql, user, policy)?.['n']));
-  }
+  countOpenSessions: StoreTransaction['countOpenSessions'] = (of) => {
+    const fits = SESSIONS.condition(of);
+    const where = ["state <> 'ended'", ...fits.map(([sql]) => sql)].join(' AND ');
+    const values = fits.flatMap(([, ...bound]) => bound);
+    const sql = `SELECT count(*) AS n FROM sessions WHERE ${where}`;
+    return this.#access.read((db) => Number(db.get(sql, ...values)?.['n']));
+  };
 
   insertNode = (node: NodeRow) => this.#insert(NODES, [node]);
   node = (id: string) => this.#one(NODES, ['id = ?', id]);

@@ -6,6 +6,7 @@ import { randomUUID, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ControlRequests } from '../../../workers/messages.ts';
+import type { Standing } from '../../control/admission.ts';
 import { subjectPublicKeyOf } from '../credssp/public-key.ts';
 import { PduError } from '../pdu/cursor.ts';
 import { PduStream, StreamClosedError } from '../stream/stream.ts';
@@ -13,6 +14,7 @@ import { MIN_TLS_VERSION } from '../stream/tls.ts';
 import { acceptClient, RefusedClientError } from './accept.ts';
 import { type NlaOptions, NlaRefusedError, type Present } from './nla.ts';
 import { type LoggedOn, logOn, Reception } from './reception.ts';
+import { refuse } from './refuse.ts';
 
 /** Earned by authenticating: what the session driver takes. */
 export interface AuthenticatedClient {
@@ -66,8 +68,8 @@ export class RdpFront {
     this.#publicKey = subjectPublicKeyOf(new X509Certificate(options.tls.certificate).raw);
   }
 
-  /** Takes a TCP connection over; `source` is the client's address. */
-  accept(socket: Socket, source: string): void {
+  /** Takes a TCP connection over; `source` is the client's address, `closed` why it is not let in. */
+  accept(socket: Socket, source: string, closed?: Standing): void {
     const id = randomUUID();
     const acceptedAt = performance.now();
     socket.setNoDelay(true);
@@ -88,7 +90,10 @@ export class RdpFront {
         spoke = true;
         return this.#options.control.authenticate({ connection: id, protocol: 'rdp', login, source, factor });
       };
-      const client = await acceptClient(stream, { tls: this.#tls, ...this.#nla(present, source) });
+      const client = await acceptClient(stream, {
+        tls: this.#tls,
+        ...this.#nla(present, source, closed !== undefined),
+      });
       spoke = true;
       const reception = new Reception(stream, client, this.#options.banner);
       // A person who types takes longer than a client that sends what it knows.
@@ -96,6 +101,10 @@ export class RdpFront {
         clearTimeout(grace);
         grace = setTimeout(tooLate, LOGON_SCREEN_MS);
       };
+      if (closed !== undefined) {
+        await refuse(reception, closed);
+        return;
+      }
       const loggedOn = await logOn(reception, present);
       if (stream.closed) return;
       if (loggedOn === undefined) {
@@ -118,11 +127,13 @@ export class RdpFront {
     });
   }
 
-  #nla(present: Present, source: string): { readonly nla?: NlaOptions } {
+  /** @param refused nobody is asked to log on whose client can do without */
+  #nla(present: Present, source: string, refused: boolean): { readonly nla?: NlaOptions } {
     const { nla: mode, name, control } = this.#options;
     if (mode === 'never') return {};
     const wanted = async (cookie: string | undefined): Promise<boolean> =>
-      mode === 'preferred' || (cookie !== undefined && (await control.nlaKnows({ name: cookie, source })));
+      !refused &&
+      (mode === 'preferred' || (cookie !== undefined && (await control.nlaKnows({ name: cookie, source }))));
     return { nla: { wanted, publicKey: this.#publicKey, targetName: name, present } };
   }
 }

@@ -60,8 +60,8 @@ export class Reception {
   }
 
   /** Shows why nothing more comes; ends the connection when the person has read it. */
-  async lastWord(title: string, text: string): Promise<void> {
-    const timer = setTimeout(() => this.stream.end(), LAST_WORD_MS);
+  async lastWord(title: string, text: string, ms = LAST_WORD_MS): Promise<void> {
+    const timer = setTimeout(() => this.stream.end(), ms);
     try {
       await this.desk.ask({ kind: 'message', title, text, retry: false });
     } finally {

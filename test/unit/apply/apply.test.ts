@@ -59,7 +59,7 @@ users:
   - {name: 'CORP\\bob', role: auditor}
 systems:
   - {name: web01, protocol: ssh, host: 10.0.0.5, port: 22, hostKey: "${other.public} web01"}
-  - {name: web02, host: web02.example, hostKey: trust-on-first-use, legacyAlgorithms: true}
+  - {name: web02, host: web02.example, hostKey: trust-on-first-use, legacyAlgorithms: true, maxSessions: 4}
   - {name: win01, protocol: rdp, host: 10.0.0.9, certificate: "sha256:${'AB'.repeat(32)}"}
 accounts:
   - {name: root, system: web01, password: "env:ROOT_PASSWORD"}
@@ -110,8 +110,8 @@ describe('apply', () => {
     assert.equal(web01?.hostKey, other.public.split(' ', 2).join(' '));
     const web02 = await store.system('web02');
     assert.deepEqual(
-      [web02?.hostKey, web02?.port, web02?.legacyAlgorithms],
-      ['trust-on-first-use', 22, true],
+      [web02?.hostKey, web02?.port, web02?.legacyAlgorithms, web02?.maxSessions],
+      ['trust-on-first-use', 22, true, 4],
     );
     const win01 = await store.system('win01');
     assert.deepEqual(
@@ -245,7 +245,8 @@ describe('apply', () => {
     assert(web02 !== undefined);
     const pin = () => store.putSystem({ ...web02, pinned: 'ssh-ed25519 AAAA' });
     await pin();
-    const line = '{name: web02, host: web02.example, hostKey: trust-on-first-use, legacyAlgorithms: ';
+    const line =
+      '{name: web02, host: web02.example, hostKey: trust-on-first-use, maxSessions: 4, legacyAlgorithms: ';
     assert.deepEqual(said(await apply(`systems: [${line} false}]`)), [
       'updated system web02 legacyAlgorithms',
     ]);

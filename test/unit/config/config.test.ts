@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { hostname, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import {
@@ -39,7 +39,14 @@ describe('the configuration', () => {
     assert.deepEqual(config.listen.agentCheck, { host: '0.0.0.0', port: 8481 });
     assert.deepEqual(config.listen.proxyProtocol.from, []);
     assert(config.workers.sessions >= 1);
-    assert.equal(config.capacity.maxSessions, 600);
+    const { maxMemory, ...capacity } = config.capacity;
+    assert.deepEqual(capacity, {
+      maxSessions: 600,
+      perUser: undefined,
+      perSource: undefined,
+      perSystem: undefined,
+    });
+    assert.ok(maxMemory > 0 && maxMemory < totalmem(), `${maxMemory}`);
     assert.deepEqual(config.drain, { seconds: 60, graceSeconds: 10 });
     assert.equal(config.store.url, `sqlite:${data}/sallyport.db`);
     assert.deepEqual(config.vault.masterKey, { from: 'file', path: `${data}/keys/master.key` });

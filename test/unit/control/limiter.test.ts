@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LoginLimiter, sourceKey, WINDOW_MS } from '../../../gateway/control/limiter.ts';
+import { LoginLimiter, WINDOW_MS } from '../../../gateway/control/limiter.ts';
+import { sourceKey } from '../../../gateway/listener/source.ts';
 
 const HOME = '192.0.2.1';
 const AWAY = '198.51.100.7';

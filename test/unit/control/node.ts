@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import { verifyPassword } from '../../../gateway/apply/password.ts';
+import type { Limits } from '../../../gateway/control/admission.ts';
 import { ControlPlane } from '../../../gateway/control/control-plane.ts';
 import type { Protocol } from '../../../gateway/policy/capability.ts';
 import type {
@@ -29,7 +30,10 @@ export const TOTP_SECRET = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP';
 
 export type Node = Awaited<ReturnType<typeof openNode>>;
 
-export async function openNode(t: TestContext, change: { maxSessions?: number; vault?: EmbeddedVault } = {}) {
+export async function openNode(
+  t: TestContext,
+  change: { maxSessions?: number; limits?: Partial<Limits>; vault?: EmbeddedVault } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-control-'));
   const store = await openSqliteStore(join(folder, 'sallyport.db'));
   const masterKey = MasterKey.parse(MasterKey.generate(), 'test');
@@ -53,6 +57,8 @@ export async function openNode(t: TestContext, change: { maxSessions?: number; v
     },
     compacts: false,
     maxSessions: change.maxSessions ?? 600,
+    maxMemory: 2 ** 30,
+    limits: { perUser: undefined, perSource: undefined, perSystem: undefined, ...change.limits },
     retention: 90 * 86_400_000,
     clock: {
       now: () => clock.at,
@@ -161,6 +167,7 @@ export async function putSystem(
     pinned: undefined,
     certificate: undefined,
     legacyAlgorithms: false,
+    maxSessions: undefined,
     ...change,
   });
 }

@@ -269,6 +269,83 @@ test('as many sessions as the node holds, however many ask at once', async (t) =
   assert.equal(full.message, 'this node is full, 2 of 2 sessions are open: try again later');
 });
 
+test('limits of people, addresses and systems hold however many ask at once', async (t) => {
+  const rows = [
+    [{ perUser: 3 }, undefined, 'user-full', '3 of 3 sessions of yours are open: end one of them first'],
+    [
+      { perSource: 2 },
+      undefined,
+      'source-full',
+      `2 of 2 sessions from ${SOURCE} are open: end one of them first`,
+    ],
+    [
+      { perSystem: 4 },
+      undefined,
+      'system-full',
+      '4 of 4 sessions on web01 are open: try again when one of them has ended',
+    ],
+    [
+      { perSystem: 4 },
+      1,
+      'system-full',
+      '1 of 1 sessions on web01 are open: try again when one of them has ended',
+    ],
+  ] as const;
+  for (const [limits, maxSessions, code, message] of rows) {
+    const node = await furnished(t, { limits });
+    await putSystem(node, 'web01', { maxSessions });
+    const outcomes = await askAtOnce(node, 6);
+    assert.equal(outcomes.filter(({ granted }) => granted).length, Number(message[0]));
+    const full = await ask(node);
+    assert.ok(!full.granted && full.code === code && full.message === message, JSON.stringify(full));
+    const told = (await node.audit()).filter((row) => row.code === 'session.refused');
+    assert.equal(told[0]?.detail['code'], code);
+  }
+});
+
+test('a limit of its own tells nobody of a system that they may not open', async (t) => {
+  const node = await furnished(t, { limits: { perSystem: 1 } });
+  await open(node);
+  await putPolicy(node, 'ops', { users: ['alice'] });
+  await putUser(node, 'bob');
+  const refused = await ask(node, WEB01, { user: 'bob' });
+  assert.ok(!refused.granted && refused.code !== 'system-full', JSON.stringify(refused));
+});
+
+test('workers are told to shut their doors while the node is full, once, and to open them again', async (t) => {
+  const node = await furnished(t, { maxSessions: 1 });
+  const doors = () =>
+    node.sent.flatMap(({ worker, notice }) =>
+      notice.type === 'door' ? [`${worker} ${notice.closed?.code ?? 'open'}`] : [],
+    );
+  const calm = { lagMs: 0, heapShare: 0, pid: 1, rssBytes: 1 };
+  node.desk.beat(calm);
+  node.control.forWorker(1).beat(calm);
+  await node.control.tick();
+  assert.deepEqual(doors(), []);
+  const opened = await open(node);
+  await node.control.tick();
+  await node.control.tick();
+  assert.deepEqual(doors(), ['0 full', '1 full']);
+  await node.desk.sessionEnded(endOf(opened));
+  await node.control.tick();
+  assert.deepEqual(doors().slice(2), ['0 open', '1 open']);
+});
+
+test('who is turned away at the door is a row, and then a count', async (t) => {
+  const node = await furnished(t);
+  const flood = { protocol: 'ssh', reason: 'source-limit', source: '198.51.100.9' } as const;
+  for (const count of [4000, 1000]) node.desk.turnedAway({ ...flood, count });
+  const told = (await node.audit()).filter(({ code }) => code === 'session.refused');
+  assert.deepEqual(
+    told.map(({ source, detail }) => [source, detail['code'], detail['count']]),
+    [
+      ['198.51.100.9', 'source-limit', undefined],
+      ['198.51.100.9', 'source-limit', 4999],
+    ],
+  );
+});
+
 test('a client that leaves while its session is decided leaves no session behind', async (t) => {
   const node = await furnished(t);
   await node.present('alice', { kind: 'password', password: "alice's password" }, 'c');

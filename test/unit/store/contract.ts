@@ -36,6 +36,7 @@ export const system = (name: string, change: Partial<SystemRow> = {}): SystemRow
   pinned: undefined,
   certificate: undefined,
   legacyAlgorithms: false,
+  maxSessions: undefined,
   ...change,
 });
 export const session = (id: string, change: Partial<SessionRow> = {}): SessionRow => ({
@@ -148,7 +149,9 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
     });
 
     it('keeps accounts by name and system, and only of systems that exist', async () => {
-      await store.putSystem(system('web01', { hostKey: 'k', pinned: 'p', legacyAlgorithms: true }));
+      await store.putSystem(
+        system('web01', { hostKey: 'k', pinned: 'p', legacyAlgorithms: true, maxSessions: 3 }),
+      );
       const account: AccountRow = {
         id: randomUUID(),
         name: 'root',
@@ -223,8 +226,12 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
     });
 
     it('counts the sessions that are not ended', async () => {
-      assert.equal(await store.countOpenSessions('alice', 'ops'), 2);
-      assert.equal(await store.countOpenSessions('alice', 'other'), 0);
+      assert.equal(await store.countOpenSessions({ user: 'alice', policy: 'ops' }), 2);
+      assert.equal(await store.countOpenSessions({ user: 'alice', policy: 'other' }), 0);
+      const row = (await store.session('x1')) ?? assert.fail();
+      assert.equal(await store.countOpenSessions({ system: row.system }), 2);
+      assert.equal(await store.countOpenSessions({ source: row.source }), 2);
+      assert.equal(await store.countOpenSessions({ source: 'elsewhere' }), 0);
     });
 
     it('keeps runs of nodes, one running of a name, and changes them only as they were seen', async () => {
