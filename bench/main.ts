@@ -3,12 +3,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { archiveBenchmark } from './archive.ts';
+import { capacityBenchmark } from './capacity.ts';
 import { withSection } from './figures/results-file.ts';
+import { positive } from './numbers.ts';
 import { rdpBenchmark } from './rdp.ts';
 import { type Benchmark, makeReport, reportText } from './report.ts';
 import { sshBenchmark } from './ssh.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [sshBenchmark, rdpBenchmark, archiveBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [sshBenchmark, rdpBenchmark, archiveBenchmark, capacityBenchmark];
 const RESULTS = join(import.meta.dirname, 'RESULTS.md');
 const RESULTS_HEAD =
   '# Measured\n\nRewritten by `npm run bench -- NAME --save`. Ratios carry over to other machines, absolutes do not.\n';
@@ -20,12 +22,6 @@ interface Flags {
   readonly rounds?: number;
   readonly mib?: number;
   readonly only?: readonly string[];
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('wants a number from 1');
-  return value;
 }
 
 function odd(text: string): number {
@@ -42,29 +38,39 @@ async function measure(benchmark: Benchmark, flags: Flags): Promise<void> {
     quick: flags.quick === true,
     mib: flags.mib,
     only: flags.only ?? [],
+    own: { ...flags },
     progress: (line) => process.stderr.write(`${seconds()} s  ${line}\n`),
   });
   const report = makeReport(benchmark.name, outcome);
   const text = reportText(report, outcome.tables);
   process.stdout.write(flags.json === true ? `${JSON.stringify(report, undefined, 2)}\n` : `\n${text}`);
   if (flags.save === true) {
+    const name = outcome.variant === undefined ? benchmark.name : `${benchmark.name}, ${outcome.variant}`;
     const before = existsSync(RESULTS) ? readFileSync(RESULTS, 'utf8') : RESULTS_HEAD;
-    writeFileSync(RESULTS, withSection(before, benchmark.name, text));
+    writeFileSync(RESULTS, withSection(before, name, text));
   }
 }
 
+const ROUNDS_AND_SIZES = [
+  new Option(
+    '--rounds <n>',
+    'rounds of which the median counts, an odd number (default: 5, quick: 1)',
+  ).argParser(odd),
+  new Option('--mib <n>', 'size of one bulk transfer in MiB (default: 512, quick: 64)').argParser(positive),
+];
+
 const program = new Command('bench').description('Measures Sallyport beside its baselines on this machine.');
-for (const benchmark of BENCHMARKS)
-  program
+for (const benchmark of BENCHMARKS) {
+  const command = program
     .command(benchmark.name)
     .description(benchmark.summary)
     .option('--json', 'print the figures as JSON instead of tables')
     .option('--save', 'rewrite the section of this benchmark in bench/RESULTS.md')
     .option('--quick', 'a smoke test: everything once and small')
-    .option('--rounds <n>', 'rounds of which the median counts, an odd number (default: 5, quick: 1)', odd)
-    .option('--mib <n>', 'size of one bulk transfer in MiB (default: 512, quick: 64)', positive)
     .addOption(
       new Option('--only <parts...>', 'run these parts alone').choices(benchmark.parts).conflicts('save'),
     )
     .action((flags: Flags) => measure(benchmark, flags));
+  for (const option of benchmark.options ?? ROUNDS_AND_SIZES) command.addOption(option);
+}
 await program.parseAsync();

@@ -11,6 +11,38 @@ export function cpuSeconds(pid: number): number {
   return ticks / clockTicks();
 }
 
+/** Ids of a process and of all that it started and that still run, also by way of others. */
+export function processTree(root: number): number[] {
+  const childrenOf = new Map<number, number[]>();
+  for (const entry of readdirSync('/proc')) {
+    const fields = /^\d+$/.test(entry) ? statFields(Number(entry)) : undefined;
+    if (fields === undefined) continue;
+    const parent = Number(fields[1]);
+    childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), Number(entry)]);
+  }
+  const tree = [root];
+  for (const pid of tree) tree.push(...(childrenOf.get(pid) ?? []));
+  return tree;
+}
+
+/** CPU seconds of processes, and of those of their children that have ended and were waited for. */
+export function cpuWithEnded(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) for (const field of statFields(pid)?.slice(11, 15) ?? []) ticks += Number(field);
+  return ticks / clockTicks();
+}
+
+/** Fields of /proc/PID/stat from the third on; undefined: the process is gone. */
+function statFields(pid: number): string[] | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The second field, the command in brackets, may hold anything.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
+  }
+}
+
 export interface Memory {
   /** Resident set. */
   readonly rssBytes: number;
@@ -26,6 +58,21 @@ export function memoryOf(pid: number): Memory {
     return Number(kib) * 1024;
   };
   return { rssBytes: bytes('Rss'), pssBytes: bytes('Pss') };
+}
+
+/** Of several processes together; those that are gone count nothing. */
+export function memoryOfAll(pids: readonly number[]): Memory {
+  const sum = { rssBytes: 0, pssBytes: 0 };
+  for (const pid of pids) {
+    try {
+      const { rssBytes, pssBytes } = memoryOf(pid);
+      sum.rssBytes += rssBytes;
+      sum.pssBytes += pssBytes;
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return sum;
 }
 
 /** CPU seconds that a process used for something. */

@@ -1,4 +1,5 @@
 /** What every benchmark hands over, and how it is shown. */
+import type { Option } from 'commander';
 import { formatTable, type Table } from './figures/table.ts';
 import { describeMachine, type Machine, machineLine } from './machine.ts';
 
@@ -8,6 +9,8 @@ export interface Benchmark {
   readonly summary: string;
   /** Names of what can be measured alone (`--only`). */
   readonly parts: readonly string[];
+  /** Its own, in the place of those for rounds and sizes. */
+  readonly options?: readonly Option[];
   run(options: BenchOptions): Promise<Outcome>;
 }
 
@@ -20,6 +23,8 @@ export interface BenchOptions {
   readonly mib: number | undefined;
   /** Which of its parts to run; empty: all. */
   readonly only: readonly string[];
+  /** Values of {@link Benchmark.options}, by their names. */
+  readonly own: Readonly<Record<string, unknown>>;
   /** A line of progress for standard error. */
   progress(line: string): void;
 }
@@ -30,6 +35,8 @@ export interface Outcome {
   /** The figures for people, each beside its baselines. */
   readonly tables: readonly Table[];
   readonly load?: LoadFigures;
+  /** Of what was asked for: a section of its own in RESULTS.md. */
+  readonly variant?: string;
 }
 
 /** Of benchmarks that put sessions through the gateway. */

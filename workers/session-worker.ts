@@ -65,13 +65,10 @@ class SessionWorker {
     const services = this.#makeServices();
     const ssh = this.#makeSshFront(services);
     const rdp = this.#makeRdpFront(services);
-    const common = {
-      proxyFrom: settings.proxyFrom,
-      onProbe: () => client.notify({ type: 'dropped', spoke: false }),
-    };
+    const { proxyFrom } = settings;
     this.#ssh = new Listener({
       ...settings.listen.ssh,
-      ...common,
+      proxyFrom,
       wrap: withSharedRead,
       onConnection: (socket, source) => {
         if (this.#closed === undefined) return ssh.accept(socket, source);
@@ -87,7 +84,7 @@ class SessionWorker {
         ? undefined
         : new Listener({
             ...settings.listen.rdp,
-            ...common,
+            proxyFrom,
             onConnection: (socket, source) => {
               if (this.#closed !== undefined) this.#countTurnedAway('rdp', this.#closed.code, source);
               rdp.accept(socket, source, this.#closed);

@@ -25,6 +25,44 @@ export function median(samples: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
+export interface Trend {
+  /** Of y per unit of x. */
+  readonly slope: number;
+  /** Of the slope. */
+  readonly standardError: number;
+}
+
+/**
+ * Line of least squares through points. The error is that of independent points: samples that follow each
+ * other closely are to be averaged first, or it comes out too small.
+ *
+ * @throws RangeError when there are fewer than three, or all have one x
+ */
+export function trend(points: readonly (readonly [x: number, y: number])[]): Trend {
+  const count = points.length;
+  const mean = (of: 0 | 1): number => points.reduce((sum, point) => sum + point[of], 0) / count;
+  const [x, y] = [mean(0), mean(1)];
+  const spread = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
+  if (count < 3 || spread === 0) throw new RangeError('a trend wants three points apart');
+  const slope = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0) / spread;
+  const rest = points.reduce((sum, point) => sum + (point[1] - y - slope * (point[0] - x)) ** 2, 0);
+  return { slope, standardError: Math.sqrt(rest / (count - 2) / spread) };
+}
+
+/** Means of so many runs of neighbours, about as long as each other. */
+export function blockMeans(
+  points: readonly (readonly [x: number, y: number])[],
+  blocks: number,
+): (readonly [x: number, y: number])[] {
+  const of = (block: readonly (readonly [number, number])[], at: 0 | 1): number =>
+    block.reduce((sum, point) => sum + point[at], 0) / block.length;
+  return Array.from({ length: blocks }, (_, index) =>
+    points.slice((index * points.length) / blocks, ((index + 1) * points.length) / blocks),
+  )
+    .filter((block) => block.length > 0)
+    .map((block) => [of(block, 0), of(block, 1)] as const);
+}
+
 function ordered(samples: readonly number[]): number[] {
   if (samples.some((sample) => Number.isNaN(sample))) throw new RangeError('a sample is not a number');
   return [...samples].sort((a, b) => a - b);

@@ -72,6 +72,13 @@ export function paintPdus(picture: Picture, left: number, top: number): Uint8Arr
   });
 }
 
+/** What a key makes the desktops show that answer keys, and nothing else does: one PDU. */
+export const ECHO = paintPdus(textPicture('k'), 0, 0);
+
+/** Whether a fast-path PDU is {@link ECHO}. */
+export const isEcho = (pdu: Uint8Array): boolean =>
+  ECHO[0]?.length === pdu.length && Buffer.compare(ECHO[0], pdu) === 0;
+
 /** `dense`: pixels that look compressed; `compressible`: text as raw pixels. */
 export type FloodKind = 'dense' | 'compressible';
 

@@ -5,6 +5,7 @@
  *     dense, compressible   so many bytes as fast as they go (content.ts)
  *     echo                  a small update for each key
  *     typing                ten lines of text a second
+ *     work                  a small update for each key, and ten lines of text a second for two of ten seconds
  *     idle                  nothing
  *
  * It listens a second time for TLS alone, without RDP: there the client's first line is such a name,
@@ -21,7 +22,7 @@ import { Reader } from '../../gateway/rdp/pdu/cursor.ts';
 import { decodeFastPathInput } from '../../gateway/rdp/pdu/input.ts';
 import { PduStream } from '../../gateway/rdp/stream/stream.ts';
 import { acceptTls } from '../../gateway/rdp/stream/tls.ts';
-import { CELL, DESKTOP, type Flood, floodOf, logLine, paintPdus, textPicture } from './content.ts';
+import { CELL, DESKTOP, ECHO, type Flood, floodOf, logLine, paintPdus, textPicture } from './content.ts';
 import { type Identity, serveHandshake } from './handshake.ts';
 import type { TargetFacts } from './jobs.ts';
 
@@ -31,7 +32,8 @@ const LINES_PER_SECOND = 10;
 const LINES = Array.from({ length: 200 }, (_, n) =>
   paintPdus(textPicture(logLine(n, COLUMNS)), 0, (n * CELL.height) % DESKTOP.height),
 );
-const ECHO = paintPdus(textPicture('k'), 0, 0);
+/** `work`: of so many ticks of a line each, the first ones show one. */
+const WORK_TICKS = { all: 100, busy: 20 } as const;
 
 const [folder = '.', bytes = '0'] = process.argv.slice(2);
 const floods: Readonly<Record<string, Flood>> = {
@@ -69,12 +71,19 @@ function onKeyOf(name: string, stream: PduStream): () => void {
   stream.onClose = () => clearInterval(timer);
   if (flood !== undefined) return () => void pour(stream, flood);
   if (name === 'echo') return () => send(stream, ECHO);
-  if (name !== 'typing') return () => {};
+  const works = name === 'work';
+  if (name !== 'typing' && !works) return () => {};
+  // Desktops are not busy all at the same time.
+  let tick = works ? Math.floor(Math.random() * WORK_TICKS.all) : 0;
+  const onTick = (): void => {
+    tick += 1;
+    if (works && tick % WORK_TICKS.all >= WORK_TICKS.busy) return;
+    send(stream, LINES[line % LINES.length] ?? []);
+    line += 1;
+  };
   return () => {
-    timer ??= setInterval(() => {
-      send(stream, LINES[line % LINES.length] ?? []);
-      line += 1;
-    }, 1000 / LINES_PER_SECOND);
+    timer ??= setInterval(onTick, 1000 / LINES_PER_SECOND);
+    if (works) send(stream, ECHO);
   };
 }
 

@@ -2,34 +2,10 @@
  * Process entry: a light SSH client that puts load on a server. It does one job, sent by its
  * parent, answers with the outcome and keeps its connections until the parent disconnects.
  */
-import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
-import { Client, type ClientChannel } from 'ssh2';
+import type { ClientChannel } from 'ssh2';
 import { interleaved, many, pressEvery, serveJob, sleep } from '../load-process.ts';
+import { logOn, startShell } from './client.ts';
 import type { Endpoint, Job, JobOutcome } from './jobs.ts';
-
-/** Resolves when a connection is logged on. */
-async function logOn(endpoint: Endpoint): Promise<Client> {
-  const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true });
-  const client = new Client();
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.once('connect', () => {
-      client.once('ready', resolve);
-      client.once('error', reject);
-      client.once('close', () => reject(new Error('the connection was closed before the log-on')));
-      client.connect({
-        sock: socket,
-        username: endpoint.login,
-        privateKey: readFileSync(endpoint.keyFile),
-        algorithms: { cipher: ['aes128-gcm@openssh.com'], compress: ['none'] },
-        readyTimeout: 60_000,
-      });
-    });
-  });
-  client.on('error', () => {});
-  return client;
-}
 
 /** Logs on, runs `true`, leaves. */
 async function runTrue(endpoint: Endpoint): Promise<void> {
@@ -55,13 +31,12 @@ async function runTrue(endpoint: Endpoint): Promise<void> {
 /** Resolves with a shell on a terminal that has shown its prompt. */
 async function openShell(endpoint: Endpoint): Promise<ClientChannel> {
   const client = await logOn(endpoint);
-  return await new Promise((resolve, reject) => {
+  const channel = await startShell(client);
+  await new Promise<void>((resolve, reject) => {
     client.once('close', () => reject(new Error('the connection was closed before the prompt')));
-    client.shell({ term: 'xterm-256color', cols: 80, rows: 24 }, (error, channel) => {
-      if (error) return reject(error);
-      channel.once('data', () => resolve(channel));
-    });
+    channel.once('data', () => resolve());
   });
+  return channel;
 }
 
 /** Types `keys` letters, one every `spacingMs`; resolves with ms from each key to its echo. */

@@ -60,9 +60,8 @@ export function addNode(program: Command): void {
     const limitMs = limitOf(options.for);
     await using store = await openStore(options.config);
     const node = await runningNode(store, options);
-    const verb = options.stop === true ? 'stop' : 'drain';
-    await ordered(store, node, verb, limitMs);
-    if (options.wait === true) await drained(store, node, verb);
+    await ordered(store, node, options.stop === true ? 'stop' : 'drain', limitMs);
+    if (options.wait === true) await drained(store, node);
     await tell(store, node, options);
   });
 
@@ -131,14 +130,14 @@ async function ordered(
   if (result !== 'ok') throw new UsageError(`cannot ${verb} node ${name}: ${result}`);
 }
 
-/** Resolves when the node says that it has drained, or is gone as it should. */
-async function drained(store: Store, { id, name }: NodeRow, verb: 'drain' | 'stop'): Promise<void> {
+/** Resolves when the node says that it has drained, or is gone. */
+async function drained(store: Store, { id, name }: NodeRow): Promise<void> {
   let draining = false;
   for (;;) {
     const row = await store.node(id);
     if (row?.state !== 'running') return;
     const codes = row.standing.split(',');
-    if (verb === 'drain' && codes.includes('maintenance')) return;
+    if (codes.includes('maintenance')) return;
     if (draining && !codes.includes('draining')) throw new UsageError(`node ${name} was resumed meanwhile`);
     draining ||= codes.includes('draining');
     await sleep(WAIT_MS);
@@ -148,7 +147,7 @@ async function drained(store: Store, { id, name }: NodeRow, verb: 'drain' | 'sto
 /** Says how the node is now. */
 async function tell(store: Store, { id, name }: NodeRow, { json }: NodeOptions): Promise<void> {
   const row = await store.node(id);
-  const now = row?.state === 'running' ? await listed(store, row) : undefined;
+  const now = row === undefined ? undefined : await listed(store, row);
   if (json === true) return printJson(now ?? { id, name, standing: 'stopped', sessions: 0 });
   const standing = now?.standing ?? 'stopped';
   process.stdout.write(`${name}: ${standing}, ${now?.sessions ?? 0} sessions open\n`);

@@ -197,8 +197,7 @@ export class Node {
   #serve(): void {
     const control = this.#control;
     const facts = {
-      // What stops is not out of service until somebody resumes it.
-      phase: () => (this.#stopped === undefined ? this.#drain.phase : 'draining'),
+      phase: () => this.#drain.phase,
       sessions: () => control.sessions.length,
       storeDown: () => control.storeDown || this.#tenure.failing,
       leaseHeld: () => this.#tenure.lease.held,

@@ -11,6 +11,7 @@ const PACKAGES = {
   'putty-tools': '/usr/bin/plink',
   'dropbear-bin': '/usr/sbin/dropbear',
   sshpass: '/usr/bin/sshpass',
+  tlog: '/usr/bin/tlog-rec',
   'python3-paramiko': '/usr/lib/python3/dist-packages/paramiko/__init__.py',
   'python3-asyncssh': '/usr/lib/python3/dist-packages/asyncssh/__init__.py',
   'ansible-core': '/usr/bin/ansible',

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { svgOf } from '../../../bench/figures/plot.ts';
 import { withSection } from '../../../bench/figures/results-file.ts';
-import { median, percentile, rotated } from '../../../bench/figures/statistics.ts';
+import { blockMeans, median, percentile, rotated, trend } from '../../../bench/figures/statistics.ts';
 import { figure, formatTable } from '../../../bench/figures/table.ts';
 
 /** 1 … 100, shuffled by a step that shares no factor with 101. */
@@ -77,4 +78,87 @@ test('saving rewrites the section of one benchmark and leaves the others', () =>
   assert.equal(both, '# Results\n\n## ssh\n\none\n\n### Sub\n\n## ssh-other\n\nother\n');
   assert.equal(withSection(both, 'ssh', 'two'), '# Results\n\n## ssh\n\ntwo\n\n## ssh-other\n\nother\n');
   assert.equal(withSection(both, 'ssh', 'one\n\n### Sub'), both);
+});
+
+test('a trend is the line of least squares, with the error of its slope', () => {
+  const exact = trend([
+    [0, 1],
+    [1, 3],
+    [2, 5],
+  ]);
+  assert.equal(exact.slope, 2);
+  assert.equal(exact.standardError, 0);
+  // By hand: means 1.5 and 2, slope 0.8, residuals 0.2, -0.6, 0.6, -0.2; sqrt(0.8 / 2 / 5).
+  const rough = trend([
+    [0, 1],
+    [1, 1],
+    [2, 3],
+    [3, 3],
+  ]);
+  assert.ok(Math.abs(rough.slope - 0.8) < 1e-12);
+  assert.ok(Math.abs(rough.standardError - Math.sqrt(0.08)) < 1e-12);
+  assert.throws(
+    () =>
+      trend([
+        [0, 1],
+        [1, 1],
+      ]),
+    RangeError,
+  );
+  assert.throws(() => trend([1, 2, 3].map((y) => [7, y] as const)), RangeError);
+});
+
+test('blocks are means of neighbours, and every point is in one', () => {
+  const points = Array.from({ length: 10 }, (_, x) => [x, x * 2] as const);
+  assert.deepEqual(blockMeans(points, 2), [
+    [2, 4],
+    [7, 14],
+  ]);
+  assert.equal(blockMeans(points, 3).length, 3);
+  assert.equal(blockMeans(points, 20).length, 10);
+});
+
+test('a plot is whole SVG whose lines stay within their panels', () => {
+  const svg = svgOf({
+    title: 'a & b < c',
+    note: '',
+    xUnit: 'seconds',
+    marks: [{ x: 5, name: 'mark' }],
+    panels: [
+      {
+        title: 'count',
+        unit: 'n',
+        lines: [{ name: 'one', colour: '#f00', points: Array.from({ length: 5000 }, (_, x) => [x, x]) }],
+      },
+      {
+        title: 'time',
+        unit: 'ms',
+        log: { floor: 0.1 },
+        lines: [
+          {
+            name: 'gap',
+            colour: '#00f',
+            points: [
+              [0, 0.001],
+              [1, Number.NaN],
+              [2, 1000],
+            ],
+          },
+        ],
+      },
+    ],
+  });
+  assert.match(svg, /^<svg [\s\S]*<\/svg>\n$/);
+  assert.match(svg, /a &amp; b &lt; c/);
+  assert.doesNotMatch(svg, /NaN|Infinity|undefined/);
+  const [first = '', second = ''] = [...svg.matchAll(/<path [^>]* d="([^"]*)"/g)].map(([, d = '']) => d);
+  assert.ok(first.split(/[ML]/).length - 1 <= 1000);
+  // A gap ends a line and begins another.
+  assert.equal(second.match(/M/g)?.length, 2);
+  for (const [d, top] of [
+    [first, 84],
+    [second, 310],
+  ] as const)
+    for (const [, y] of d.matchAll(/[ML][\d.]+ ([\d.]+)/g))
+      assert.ok(Number(y) >= top && Number(y) <= top + 170, `${y} is outside of the panel at ${top}`);
 });
