@@ -1,5 +1,5 @@
 /** Passwords of people, as argon2id hashes in PHC strings (`$argon2id$v=19$m=…,t=…,p=…$salt$hash`). */
-import { argon2, randomBytes, timingSafeEqual } from 'node:crypto';
+import { argon2, argon2Sync, randomBytes, timingSafeEqual } from 'node:crypto';
 
 // OWASP's first choice for argon2id: 19 MiB, two passes, one lane. About 50 ms of a core.
 const PARAMETERS = { memory: 19_456, passes: 2, parallelism: 1 } as const;
@@ -33,6 +33,14 @@ export async function verifyPassword(phc: string, password: string): Promise<boo
   return timingSafeEqual(await derive(password, parsed, parsed.hash.length), parsed.hash);
 }
 
+/** As {@link verifyPassword}, on the thread that calls it. */
+export function verifyPasswordSync(phc: string, password: string): boolean {
+  const parsed = parsePhc(phc);
+  if (parsed === undefined) return false;
+  const hash = argon2Sync('argon2id', parametersOf(password, parsed, parsed.hash.length));
+  return timingSafeEqual(hash, parsed.hash);
+}
+
 function parsePhc(phc: string): Hash | undefined {
   const match =
     /^\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{16,86})$/.exec(
@@ -48,16 +56,20 @@ function parsePhc(phc: string): Hash | undefined {
   return { memory, passes, parallelism, salt, hash };
 }
 
-function derive(password: string, { salt, ...cost }: Omit<Hash, 'hash'>, tagLength: number): Promise<Buffer> {
+function derive(password: string, cost: Omit<Hash, 'hash'>, tagLength: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const { memory, passes, parallelism } = cost;
-    // The same text typed on two keyboards may come composed or decomposed.
-    const message = Buffer.from(password.normalize('NFC'));
-    argon2('argon2id', { message, nonce: salt, memory, passes, parallelism, tagLength }, (error, hash) => {
+    argon2('argon2id', parametersOf(password, cost, tagLength), (error, hash) => {
       if (error === null) resolve(hash);
       else reject(error);
     });
   });
+}
+
+function parametersOf(password: string, { salt, ...cost }: Omit<Hash, 'hash'>, tagLength: number) {
+  const { memory, passes, parallelism } = cost;
+  // The same text typed on two keyboards may come composed or decomposed.
+  const message = Buffer.from(password.normalize('NFC'));
+  return { message, nonce: salt, memory, passes, parallelism, tagLength };
 }
 
 /** PHC's base64 has no padding. */

@@ -6,7 +6,8 @@ import { EmbeddedVault } from '../../vault-client/index.ts';
 import type { Ports, WorkerNotice } from '../../workers/messages.ts';
 import type { WorkerSettings } from '../../workers/settings.ts';
 import { Supervisor } from '../../workers/supervisor.ts';
-import { hashPassword, verifyPassword } from '../apply/password.ts';
+import { hashPassword } from '../apply/password.ts';
+import { PasswordPool } from '../apply/password-pool.ts';
 import { type AuditCode, type AuditDetail, auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { VERSION } from '../cli/version.ts';
@@ -40,6 +41,7 @@ export class Node {
   readonly #tenure: Tenure;
   readonly #background: BackgroundPool;
   readonly #sides: Sides;
+  readonly #passwords = new PasswordPool();
   readonly #spool: NodeSpool;
   readonly #desks = new Map<number, WorkerDesk>();
   readonly #metrics: NodeMetrics;
@@ -90,7 +92,7 @@ export class Node {
       clock: CLOCK,
       log,
       heard: (fact) => metrics.access.heard(fact),
-      verifyPassword,
+      verifyPassword: (phc, password) => this.#passwords.verify(phc, password),
       dummyHash,
       send: (worker, notice) => this.#supervisor.send(worker, notice),
     });
@@ -138,6 +140,7 @@ export class Node {
       await node.#control.stop();
       await tenure.stop();
       await background[Symbol.asyncDispose]();
+      await node.#passwords[Symbol.asyncDispose]();
       throw error;
     });
     await store.insertAudit(
@@ -184,6 +187,7 @@ export class Node {
     this.#sides.stop();
     await this.#tenure.stop();
     await this.#background[Symbol.asyncDispose]();
+    await this.#passwords[Symbol.asyncDispose]();
     this.#sides.close();
     await store.insertAudit(
       auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
