@@ -34,7 +34,7 @@ export class AuditTrail {
   readonly #node: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #heard: ((fact: Fact) => void) | undefined;
+  readonly #heard: ((fact: Fact, times: number) => void) | undefined;
   readonly #tallies = new Map<string, Tally>();
   readonly #writing = new Set<Promise<void>>();
 
@@ -44,7 +44,7 @@ export class AuditTrail {
     node: string;
     clock: Clock;
     log: Logger;
-    heard?: (fact: Fact) => void;
+    heard?: (fact: Fact, times: number) => void;
   }) {
     this.#store = options.store;
     this.#node = options.node;
@@ -55,7 +55,7 @@ export class AuditTrail {
 
   /** Writes one row, in the given transaction where there is one; resolves when it is kept. */
   async write(fact: Fact, store: StoreTransaction = this.#store): Promise<void> {
-    this.#heard?.(fact);
+    this.#heard?.(fact, 1);
     await this.#insert(fact, store);
   }
 
@@ -69,7 +69,7 @@ export class AuditTrail {
    * @returns whether it has a row of its own
    */
   bounded(key: string, bound: Bound, fact: Fact, times = 1): boolean {
-    this.#heard?.(fact);
+    this.#heard?.(fact, times);
     const tally = this.#tally(key, bound, fact);
     let left = times;
     if (tally.written < bound.rows) {

@@ -68,7 +68,7 @@ export interface ControlPlaneOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Told of all that the audit trail hears. */
-  readonly heard?: (fact: Fact) => void;
+  readonly heard?: (fact: Fact, times: number) => void;
   /** Whether the password fits the PHC string. */
   readonly verifyPassword: (phc: string, password: string) => Promise<boolean>;
   /** PHC string of no password at all, under the same parameters as real ones. */

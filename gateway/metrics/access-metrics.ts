@@ -7,8 +7,8 @@ import type { Fact } from '../control/audit-trail.ts';
 const MAX_REASONS = 64;
 const OTHER = 'other';
 
-/** Denials for what the node can bear, not for what a person may do. */
-const ADMISSION = new Set(['lease-lost', 'node-draining']);
+/** Reasons that are about what the node can bear, not about what somebody may do or did. */
+const ADMISSION = new Set(['full', 'overloaded', 'lease-lost', 'node-draining']);
 
 export class AccessMetrics {
   readonly #known = new Map<string, Set<string>>();
@@ -60,12 +60,12 @@ export class AccessMetrics {
 
   /** Connections were turned away at the door. */
   turnedAway(reason: string, count = 1): void {
-    this.#refused('door', reason, count);
+    this.#refused(ADMISSION.has(reason) ? 'admission' : 'door', reason, count);
   }
 
-  /** Counts what the audit trail hears, whether or not each has a row of its own there. */
-  heard({ code, detail = {} }: Fact): void {
-    this.#events.inc({ code });
+  /** Counts what the audit trail hears, `times` of it, whether or not each has a row of its own there. */
+  heard({ code, detail = {} }: Fact, times: number): void {
+    this.#events.inc({ code }, times);
     const text = (key: string): string => String(detail[key] ?? OTHER);
     switch (code) {
       case 'user.login.succeeded':

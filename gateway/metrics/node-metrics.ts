@@ -26,6 +26,9 @@ export interface Exposition {
   readonly body: string;
 }
 
+/** A value, and the labels that it has. */
+export type Labelled<L extends string> = readonly [Record<L, string>, number];
+
 export class NodeMetrics {
   readonly access: AccessMetrics;
   readonly #registry = new Registry();
@@ -104,30 +107,41 @@ export class NodeMetrics {
     });
   }
 
-  /** The same with a label, whose values `collect` gives. INVARIANT: they are a bounded set. */
-  gauges(
+  /** The same with labels. INVARIANT: their values are a bounded set. */
+  gauges<L extends string>(
     name: string,
     help: string,
-    label: string,
-    collect: () => Iterable<readonly [string, number]>,
-    type: 'gauge' | 'counter' = 'gauge',
+    labelNames: readonly L[],
+    collect: () => Iterable<Labelled<L>>,
   ): void {
-    const options = { name, help, labelNames: [label], registers: [this.#registry] };
-    if (type === 'gauge')
-      new Gauge({
-        ...options,
-        collect() {
-          for (const [value, number] of collect()) this.set({ [label]: value }, number);
-        },
-      });
-    else
-      new Counter({
-        ...options,
-        collect() {
-          this.reset();
-          for (const [value, number] of collect()) this.inc({ [label]: value }, number);
-        },
-      });
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect() {
+        for (const [labels, value] of collect()) this.set(labels, value);
+      },
+    });
+  }
+
+  /** The same with what others have counted and never counts down. */
+  counters<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    collect: () => Iterable<Labelled<L>>,
+  ): void {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [labels, value] of collect()) this.inc(labels, value);
+      },
+    });
   }
 
   /** @param values of {@link WORKER_PLAN}, counted since the worker began */
@@ -175,16 +189,15 @@ export class NodeMetrics {
       'When the main process began, in seconds since the epoch',
       () => Math.round(performance.timeOrigin) / 1000,
     );
-    new Counter({
-      name: 'process_cpu_seconds_total',
-      help: 'CPU time of the main process, user and system, with all its threads',
-      registers,
-      collect() {
+    this.counters(
+      'process_cpu_seconds_total',
+      'CPU time of the main process, user and system, with all its threads',
+      [],
+      () => {
         const { user, system } = process.cpuUsage();
-        this.reset();
-        this.inc((user + system) / 1e6);
+        return [[{}, (user + system) / 1e6]];
       },
-    });
+    );
   }
 
   /** Of all processes of the node together. */

@@ -73,7 +73,7 @@ export class Node {
     this.#spool = spool;
     this.#metrics = metrics;
     this.#health = health;
-    showStanding(metrics, { config, tenure, spool, health });
+    showStanding(metrics, { config, background, tenure, spool, health });
     this.#drain = this.#makeDrain();
     this.#control = new ControlPlane({
       store,
@@ -91,7 +91,7 @@ export class Node {
       retention: config.archive.retention,
       clock: CLOCK,
       log,
-      heard: (fact) => metrics.access.heard(fact),
+      heard: (fact, times) => metrics.access.heard(fact, times),
       verifyPassword: (phc, password) => this.#passwords.verify(phc, password),
       dummyHash,
       send: (worker, notice) => this.#supervisor.send(worker, notice),

@@ -18,6 +18,7 @@ const PACKAGES = {
   rsync: '/usr/bin/rsync',
   git: '/usr/bin/git',
   haproxy: '/usr/sbin/haproxy',
+  prometheus: '/usr/bin/promtool',
   systemd: '/usr/bin/systemd-analyze',
   xauth: '/usr/bin/xauth',
   xvfb: '/usr/bin/Xvfb',
