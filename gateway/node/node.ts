@@ -73,7 +73,7 @@ export class Node {
     this.#spool = spool;
     this.#metrics = metrics;
     this.#health = health;
-    showStanding(metrics, { config, background, tenure, spool, health });
+    showStanding(metrics, { config, background, passwords: this.#passwords, tenure, spool, health });
     this.#drain = this.#makeDrain();
     this.#control = new ControlPlane({
       store,

@@ -1,5 +1,6 @@
 /** What metrics show of a node's standing, beside what its parts count. */
 import type { BackgroundPool, JobFigures } from '../../recorder/index.ts';
+import type { PasswordPool } from '../apply/password-pool.ts';
 import type { Config } from '../config/config.ts';
 import { REASONS } from '../health/report.ts';
 import type { Labelled, NodeMetrics } from '../metrics/node-metrics.ts';
@@ -10,6 +11,7 @@ import type { Tenure } from './tenure.ts';
 export interface ShownParts {
   readonly config: Config;
   readonly background: BackgroundPool;
+  readonly passwords: PasswordPool;
   readonly tenure: Tenure;
   readonly spool: NodeSpool;
   readonly health: NodeHealth;
@@ -44,6 +46,11 @@ export function showStanding(metrics: NodeMetrics, parts: ShownParts): void {
     'sallyport_memory_max_bytes',
     'Resident memory from which on the node takes no sessions (capacity.maxMemory)',
     () => config.capacity.maxMemory,
+  );
+  metrics.gauge(
+    'sallyport_password_checks_waiting',
+    'Passwords that wait for a thread to be checked on: log-ons come faster than they can be',
+    () => parts.passwords.queued,
   );
   showBackground(metrics, parts.background);
 }

@@ -133,13 +133,15 @@ testWith(NEEDS, 'sessions of both kinds show in metrics, log, dashboard and rule
   assert.ok(sampleOf(metrics, 'sallyport_resident_memory_bytes') > 50e6);
   assert.equal(sampleOf(metrics, 'sallyport_ready'), 1);
 
-  for (const expression of dashboardExpressions()) {
-    // Those that leave out what is 0 have nothing to show of a gateway that is well.
-    const mayBeEmpty = /(==|>) [01]$/.test(expression);
-    await until(`data of ${expression}`, async () =>
-      (await prometheus.query(expression)).length > 0 || mayBeEmpty ? true : undefined,
-    );
-  }
+  await Promise.all(
+    dashboardExpressions().map(async (expression) => {
+      // Those that leave out what is 0 have nothing to show of a gateway that is well.
+      const mayBeEmpty = /(==|>) [01]$/.test(expression);
+      await until(`data of ${expression}`, async () =>
+        (await prometheus.query(expression)).length > 0 || mayBeEmpty ? true : undefined,
+      );
+    }),
+  );
   const rules = await prometheus.rules();
   for (const { name, health, lastError, state } of rules) {
     assert.equal(health, 'ok', `${name}: ${lastError}`);

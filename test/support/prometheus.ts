@@ -25,7 +25,7 @@ export interface Prometheus {
 export async function startPrometheus(port: number, ruleFile: string): Promise<Prometheus> {
   const folder = temporaryFolder('prometheus');
   const config = {
-    global: { scrape_interval: '500ms', scrape_timeout: '500ms', evaluation_interval: '1s' },
+    global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
     rule_files: [ruleFile],
     scrape_configs: [{ job_name: 'sallyport', static_configs: [{ targets: [`127.0.0.1:${port}`] }] }],
   };

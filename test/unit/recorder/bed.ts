@@ -214,7 +214,7 @@ export interface Bed {
 /** `more`: options of the recorder that its defaults are not meant for. */
 export async function makeBed(
   window: DurabilityWindow = WINDOW,
-  more: Partial<Pick<RecorderOptions, 'onFailure' | 'memoryBytes'>> = {},
+  more: Partial<Pick<RecorderOptions, 'onFailure' | 'memoryBytes' | 'observer'>> = {},
 ): Promise<Bed> {
   const clock = new ManualClock();
   const archive = new MemoryArchive();
