@@ -65,10 +65,13 @@ class SessionWorker {
     const services = this.#makeServices();
     const ssh = this.#makeSshFront(services);
     const rdp = this.#makeRdpFront(services);
-    const { proxyFrom } = settings;
+    const common = {
+      proxyFrom: settings.proxyFrom,
+      onProbe: () => client.notify({ type: 'dropped', spoke: false }),
+    };
     this.#ssh = new Listener({
       ...settings.listen.ssh,
-      proxyFrom,
+      ...common,
       wrap: withSharedRead,
       onConnection: (socket, source) => {
         if (this.#closed === undefined) return ssh.accept(socket, source);
@@ -84,7 +87,7 @@ class SessionWorker {
         ? undefined
         : new Listener({
             ...settings.listen.rdp,
-            proxyFrom,
+            ...common,
             onConnection: (socket, source) => {
               if (this.#closed !== undefined) this.#countTurnedAway('rdp', this.#closed.code, source);
               rdp.accept(socket, source, this.#closed);

@@ -60,8 +60,9 @@ export function addNode(program: Command): void {
     const limitMs = limitOf(options.for);
     await using store = await openStore(options.config);
     const node = await runningNode(store, options);
-    await ordered(store, node, options.stop === true ? 'stop' : 'drain', limitMs);
-    if (options.wait === true) await drained(store, node);
+    const verb = options.stop === true ? 'stop' : 'drain';
+    await ordered(store, node, verb, limitMs);
+    if (options.wait === true) await drained(store, node, verb);
     await tell(store, node, options);
   });
 
@@ -130,14 +131,14 @@ async function ordered(
   if (result !== 'ok') throw new UsageError(`cannot ${verb} node ${name}: ${result}`);
 }
 
-/** Resolves when the node says that it has drained, or is gone. */
-async function drained(store: Store, { id, name }: NodeRow): Promise<void> {
+/** Resolves when the node says that it has drained, or is gone as it should. */
+async function drained(store: Store, { id, name }: NodeRow, verb: 'drain' | 'stop'): Promise<void> {
   let draining = false;
   for (;;) {
     const row = await store.node(id);
     if (row?.state !== 'running') return;
     const codes = row.standing.split(',');
-    if (codes.includes('maintenance')) return;
+    if (verb === 'drain' && codes.includes('maintenance')) return;
     if (draining && !codes.includes('draining')) throw new UsageError(`node ${name} was resumed meanwhile`);
     draining ||= codes.includes('draining');
     await sleep(WAIT_MS);
@@ -147,7 +148,7 @@ async function drained(store: Store, { id, name }: NodeRow): Promise<void> {
 /** Says how the node is now. */
 async function tell(store: Store, { id, name }: NodeRow, { json }: NodeOptions): Promise<void> {
   const row = await store.node(id);
-  const now = row === undefined ? undefined : await listed(store, row);
+  const now = row?.state === 'running' ? await listed(store, row) : undefined;
   if (json === true) return printJson(now ?? { id, name, standing: 'stopped', sessions: 0 });
   const standing = now?.standing ?? 'stopped';
   process.stdout.write(`${name}: ${standing}, ${now?.sessions ?? 0} sessions open\n`);

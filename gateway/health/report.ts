@@ -53,8 +53,8 @@ export interface Report {
   readonly warnings: readonly Reason[];
 }
 
-/** Of a worker whose turns take this long a person notices each: it is as good as full. */
-const FULL_LAG_MS = 500;
+/** Nobody notices turns as short as the first; of a worker whose turns take the second everybody notices each. */
+const LAG_MS = { unnoticed: 50, full: 500 } as const;
 
 export function reportOf(facts: Facts): Report {
   const { node, phase, sessions, maxSessions, warnings } = facts;
@@ -76,7 +76,7 @@ export const reason = (code: ReasonCode): Reason => ({ code, message: REASONS[co
 
 function weightOf({ sessions, maxSessions, lagMs, workers }: Facts): number {
   const room = 1 - sessions / maxSessions;
-  const time = 1 - lagMs / FULL_LAG_MS;
+  const time = (LAG_MS.full - lagMs) / (LAG_MS.full - LAG_MS.unnoticed);
   const hands = workers.beating / workers.expected;
   return Math.min(100, Math.max(1, Math.round(100 * Math.min(room, time, hands))));
 }

@@ -18,6 +18,8 @@ export interface ListenerOptions {
   readonly proxyFrom: readonly string[];
   /** A connection, paused unless `wrap` made it otherwise; `source` is the client's address. */
   onConnection(socket: Socket, source: string): void;
+  /** A load balancer that sends PROXY headers connected and left without one: a probe. */
+  onProbe(): void;
   /** Turned away at the door. */
   onTurnedAway(reason: TurnedAway, source: string): void;
   /** Ends a connection that finds no place; the default hangs up. */
@@ -122,7 +124,9 @@ export class Listener {
   /** haproxy's proxy-protocol.txt §2: the header comes before anything else. */
   #readHeader(socket: Socket, peer: string): void {
     let received = Buffer.alloc(0);
+    let refused = false;
     const refuse = (): void => {
+      refused = true;
       this.#options.onTurnedAway('proxy-header', peer);
       socket.destroy();
     };
@@ -133,7 +137,11 @@ export class Listener {
       clearTimeout(timer);
       this.#greeting -= 1;
     };
-    socket.once('close', arrived);
+    const left = (): void => {
+      arrived();
+      if (received.length === 0 && !refused) this.#options.onProbe();
+    };
+    socket.once('close', left);
     const onData = (chunk: Buffer): void => {
       received = Buffer.concat([received, chunk]);
       try {
@@ -143,7 +151,7 @@ export class Listener {
           return;
         }
         arrived();
-        socket.removeListener('close', arrived);
+        socket.removeListener('close', left);
         socket.removeListener('data', onData);
         socket.pause();
         const rest = received.subarray(parsed.length);

@@ -201,7 +201,8 @@ export class Node {
   #serve(): void {
     const control = this.#control;
     const facts = {
-      phase: () => this.#drain.phase,
+      // What stops is not out of service until somebody resumes it.
+      phase: () => (this.#stopped === undefined ? this.#drain.phase : 'draining'),
       sessions: () => control.sessions.length,
       storeDown: () => control.storeDown || this.#tenure.failing,
       leaseHeld: () => this.#tenure.lease.held,

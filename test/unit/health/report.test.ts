@@ -34,7 +34,8 @@ test('a node that serves is ready, with its free capacity as its weight', () => 
 });
 
 test('late workers, and workers that are missing, weigh less', () => {
-  assert.equal(line({ sessions: 0, lagMs: 100 }), 'up ready 80%');
+  assert.equal(line({ sessions: 0, lagMs: 50 }), 'up ready 100%');
+  assert.equal(line({ sessions: 0, lagMs: 140 }), 'up ready 80%');
   assert.equal(line({ sessions: 0, lagMs: 10_000 }), 'up ready 1%');
   assert.equal(line({ sessions: 0, workers: { beating: 1, expected: 4 } }), 'up ready 25%');
   assert.equal(line({ sessions: 300, workers: { beating: 5, expected: 4 } }), 'up ready 50%');

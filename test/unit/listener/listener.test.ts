@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Listener } from '../../../gateway/listener/listener.ts';
 import { withSharedRead } from '../../../gateway/listener/shared-read.ts';
+import { until } from '../../support/process.ts';
 
 interface Arrived {
   readonly socket: Socket;
@@ -13,6 +14,7 @@ interface Arrived {
 async function listen(t: TestContext, proxyFrom: readonly string[] = []) {
   const arrived: Arrived[] = [];
   const turnedAway: string[] = [];
+  const probes = { count: 0 };
   const waiting: ((arrival: Arrived) => void)[] = [];
   const listener = new Listener({
     host: '127.0.0.1',
@@ -23,6 +25,7 @@ async function listen(t: TestContext, proxyFrom: readonly string[] = []) {
       arrived.push({ socket, source });
       waiting.shift()?.({ socket, source });
     },
+    onProbe: () => void probes.count++,
     onTurnedAway: (reason) => turnedAway.push(reason),
   });
   const port = await listener.listen();
@@ -40,7 +43,7 @@ async function listen(t: TestContext, proxyFrom: readonly string[] = []) {
     return client;
   };
   const next = (): Promise<Arrived> => new Promise((resolve) => waiting.push(resolve));
-  return { listener, arrived, turnedAway, dial, next };
+  return { listener, arrived, turnedAway, probes, dial, next };
 }
 
 test('a connection comes with its peer as source and untouched bytes', async (t) => {
@@ -83,6 +86,18 @@ test('a trusted balancer that sends no valid header is turned away', async (t) =
   await once(client, 'close');
   assert.deepEqual(turnedAway, ['proxy-header']);
   assert.equal(arrived.length, 0);
+});
+
+test('a trusted balancer that leaves without a word has probed', async (t) => {
+  const { arrived, turnedAway, probes, dial } = await listen(t, ['127.0.0.1/32']);
+  dial().end();
+  await until('the probe is counted', () => (probes.count === 1 ? true : undefined));
+  const half = dial();
+  half.end('PROXY TCP4');
+  await once(half, 'close');
+  dial().end();
+  await until('another one is counted', () => (probes.count === 2 ? true : undefined));
+  assert.deepEqual([turnedAway, arrived], [[], []]);
 });
 
 test('connections that have not logged on are bounded per source, and a log-on makes room', async (t) => {
