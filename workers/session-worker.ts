@@ -75,8 +75,12 @@ class SessionWorker {
       wrap: withSharedRead,
       onConnection: (socket, source) => {
         if (this.#closed === undefined) return ssh.accept(socket, source);
-        this.#countTurnedAway('ssh', this.#closed.code, source);
-        turnAway(socket, this.#closed.message);
+        const { code, message } = this.#closed;
+        // A probe of a load balancer is none whom anything was refused.
+        turnAway(socket, message, (spoke) => {
+          if (spoke) this.#countTurnedAway('ssh', code, source);
+          else common.onProbe();
+        });
       },
       onTurnedAway: (reason, source) => this.#countTurnedAway('ssh', reason, source),
       farewell: (socket, reason) => turnAway(socket, NO_PLACE[reason]),
@@ -88,10 +92,7 @@ class SessionWorker {
         : new Listener({
             ...settings.listen.rdp,
             ...common,
-            onConnection: (socket, source) => {
-              if (this.#closed !== undefined) this.#countTurnedAway('rdp', this.#closed.code, source);
-              rdp.accept(socket, source, this.#closed);
-            },
+            onConnection: (socket, source) => rdp.accept(socket, source, this.#closed),
             // What RDP has to say can be said only behind a handshake, which is what there are too many of.
             onTurnedAway: (reason, source) => this.#countTurnedAway('rdp', reason, source),
           });
@@ -204,6 +205,7 @@ class SessionWorker {
       name: settings.node,
       loginGraceMs,
       control: client.control,
+      onTurnedAway: (code, source) => this.#countTurnedAway('rdp', code, source),
       onAuthenticated: (authenticated) => {
         this.#rdp?.settled(authenticated.socket);
         void runRdpSession(authenticated, { ...services, figures, connectTimeoutMs });

@@ -8,7 +8,7 @@
 
 /** Why a node takes no new sessions. `code` is stable; `message`: for the person, in words. */
 export interface Standing {
-  readonly code: 'full' | 'overloaded';
+  readonly code: 'full' | 'overloaded' | 'draining';
   readonly message: string;
 }
 

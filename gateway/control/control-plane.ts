@@ -51,7 +51,7 @@ export interface ControlPlaneOptions {
   readonly run: () => string;
   /** Whether that run has its lease: without it no session is opened. */
   readonly leaseHeld: () => boolean;
-  /** Why the node opens no sessions, for who wants one; undefined: it does. */
+  /** Why a node that drains opens no sessions, for who wants one; undefined: it does. */
   readonly refusal: () => string | undefined;
   /** Carries out an order of the node itself; returns `ok`, or why it has nothing to do. */
   readonly obey: (order: CommandRow) => string;
@@ -93,6 +93,7 @@ export class ControlPlane {
   readonly #authenticator: Authenticator;
   readonly #sessions: SessionRegistry;
   readonly #send: ControlPlaneOptions['send'];
+  readonly #refusal: ControlPlaneOptions['refusal'];
   /** What each worker was told last of why it takes no connections. */
   readonly #doors = new Map<number, Standing | undefined>();
   /** Whether there is room for more sessions, for who brings load here. */
@@ -116,6 +117,7 @@ export class ControlPlane {
     this.#sessions = new SessionRegistry({ ...options, audit });
     const sessions = this.#sessions;
     this.#send = options.send;
+    this.#refusal = options.refusal;
     const open = (): number => sessions.size + this.#authorisation.deciding;
     this.admission = new Admission({ ...options, open });
     this.#authorisation = new Authorisation({ ...options, audit, sessions, admission: this.admission });
@@ -152,6 +154,21 @@ export class ControlPlane {
   /** The store failed in the last turn, or has not answered for long: each turn reads it. */
   get storeDown(): boolean {
     return this.#failing || performance.now() - (this.#tickingSince ?? Infinity) > STORE_PATIENCE_MS;
+  }
+
+  /**
+   * Tells the workers whether people may come in: they turn them away themselves, before a key exchange is
+   * spent on them. Each turn does; who knows of a change does it at once.
+   */
+  tellDoors(): void {
+    const message = this.#refusal();
+    for (const [worker, told] of this.#doors) {
+      const closed =
+        message === undefined ? this.admission.door(worker) : { code: 'draining' as const, message };
+      if (closed?.code === told?.code && closed?.message === told?.message) continue;
+      this.#doors.set(worker, closed);
+      this.#send(worker, { type: 'door', closed });
+    }
   }
 
   /** Sessions of this node, from their authorisation to the last line of their row. */
@@ -225,7 +242,7 @@ export class ControlPlane {
   async #tick(): Promise<void> {
     this.#audit.sweep();
     this.#authenticator.sweep();
-    this.#tellDoors();
+    this.tellDoors();
     try {
       await this.#keystrokes.flush();
       await this.#heads.flush();
@@ -236,16 +253,6 @@ export class ControlPlane {
       // Said once per outage, not five times a second.
       if (!this.#failing) this.#log.error({ err: error }, 'store out of reach, live control waits');
       this.#failing = true;
-    }
-  }
-
-  /** Workers turn people away themselves, before a key exchange is spent on them. */
-  #tellDoors(): void {
-    for (const [worker, told] of this.#doors) {
-      const closed = this.admission.door(worker);
-      if (closed?.code === told?.code && closed?.message === told?.message) continue;
-      this.#doors.set(worker, closed);
-      this.#send(worker, { type: 'door', closed });
     }
   }
 

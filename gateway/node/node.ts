@@ -233,6 +233,7 @@ export class Node {
     const sessions = this.#control.sessions.length;
     const [code, text] = MOVES[phase];
     this.#log.warn({ sessions }, text);
+    this.#control.tellDoors();
     // A node that stops says so itself.
     if (this.#stopped === undefined) this.#audit(code, { sessions });
     this.#tenure.turn();

@@ -13,22 +13,30 @@ const BANNER = Buffer.from('SSH-2.0-Sallyport\r\n', 'latin1');
 
 let lingering = 0;
 
-/** Ends the connection; the client prints `text`. Nothing may have been sent on it. */
-export function turnAway(socket: Socket, text: string): void {
+/**
+ * Ends the connection; the client prints `text`. Nothing may have been sent on it.
+ * @param onEnd told whether the client said a word; in a flood nobody waits for it
+ */
+export function turnAway(socket: Socket, text: string, onEnd?: (spoke: boolean) => void): void {
   if (socket.destroyed) return;
   if (lingering >= MAX_LINGERING) {
     socket.destroy();
+    onEnd?.(true);
     return;
   }
+  let spoke = false;
   lingering += 1;
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once('close', () => {
     lingering -= 1;
     clearTimeout(timer);
+    onEnd?.(spoke);
   });
   socket.on('error', () => {});
   // What the client sent is read away: closing over unread bytes resets the connection, and the words are lost.
-  socket.on('data', () => {});
+  socket.on('data', () => {
+    spoke = true;
+  });
   socket.resume();
   socket.end(Buffer.concat([BANNER, plainPacket(disconnectMessage(text))]));
   socket.once('end', () => socket.destroySoon());

@@ -207,6 +207,11 @@ testWith(NEEDS, 'a drain by command: people are told, new ones refused in words,
   await haproxy.sees(/^MAINT/);
   const out = await ssh(bed.door, ['target', 'id']);
   assert.match(out.stderr, /this gateway is out of service: connect to another one/);
+  // Whoever only looks whether the port is open is not refused anything.
+  const [probed, turnedAway] = [await probes(), await evidence.audit('session.refused')];
+  for (const port of [bed.gateway.sshPort, bed.gateway.rdpPort]) await knock(port, '127.0.0.1');
+  await until('both probes are counted', async () => ((await probes()) >= probed + 2 ? true : undefined));
+  assert.deepEqual(await evidence.audit('session.refused'), turnedAway);
   const again = await bed.gateway.sallyport(['node', 'drain']);
   assert.match(again.stderr, /cannot drain node test-node: it has drained already/);
 

@@ -40,6 +40,8 @@ export interface RdpFrontOptions {
   readonly loginGraceMs: number;
   readonly control: ControlRequests;
   onAuthenticated(client: AuthenticatedClient): void;
+  /** Told why it is not let in. */
+  onTurnedAway(code: Standing['code'], source: string): void;
   /** A connection that ended before it was authenticated; `spoke`: it tried to log on, or could have. */
   onDropped(spoke: boolean): void;
   /** NLA failed in another way than by a wrong name or password, which the control plane knows of. */
@@ -102,6 +104,7 @@ export class RdpFront {
         grace = setTimeout(tooLate, LOGON_SCREEN_MS);
       };
       if (closed !== undefined) {
+        this.#options.onTurnedAway(closed.code, source);
         await refuse(reception, closed);
         return;
       }

@@ -15,7 +15,8 @@ const SHOWN_MS = 20_000;
 /** Says why, on a screen where there is room for one, and ends the connection. */
 export async function refuse(reception: Reception, { code, message }: Standing): Promise<void> {
   // The words of Set Error Info are the client's own, and say less.
-  if (code === 'full') await reception.lastWord('No room', sentence(message), SHOWN_MS);
+  if (code !== 'overloaded')
+    await reception.lastWord(code === 'full' ? 'No room' : 'Not in service', sentence(message), SHOWN_MS);
   else endWithError(reception.stream, reception.client, ErrorInfo.serverDeniedConnection);
 }
 

@@ -55,6 +55,7 @@ async function door(t: TestContext, control: Partial<ControlRequests> = {}): Pro
     control: control as ControlRequests,
     onAuthenticated: () => log.push('authenticated'),
     onDropped: (spoke) => log.push(spoke ? 'dropped at the screen' : 'dropped'),
+    onTurnedAway: (code, source) => log.push(`${code} to ${source}`),
     onNlaBroken: (_id, source, code) => log.push(`nla ${code} from ${source}`),
     onConnectionClosed: () => log.push('closed'),
     onFault: (error) => log.push(`fault: ${String(error)}`),
