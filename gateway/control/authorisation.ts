@@ -404,6 +404,7 @@ function sessionRow(
     sealed: false,
     recoveredBy: undefined,
     unsealable: undefined,
+    spooledOn: undefined,
     compacted: true,
     retention: undefined,
     heldAt: undefined,

@@ -22,6 +22,8 @@ export interface Workshop {
 
 export interface RecoveryOptions {
   readonly store: Store;
+  /** `node.name` */
+  readonly node: string;
   readonly vault: Pick<VaultClient, 'checkIn'>;
   readonly audit: AuditTrail;
   readonly workshop: Workshop;
@@ -110,6 +112,9 @@ export class Recovery {
     const { store, lease } = this.#options;
     const { run } = lease();
     if (lost.heir === run) return true;
+    // A node that is back may have what its peers lack: the end of a recording, in its spool.
+    const back = nodes.some(({ id, name, state }) => id !== run && name === lost.name && state === 'running');
+    if (back) return false;
     const heir = lost.heir;
     if (heir !== undefined && nodes.some(({ id, state }) => id === heir && state === 'running')) return false;
     return await store.updateNode(lost.id, { state: 'lost', heir }, { heir: run });
@@ -221,7 +226,9 @@ export class Recovery {
 
   async #sealIfOpen(row: SessionRow): Promise<void> {
     if (!row.recorded || row.sealed || row.unsealable !== undefined) return;
-    const { workshop } = this.#options;
+    const { node, workshop } = this.#options;
+    if (row.spooledOn !== undefined && row.spooledOn !== node)
+      throw new Error(`the spool of node ${row.spooledOn} holds the end of the recording: start that node`);
     try {
       const reason = row.endReason ?? END_REASON;
       await this.#sealed(row, await workshop.seal(row.id, reason, row.headHash));

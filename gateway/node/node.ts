@@ -381,6 +381,10 @@ async function openSpool({ config, store }: Bootstrapped, log: Logger): Promise<
     folder,
     limit: bytes,
     archive: () => openArchives(archiveSettings(config)),
+    mark: (sessionId, spooled) =>
+      void store
+        .updateSession(sessionId, { spooledOn: spooled ? config.node.name : undefined })
+        .catch((error: unknown) => log.error({ err: error, session: sessionId }, 'spool mark not written')),
     audit: (code, sessionId, detail) =>
       void store
         .insertAudit(auditRow({ node: config.node.name, code, sessionId, detail }))

@@ -20,6 +20,8 @@ export interface NodeSpoolOptions {
   /** `archive.spool.bytes` */
   readonly limit: number;
   readonly archive: () => Archive;
+  /** Tells peers whether the end of a recording is here, so that none of them seals it without. */
+  readonly mark: (sessionId: string, spooled: boolean) => void;
   readonly audit: (code: AuditCode, sessionId: string | undefined, detail: AuditDetail) => void;
   readonly log: Logger;
 }
@@ -114,10 +116,11 @@ export class NodeSpool {
 
   /** What a worker says of its own part of the spool. */
   heard(worker: number, event: SpoolEvent): void {
-    const { audit, log } = this.#options;
+    const { audit, log, mark } = this.#options;
     switch (event.type) {
       case 'spooling':
         this.#writers.set(event.sessionId, worker);
+        mark(event.sessionId, true);
         clearTimeout(this.#calm);
         if (this.#outage !== undefined) return;
         this.#outage = { recordings: 0, bytes: 0 };
@@ -125,6 +128,7 @@ export class NodeSpool {
         log.warn({ reason: event.reason }, 'the archive fails: recordings go to the spool of this node');
         return;
       case 'drained':
+        mark(event.sessionId, false);
         this.#gone(event.sessionId);
         if (this.#outage === undefined) return;
         this.#outage.recordings += 1;
@@ -186,7 +190,7 @@ export class NodeSpool {
 
   /** Returns why it has to be tried again. */
   async #drainOne(sessionId: string): Promise<Error | undefined> {
-    const { archive, audit, log } = this.#options;
+    const { archive, audit, log, mark } = this.#options;
     const [drained] = await drainSpool(this.settings, archive(), sessionId);
     if (drained === undefined) {
       this.#left.delete(sessionId);
@@ -199,13 +203,15 @@ export class NodeSpool {
       this.#refused(sessionId, error.message);
       return undefined;
     }
+    mark(sessionId, false);
     audit('archive.drained', sessionId, { recordings: 1, bytes });
     log.warn({ session: sessionId, bytes }, 'the archive has what an earlier writer spooled');
     return undefined;
   }
 
   #refused(sessionId: string, reason: string): void {
-    const { audit, log, folder } = this.#options;
+    const { audit, log, mark, folder } = this.#options;
+    mark(sessionId, false);
     audit('archive.spool.refused', sessionId, { reason });
     log.error(
       { session: sessionId, folder, reason },

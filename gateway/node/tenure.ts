@@ -61,6 +61,7 @@ export class Tenure {
     this.#timer = setInterval(() => this.turn(), lasting.leaseMs / 3);
     this.#recovery = new Recovery({
       store,
+      node,
       vault: new EmbeddedVault(store, masterKey),
       audit: new AuditTrail({ store, node, clock, log }),
       workshop: {

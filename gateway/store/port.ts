@@ -120,6 +120,8 @@ export interface SessionRow {
   readonly recoveredBy: string | undefined;
   /** Why it can never be sealed: it is not in the archive, or is damaged there. */
   readonly unsealable: string | undefined;
+  /** Node whose spool holds the end of the recording: nobody else may seal it. */
+  readonly spooledOn: string | undefined;
   /** Nothing is left to compact in the archive. */
   readonly compacted: boolean;
   /** How long its recording was to be kept when it began; undefined: nobody said. */

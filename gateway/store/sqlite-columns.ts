@@ -128,6 +128,7 @@ export const SESSIONS = new Table<SessionRow>('sessions', {
   sealed: flag,
   recoveredBy: optional(text),
   unsealable: optional(text),
+  spooledOn: optional(text),
   compacted: flag,
   retention: optional(json(isRetention)),
   heldAt: optional(integer),

@@ -156,6 +156,12 @@ CREATE INDEX sessions_open_on_system ON sessions (system) WHERE state <> 'ended'
 CREATE INDEX sessions_open_from_source ON sessions (source) WHERE state <> 'ended';
 `,
   },
+  {
+    name: 'which node holds the end of a recording in its spool',
+    sql: `
+ALTER TABLE sessions ADD COLUMN spooled_on TEXT;
+`,
+  },
 ];
 
 /**

@@ -116,6 +116,7 @@ export class Peers {
     };
     const recovery = new Recovery({
       store,
+      node: name,
       vault,
       audit: new AuditTrail({ store, node: name, clock, log }),
       workshop: {

@@ -136,6 +136,23 @@ test('a recording that is missing or damaged is told, and not tried for ever', a
   assert.equal(await peers.store.node(a.lease.run), undefined, 'nothing is left to do');
 });
 
+test('a recording whose end is in the spool of a lost node waits for a node of that name', async (t) => {
+  const peers = await Peers.open(t);
+  const [a, b] = [await peers.peer('a'), await peers.peer('b')];
+  await peers.session('s1', a, { spooledOn: 'a' });
+  await peers.session('s2', a);
+  await peers.pass(2 * SILENCE_MS, b);
+  const [spooled, other] = [await peers.row('s1'), await peers.row('s2')];
+  assert.deepEqual([spooled.state, spooled.sealed, spooled.credentialLease], ['ended', false, undefined]);
+  assert.ok(other.sealed);
+  // Its data folder may be another: then all that there is of the recording is in the archive.
+  const again = await peers.peer('a');
+  await peers.pass(SILENCE_MS, b, again);
+  const { sealed, recoveredBy } = await peers.row('s1');
+  assert.deepEqual([sealed, recoveredBy], [true, 'a']);
+  assert.equal(await peers.store.node(a.lease.run), undefined);
+});
+
 test('a vault that takes nothing back holds up the check-in alone', async (t) => {
   const peers = await Peers.open(t);
   const [a, b] = [await peers.peer('a'), await peers.peer('b')];

@@ -15,6 +15,8 @@ const DAY = Date.UTC(2026, 10, 22);
 interface Site {
   readonly folder: string;
   readonly audit: { readonly code: string; readonly sessionId: string | undefined }[];
+  /** What peers were told last, by session. */
+  readonly marks: ReadonlyMap<string, boolean>;
   open(): Promise<NodeSpool>;
   /** As a writer leaves it that is gone; nothing of the session is in the archive. */
   leave(sessionId: string, text: string): Promise<void>;
@@ -35,15 +37,18 @@ function startSite(): Site {
   // With nothing in it an archive looks as if it were not mounted.
   mkdirSync(join(archive, '2026'), { recursive: true });
   const audit: { code: string; sessionId: string | undefined }[] = [];
+  const marks = new Map<string, boolean>();
   const room = new SpoolRoom({ limit: 2 ** 30, used: new SharedArrayBuffer(8) });
   return {
     folder,
     audit,
+    marks,
     open: () =>
       NodeSpool.open({
         folder,
         limit: 2 ** 20,
         archive: () => openArchive(`file:${archive}`),
+        mark: (sessionId, spooled) => void marks.set(sessionId, spooled),
         audit: (code, sessionId) => void audit.push({ code, sessionId }),
         log: pino({ level: 'silent' }),
       }),
@@ -78,6 +83,7 @@ test('what an earlier run left is drained, and what is no spool file holds nothi
   );
   assert.equal(await site.archived('b'), 'of b');
   assert.deepEqual(site.files(), ['a.spool']);
+  assert.deepEqual(Object.fromEntries(site.marks), { a: false, b: false }, 'peers wait for neither');
   spool.stop();
 });
 

@@ -66,6 +66,7 @@ export const session = (id: string, change: Partial<SessionRow> = {}): SessionRo
   sealed: false,
   recoveredBy: undefined,
   unsealable: undefined,
+  spooledOn: undefined,
   compacted: false,
   retention: undefined,
   heldAt: undefined,
