@@ -46,6 +46,7 @@ export const AUDIT_EVENTS = {
   'key.rotated': 'a key was replaced by a new one',
   'admin.applied': 'users, systems, accounts or policies were declared',
   'admin.command': 'an operator ordered something of a session or a node',
+  'worker.died': 'a session worker died, or no longer answered and was ended: its sessions ended with it',
   'node.started': 'a node started',
   'node.stopped': 'a node stopped',
   'node.draining': 'a node takes no new sessions, and ends those that it has at a set time',

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openArchives, spooledBytes, spooledSessions } from '../../recorder/index.ts';
+import { crashFolder, crashReports } from '../../workers/crash-report.ts';
 import { notMadeYet, openNode } from '../bootstrap/bootstrap.ts';
 import { archiveSettings } from '../config/archive.ts';
 import type { Config } from '../config/config.ts';
@@ -34,6 +35,7 @@ export function addCheck(program: Command): void {
     findings.push(
       missing.archive ? toBeMade('archive', config.archive.urls.join(', ')) : await checkArchive(config),
       ...(await checkSpool(config)),
+      ...(await checkCrashes(config)),
       missing.identity ? toBeMade('archive identity', 'it') : checkIdentity(config),
       ...(missing.store ? [toBeMade('store and vault', config.store.url)] : await checkStore(config)),
     );
@@ -85,6 +87,20 @@ async function checkSpool({ archive }: Config): Promise<readonly Finding[]> {
       text: `${folder} is empty; while the archive fails, this node keeps recordings there (archive.onFailure)`,
     },
   ];
+}
+
+/** How long a crash is worth telling. */
+const RECENT_DAYS = 7;
+
+async function checkCrashes({ node }: Config): Promise<readonly Finding[]> {
+  const since = Date.now() - RECENT_DAYS * 86_400_000;
+  const recent = (await crashReports(crashFolder(node.dataDir))).filter(({ at }) => at >= since);
+  const [last] = recent;
+  if (last === undefined) return [];
+  const text =
+    `session workers died in the last ${RECENT_DAYS} days, with the sessions that they had: ` +
+    `${recent.length} reports, the last one ${last.path}`;
+  return [{ id: 'crashes', state: 'advice', text }];
 }
 
 function checkIdentity({ node }: Config): Finding {

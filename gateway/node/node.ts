@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { BackgroundPool, openArchives } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
+import type { WorkerDeath } from '../../workers/death.ts';
 import type { Ports, WorkerNotice } from '../../workers/messages.ts';
 import type { WorkerSettings } from '../../workers/settings.ts';
-import { Supervisor } from '../../workers/supervisor.ts';
+import { answering, Supervisor, sealMsOf } from '../../workers/supervisor.ts';
+import { threads } from '../../workers/thread.ts';
 import { hashPassword } from '../apply/password.ts';
 import { PasswordPool } from '../apply/password-pool.ts';
 import { type AuditCode, type AuditDetail, auditRow } from '../audit/events.ts';
@@ -18,6 +20,7 @@ import type { Lease } from '../control/lease.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { timedStore } from '../metrics/timed-store.ts';
 import type { CommandRow } from '../store/port.ts';
+import { tellDeath } from './deaths.ts';
 import { DoorLog } from './door-log.ts';
 import { Drain, type DrainPhase } from './drain.ts';
 import { type HealthPorts, NodeHealth } from './health.ts';
@@ -274,16 +277,35 @@ export class Node {
     const owner = {
       forWorker: (worker: number) => this.#desk(worker),
       notice: (worker: number, notice: WorkerNotice) => this.#notice(worker, notice),
-      workerDied: async (worker: number) => {
-        this.#desks.delete(worker);
-        this.#metrics.workerDied(worker);
-        this.#health.beats.gone(worker);
-        await this.#control.workerDied(worker);
-        this.#spool.workerDied(worker);
-        this.#tenure.look();
-      },
+      workersDied: (death: WorkerDeath) => this.#workersDied(death),
     };
-    return new Supervisor(settingsOf(this.#parts, this.#tenure.lease, this.#spool, ports), owner, this.#log);
+    const settings = settingsOf(this.#parts, this.#tenure.lease, this.#spool, ports);
+    const log = this.#log;
+    return new Supervisor({
+      kind: threads(settings),
+      listen: settings.listen,
+      sealMs: sealMsOf(settings),
+      line: answering(owner, log),
+      log,
+    });
+  }
+
+  /** Ends the sessions of workers that are gone, and tells what they died of. Never rejects. */
+  async #workersDied(death: WorkerDeath): Promise<void> {
+    const workers = death.workers.map(({ worker }) => worker);
+    const sessions = workers.flatMap((worker) => this.#control.sessionsOf(worker).map(({ id }) => id));
+    for (const worker of workers) {
+      this.#desks.delete(worker);
+      this.#metrics.workerDied(worker);
+      this.#health.beats.gone(worker);
+    }
+    const told = death.reason === 'stopped' ? undefined : tellDeath(this.#parts, death, sessions, this.#log);
+    await Promise.all(workers.map((worker) => this.#control.workerDied(worker))).catch((error: unknown) =>
+      this.#log.error({ err: error }, 'the sessions of a worker that died are not all closed'),
+    );
+    for (const worker of workers) this.#spool.workerDied(worker);
+    this.#tenure.look();
+    await told;
   }
 
   /** Peers finish the sessions of this run: here they end, and nothing of them is written any more. */

@@ -1,60 +1,45 @@
 /** Session workers that die: the port stays open, the owner is told, another one takes the place. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { connect } from 'node:net';
 import { after, test } from 'node:test';
 import pino from 'pino';
-import ssh2 from 'ssh2';
-import { generateIdentity } from '../../../recorder/index.ts';
+import type { WorkerDeath } from '../../../workers/death.ts';
 import type { ControlRequests } from '../../../workers/messages.ts';
-import { Supervisor } from '../../../workers/supervisor.ts';
+import { answering, Supervisor } from '../../../workers/supervisor.ts';
+import { threads } from '../../../workers/thread.ts';
 import { until } from '../../support/process.ts';
-import { temporaryFolder } from '../../support/temp.ts';
+import { workerSettings } from './settings.ts';
 
-const died: number[] = [];
-const beats = new Set<number>();
+const died: WorkerDeath[] = [];
+/** Workers that beat. */
+const alive = new Set<number>();
 const log: string[] = [];
 /** Nobody logs on here: a question would be a fault of the test. */
 const control: ControlRequests = new Proxy({} as ControlRequests, {
   get: () => () => Promise.reject(new Error('nothing is to be asked')),
 });
-const identity = await generateIdentity();
-const supervisor = new Supervisor(
-  {
-    node: 'n',
-    listen: { ssh: { host: '127.0.0.1', port: 0 }, rdp: { host: '127.0.0.1', port: 0 } },
-    rdp: undefined,
-    proxyFrom: [],
-    ssh: {
-      hostKeys: [ssh2.utils.generateKeyPairSync('ed25519').private],
-      banner: undefined,
-      loginGraceMs: 30_000,
-      connectTimeoutMs: 10_000,
-      maxChannels: 10,
+const logger = pino({}, { write: (line: string) => log.push(line) });
+const settings = await workerSettings();
+const supervisor = new Supervisor({
+  // A heap that is soon full.
+  kind: threads(settings, { script: new URL('./mortal-worker.ts', import.meta.url), heapMb: 96 }),
+  listen: settings.listen,
+  sealMs: 1_000,
+  log: logger,
+  line: answering(
+    {
+      forWorker: () => control,
+      notice: (worker, notice) => {
+        if (notice.type === 'beat') alive.add(worker);
+      },
+      workersDied: async (death) => {
+        died.push(death);
+        for (const { worker } of death.workers) alive.delete(worker);
+      },
     },
-    archive: {
-      settings: { urls: [`file:${temporaryFolder('archive')}`] },
-      recipients: [identity.recipient],
-      window: { bytes: 2 ** 20, ms: 1_000, graceSeconds: 1 },
-      onFailure: 'pause',
-      spool: { folder: '', limit: 0, used: new SharedArrayBuffer(8) },
-      memoryBytes: 2 ** 28,
-    },
-    deadline: new SharedArrayBuffer(8),
-    signingKey: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-  },
-  {
-    forWorker: () => control,
-    notice: (worker, notice) => {
-      if (notice.type === 'beat') beats.add(worker);
-    },
-    workerDied: async (worker) => {
-      died.push(worker);
-    },
-  },
-  pino({}, { write: (line: string) => log.push(line) }),
-  new URL('./mortal-worker.ts', import.meta.url),
-);
+    logger,
+  ),
+});
 const { ssh: port } = await supervisor.start(2);
 after(() => supervisor.stop());
 
@@ -71,26 +56,55 @@ function greeted(): Promise<boolean> {
   });
 }
 
-for (const [how, worker] of [
-  ['throw', 1],
-  ['exit', 2],
+/** Two that beat. */
+const bothAlive = (): Promise<readonly number[]> =>
+  until('two workers beat', () => (alive.size === 2 ? [...alive] : undefined));
+
+for (const [how, reason, exitCode] of [
+  ['throw', 'error', 1],
+  ['exit', 'exit', 3],
+  ['hoard', 'out-of-memory', 1],
+  ['block', 'blocked', 1],
 ] as const) {
-  test(`a worker that dies by ${how} is told of and replaced, and the port never closes`, async () => {
-    const bystander = connect(port, '127.0.0.1');
-    await new Promise((resolve) => bystander.once('data', resolve));
+  test(`a worker that is told to ${how} is told of and replaced, and the port never closes`, async () => {
+    const [worker = assert.fail()] = await bothAlive();
     const before = died.length;
     supervisor.send(worker, { type: 'lock', sessionId: how, message: '' });
-    await until('the death is told', () => (died.length > before ? true : undefined));
-    assert.equal(died.at(-1), worker);
+    const death = await until('the death is told', () => died[before]);
+    assert.deepEqual([death.reason, death.exitCode], [reason, exitCode]);
+    const [dead] = death.workers;
+    assert.deepEqual([death.workers.length, dead?.worker], [1, worker]);
+    assert.ok((dead?.lastBeat?.heapShare ?? 0) > 0, 'the last beat is known');
     for (let count = 0; count < 20; count += 1) assert.ok(await greeted(), `connection ${count}`);
-    await until('another one beats', () => (beats.has(worker + 2) ? true : undefined));
+    await bothAlive();
     assert.ok(await greeted());
-    bystander.destroy();
+    assert.equal(died.length, before + 1, 'nobody else died');
+    if (how === 'throw') {
+      assert.equal(death.error?.message, 'this worker was told to throw');
+      assert.match(death.error.stack ?? '', /mortal-worker\.ts/);
+    }
+    if (how === 'block') {
+      const { stack, heapBytes = 0, cpuMs = 0 } = death.blocked ?? assert.fail('nobody looked into it');
+      assert.match(stack?.join('\n') ?? '', /^neverReturns \(file:.*mortal-worker\.ts:\d+:\d+\)/);
+      assert.ok(heapBytes > 1e6 && cpuMs > 100);
+      assert.ok((dead?.silentMs ?? 0) > 4_000);
+    }
   });
 }
+
+test('a supervisor that was stopped itself takes nobody for blocked', async () => {
+  const before = died.length;
+  await bothAlive();
+  // As a machine that sleeps stops everything; longer than silence is borne.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 7_000);
+  alive.clear();
+  await bothAlive();
+  assert.equal(died.length, before);
+});
 
 test('a death is logged with its cause, a replacement too', () => {
   assert.match(log.join(''), /a session worker failed/);
   assert.match(log.join(''), /this worker was told to throw/);
+  assert.match(log.join(''), /a session worker is blocked and is ended/);
   assert.match(log.join(''), /a session worker is replaced/);
 });
