@@ -115,6 +115,9 @@ function checkEnd(reader: RecordingReader, { id, sealed, segments, headHash }: S
     );
 }
 
+/** Once is enough, however many recordings a command reads. */
+let saidNotNoted = false;
+
 async function findInArchive(given: string, url: string, nodeKey: string | undefined): Promise<Found> {
   const settings: ArchiveSettings = { urls: [url] };
   const { id, bytes } = await findInList(given, settings);
@@ -129,7 +132,8 @@ async function findInArchive(given: string, url: string, nodeKey: string | undef
     commands: async () => [],
     retention: async () => ({}),
     async audit() {
-      process.stderr.write('not noted in the audit log: an archive alone has none\n');
+      if (!saidNotNoted) process.stderr.write('not noted in the audit log: an archive alone has none\n');
+      saidNotNoted = true;
     },
     checkEnd(reader) {
       if (reader.head === undefined)

@@ -1,24 +1,18 @@
 /** `sallyport recordings`: list, replay, export and prove what was recorded. */
 import type { Command } from 'commander';
-import {
-  ContainerError,
-  openArchives,
-  type RecordingReader,
-  surveyDesktop,
-  verifyRecording,
-} from '../../recorder/index.ts';
+import { ContainerError, type RecordingReader, surveyDesktop } from '../../recorder/index.ts';
 import type { SessionRow } from '../store/port.ts';
 import { countOption, openStore, withCommon } from './common.ts';
 import { bytesText, durationText, printable, printFields, printJson, printList, timeText } from './output.ts';
-import { Progress } from './progress.ts';
 import { addExport } from './recordings-export.ts';
-import { findRecording } from './recordings-find.ts';
 import { addHold } from './recordings-hold.ts';
+import { addIndex } from './recordings-index.ts';
 import { listArchive } from './recordings-list.ts';
-import { type CommonOptions, identitiesOf, openOne, withArchive, withIdentity } from './recordings-open.ts';
+import { type CommonOptions, openOne, withArchive, withIdentity } from './recordings-open.ts';
 import { addPlay } from './recordings-play.ts';
 import { addPrune } from './recordings-prune.ts';
 import { addSearch } from './recordings-search.ts';
+import { addVerify } from './recordings-verify.ts';
 import { sealText } from './sessions.ts';
 
 export function addRecordings(program: Command): void {
@@ -93,40 +87,8 @@ export function addRecordings(program: Command): void {
   addHold(recordings);
   addPrune(recordings);
 
-  withIdentity(
-    withCommon(recordings.command('verify').description('prove that a recording is whole and unaltered')),
-  )
-    .option(
-      '--node-key <file>',
-      'with --archive: public keys of nodes, PEM, that the seal may be signed with',
-    )
-    .action(async (given: string, options: CommonOptions) => {
-      await using found = await findRecording(given, options);
-      const { id, row } = found;
-      const identities = await identitiesOf(found.dataDir, options.identity, false);
-      const publicKeys = await found.publicKeys();
-      using progress = new Progress(
-        options,
-        (done, all) => `checked ${bytesText(done)} of ${bytesText(all)}`,
-      );
-      const report = await verifyRecording(openArchives(found.archive), id, {
-        identities,
-        onProgress: progress.show,
-        ...(publicKeys === undefined ? {} : { publicKeys }),
-        ...(row?.headHash === undefined ? {} : { expectedHead: row.headHash }),
-      });
-      progress[Symbol.dispose]();
-      await found.audit('recording.verified', { ok: report.ok });
-      if (options.json === true) printJson({ id, ...report });
-      else {
-        const { segments, truncatedAt } = report;
-        const end = truncatedAt === undefined ? '' : `, truncated at segment ${truncatedAt}`;
-        process.stdout.write(report.ok ? `ok: ${segments} segments${end}\n` : `NOT OK: ${report.problem}\n`);
-        for (const line of report.proved) process.stdout.write(`  proved      ${line}\n`);
-        for (const line of report.notProved) process.stdout.write(`  not proved  ${line}\n`);
-      }
-      if (!report.ok) process.exitCode = 1;
-    });
+  addVerify(recordings);
+  addIndex(recordings);
 }
 
 /** What a desktop's recording shows: the sizes that it had, µs. Undefined: it is none, or cannot be read. */

@@ -22,7 +22,11 @@ export class Sides {
       await this.#background.putSides(source, this.#stopping.signal);
     } catch (error) {
       if (this.#stopping.signal.aborted) this.#givenUp += 1;
-      else this.#log.warn({ session: sessionId, err: error }, 'a recording has no index or text beside it');
+      else
+        this.#log.warn(
+          { session: sessionId, err: error },
+          'a recording has no index or text beside it: recordings index makes them',
+        );
     }
   }
 
@@ -34,6 +38,9 @@ export class Sides {
   /** Says in one line what was given up; the pool is closed. */
   close(): void {
     if (this.#givenUp > 0)
-      this.#log.warn({ recordings: this.#givenUp }, 'recordings have no index or text beside them');
+      this.#log.warn(
+        { recordings: this.#givenUp },
+        'recordings have no index or text beside them: recordings index makes them',
+      );
   }
 }

@@ -1,7 +1,7 @@
 /** What the background pool's owner and its threads say to each other; structured-cloned. */
 import type { MessagePort } from 'node:worker_threads';
 import type { ArchiveSettings } from '../archive/open.ts';
-import { ArchiveError, type ArchiveErrorCode } from '../archive/port.ts';
+import { ArchiveError, type ArchiveErrorCode, type Side } from '../archive/port.ts';
 import type { Opener } from '../container/reader.ts';
 import type { SealedRecording, Sealing } from '../container/seal.ts';
 import type { VerifyOptions, VerifyReport } from '../container/verify.ts';
@@ -64,6 +64,7 @@ export const kindOf = ({ type }: Job): JobKind => (type === 'mp4' || type === 'p
 /** How a job ended. */
 export interface JobEnd {
   readonly error?: JobError;
+  readonly made?: readonly Side[];
   readonly sealed?: SealedRecording;
   readonly report?: VerifyReport;
 }

@@ -6,6 +6,7 @@
 import { MessageChannel, type StructuredSerializeOptions, type Transferable } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { ArchiveSettings } from '../archive/open.ts';
+import type { Side } from '../archive/port.ts';
 import type { SealedRecording } from '../container/seal.ts';
 import type { VerifyOptions, VerifyReport } from '../container/verify.ts';
 import { Cancellation } from './cancellation.ts';
@@ -119,9 +120,13 @@ export class BackgroundPool implements AsyncDisposable {
     }
   }
 
-  /** Makes what stands beside a recording: its index and its text ({@link putSides}). Else as {@link seal}. */
-  async putSides(source: RecordingSource, signal?: AbortSignal): Promise<void> {
-    await this.#run({ type: 'sides', source }, [], signal);
+  /**
+   * Makes what is to stand beside a recording, its index and its text, where it is missing; resolves with
+   * what was made ({@link putSides}). Else as {@link seal}.
+   */
+  async putSides(source: RecordingSource, signal?: AbortSignal): Promise<readonly Side[]> {
+    const { made = [] } = await this.#run({ type: 'sides', source }, [], signal);
+    return made;
   }
 
   /**

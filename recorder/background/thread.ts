@@ -47,31 +47,35 @@ async function perform(job: Job, archive: Archive): Promise<JobEnd> {
       return { report: await verifyRecording(archive, job.sessionId, { ...job.options, onProgress }) };
     }
     default:
-      await read(job, archive);
-      return {};
+      return await read(job, archive);
   }
 }
 
 type ReadingJob = Extract<Job, { readonly source: RecordingSource }>;
 
-async function read(job: ReadingJob, archive: Archive): Promise<void> {
+async function read(job: ReadingJob, archive: Archive): Promise<JobEnd> {
   const { sessionId, opener } = job.source;
   const reader = await openRecording(archive, sessionId, opener);
   try {
-    await work(reader, job);
+    return await work(reader, job);
   } finally {
     await reader.close();
   }
 }
 
-async function work(reader: RecordingReader, job: ReadingJob): Promise<void> {
-  if (job.type === 'sides') return await putSides(reader);
+async function work(reader: RecordingReader, job: ReadingJob): Promise<JobEnd> {
+  if (job.type === 'sides') return { made: await putSides(reader) };
   const { port } = job;
   const tell = (rendered: Rendered): void => port.postMessage(rendered);
   const onCut = (text: string): void => tell({ type: 'cut', text });
-  if (job.type === 'png') return await send(exportPng(reader, { ...job.part, onCut }), port);
   const onProgress = (at: number, duration: number): void => tell({ type: 'progress', at, duration });
-  await send(exportMp4(reader, { ...job.part, onCut, onProgress }), port);
+  await send(
+    job.type === 'png'
+      ? exportPng(reader, { ...job.part, onCut })
+      : exportMp4(reader, { ...job.part, onCut, onProgress }),
+    port,
+  );
+  return {};
 }
 
 /** Hands chunks over one by one, each when it is asked for; ends early when the port is closed. */

@@ -161,6 +161,19 @@ testWith(NEEDS, 'work in the background goes on while people type, and both are 
     const failed = await evidence.audit('user.login.failed');
     return failed.filter(({ actor }) => actor?.startsWith('nobody')).length === GUESSES || undefined;
   });
+  const proved = await bed.gateway.json<{ ok: boolean; proved: string[] }[]>([
+    'recordings',
+    'verify',
+    '--all',
+  ]);
+  assert.equal(proved.length, SESSIONS);
+  for (const { ok, proved: what } of proved)
+    assert.deepEqual([ok, what.some((line) => line.startsWith('signature'))], [true, true]);
+  const indexed = await bed.gateway.json<{ made: string[] }[]>(['recordings', 'index', '--all']);
+  assert.deepEqual(
+    indexed.map(({ made: sides }) => sides),
+    Array.from({ length: SESSIONS }, () => []),
+  );
   t.diagnostic(`nothing else to do: ${figures(quiet)}`);
   t.diagnostic(`with work in the background: ${figures(busy)}`);
   typist.close();
