@@ -7,6 +7,7 @@ import { crashFolder, crashReports } from '../../workers/crash-report.ts';
 import { notMadeYet, openNode } from '../bootstrap/bootstrap.ts';
 import { archiveSettings } from '../config/archive.ts';
 import type { Config } from '../config/config.ts';
+import type { Report } from '../health/report.ts';
 import { probeDesktop } from '../rdp/back/probe.ts';
 import { readHostKey } from '../ssh/host-key.ts';
 import type { Store, SystemRow } from '../store/port.ts';
@@ -37,6 +38,7 @@ export function addCheck(program: Command): void {
       ...(await checkSpool(config)),
       ...(await checkCrashes(config)),
       missing.identity ? toBeMade('archive identity', 'it') : checkIdentity(config),
+      await checkHealth(config),
       ...(missing.store ? [toBeMade('store and vault', config.store.url)] : await checkStore(config)),
     );
     printList(
@@ -101,6 +103,33 @@ async function checkCrashes({ node }: Config): Promise<readonly Finding[]> {
     `session workers died in the last ${RECENT_DAYS} days, with the sessions that they had: ` +
     `${recent.length} reports, the last one ${last.path}`;
   return [{ id: 'crashes', state: 'advice', text }];
+}
+
+/** How long a node that runs may take to say how it is. */
+const HEALTH_MS = 3_000;
+
+/** What load balancers hear of this node. */
+async function checkHealth({ listen, node }: Config): Promise<Finding> {
+  const id = 'health';
+  if (listen.health === undefined)
+    return {
+      id,
+      state: 'ok',
+      text: 'off (listen.health): load balancers see only whether the ports are open',
+    };
+  const { host, port } = listen.health;
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const url = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}/readyz`;
+  const answer = await fetch(url, { signal: AbortSignal.timeout(HEALTH_MS) })
+    .then((response) => response.json() as Promise<Partial<Report>>)
+    .catch(() => undefined);
+  if (answer === undefined)
+    return { id, state: 'advice', text: `nothing answers at ${url}: this node does not run` };
+  if (answer.node !== node.name)
+    return { id, state: 'problem', text: `${url} is answered by another program, or by node ${answer.node}` };
+  if (answer.ready === true) return { id, state: 'ok', text: `${url}: ready` };
+  const why = (answer.reasons ?? []).map(({ code, message }) => `${code} (${message})`).join(', ');
+  return { id, state: 'advice', text: `${url}: load balancers are told to send nobody: ${why}` };
 }
 
 function checkIdentity({ node }: Config): Finding {

@@ -10,7 +10,7 @@ import { answering, Supervisor, sealMsOf } from '../../workers/supervisor.ts';
 import { threads } from '../../workers/thread.ts';
 import { hashPassword } from '../apply/password.ts';
 import { PasswordPool } from '../apply/password-pool.ts';
-import { type AuditCode, type AuditDetail, auditRow } from '../audit/events.ts';
+import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { VERSION } from '../cli/version.ts';
 import { archiveSettings } from '../config/archive.ts';
@@ -19,11 +19,10 @@ import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
 import type { Lease } from '../control/lease.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { timedStore } from '../metrics/timed-store.ts';
-import type { CommandRow } from '../store/port.ts';
 import { tellDeath } from './deaths.ts';
 import { DoorLog } from './door-log.ts';
-import { Drain, type DrainPhase } from './drain.ts';
 import { type HealthPorts, NodeHealth } from './health.ts';
+import { Service } from './service.ts';
 import { showStanding } from './shown.ts';
 import { Sides } from './sides.ts';
 import { NodeSpool } from './spool.ts';
@@ -51,8 +50,7 @@ export class Node {
   readonly #door: DoorLog;
   readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
   readonly #health: NodeHealth;
-  readonly #drain: Drain;
-  readonly #ordered = Promise.withResolvers<number>();
+  readonly #service: Service;
   #supervisor: Supervisor;
   #stopped: Promise<void> | undefined;
 
@@ -77,7 +75,18 @@ export class Node {
     this.#metrics = metrics;
     this.#health = health;
     showStanding(metrics, { config, background, passwords: this.#passwords, tenure, spool, health });
-    this.#drain = this.#makeDrain();
+    this.#service = new Service({
+      parts,
+      log,
+      run: () => tenure.lease.run,
+      sessions: () => this.#control.sessions,
+      send: (worker, notice) => this.#supervisor.send(worker, notice),
+      watched: () => health.watched,
+      onChange: () => {
+        this.#control.tellDoors();
+        tenure.turn();
+      },
+    });
     this.#control = new ControlPlane({
       store,
       vault: new EmbeddedVault(store, masterKey),
@@ -85,8 +94,8 @@ export class Node {
       node: config.node.name,
       run: () => tenure.lease.run,
       leaseHeld: () => tenure.lease.held,
-      refusal: () => this.#drain.refusal,
-      obey: (order) => this.#obey(order),
+      refusal: () => this.#service.refusal,
+      obey: (order) => this.#service.obey(order),
       compacts: compacts(parts),
       maxSessions: config.capacity.maxSessions,
       maxMemory: config.capacity.maxMemory,
@@ -165,20 +174,20 @@ export class Node {
 
   /** Resolves when an operator ordered this node to stop, to what its sessions still have, ms. */
   get ordered(): Promise<number> {
-    return this.#ordered.promise;
+    return this.#service.ordered;
   }
 
   /**
    * Drains and stops: tells load balancers, then the people in running sessions, waits for these at most
    * `limitMs` (default: `drain.seconds`), ends what is left, seals. Asked again, it goes on under the new limit.
    */
-  stop(limitMs: number = this.#parts.config.drain.seconds * 1000): Promise<void> {
-    const drained = this.#drain.begin(limitMs, this.#graceMs());
+  stop(limitMs?: number): Promise<void> {
+    const drained = this.#service.stop(limitMs);
     this.#stopped ??= this.#stop(drained);
     return this.#stopped;
   }
 
-  async #stop(drained: Promise<boolean>): Promise<void> {
+  async #stop(drained: Promise<void>): Promise<void> {
     const { config, store } = this.#parts;
     await drained;
     await this.#supervisor.drain();
@@ -204,8 +213,7 @@ export class Node {
   #serve(): void {
     const control = this.#control;
     const facts = {
-      // What stops is not out of service until somebody resumes it.
-      phase: () => (this.#stopped === undefined ? this.#drain.phase : 'draining'),
+      phase: () => this.#service.phase,
       sessions: () => control.sessions.length,
       storeDown: () => control.storeDown || this.#tenure.failing,
       leaseHeld: () => this.#tenure.lease.held,
@@ -213,64 +221,6 @@ export class Node {
     };
     this.#health.started(facts, () => this.#metrics.metrics());
     this.#tenure.turn();
-  }
-
-  #makeDrain(): Drain {
-    const { archive } = this.#parts.config;
-    return new Drain(
-      {
-        sessions: () => this.#control.sessions,
-        notify: ({ id, worker }, message) =>
-          this.#supervisor.send(worker, { type: 'notify', sessionId: id, message }),
-        end: ({ id, worker }, why) =>
-          this.#supervisor.send(worker, { type: 'stop', sessionId: id, reason: why }),
-        moved: (phase) => this.#moved(phase),
-        now: Date.now,
-        monotonic: () => performance.now(),
-      },
-      (archive.graceSeconds + 5) * 1000,
-    );
-  }
-
-  #moved(phase: DrainPhase): void {
-    const sessions = this.#control.sessions.length;
-    const [code, text] = MOVES[phase];
-    this.#log.warn({ sessions }, text);
-    this.#control.tellDoors();
-    // A node that stops says so itself.
-    if (this.#stopped === undefined) this.#audit(code, { sessions });
-    this.#tenure.turn();
-  }
-
-  /** What an operator ordered of this node. */
-  #obey({ verb, subject, limitMs = this.#parts.config.drain.seconds * 1000 }: CommandRow): string {
-    if (subject !== this.#tenure.lease.run) return 'this node has started again since';
-    if (this.#stopped !== undefined) return 'this node is being stopped';
-    switch (verb) {
-      case 'drain':
-        if (this.#drain.phase === 'maintenance') return 'it has drained already';
-        void this.#drain.begin(limitMs, this.#graceMs());
-        return 'ok';
-      case 'stop':
-        this.#ordered.resolve(limitMs);
-        return 'ok';
-      case 'resume':
-        return this.#drain.resume() ? 'ok' : 'it is not draining';
-      default:
-        return `${verb} is no order of a node`;
-    }
-  }
-
-  /** Nobody waits for load balancers where there are none. */
-  #graceMs(): number {
-    return this.#health.watched ? this.#parts.config.drain.graceSeconds * 1000 : 0;
-  }
-
-  #audit(code: AuditCode, detail: AuditDetail): void {
-    const { config, store } = this.#parts;
-    void store
-      .insertAudit(auditRow({ node: config.node.name, code, detail }))
-      .catch((error: unknown) => this.#log.error({ err: error, code }, 'audit row not written'));
   }
 
   #newSupervisor(ports?: Ports): Supervisor {
@@ -317,7 +267,7 @@ export class Node {
 
   /** Takes connections as a new run. */
   async #begin(ports: Ports): Promise<void> {
-    if (this.#stopped !== undefined) return;
+    if (this.#service.stopping) return;
     this.#supervisor = this.#newSupervisor(ports);
     await this.#supervisor.start(this.#parts.config.workers.sessions);
   }
@@ -376,13 +326,6 @@ export class Node {
     }
   }
 }
-
-/** What is told when the node's drain goes on to a phase. */
-const MOVES: Readonly<Record<DrainPhase, readonly [AuditCode, string]>> = {
-  draining: ['node.draining', 'node drains'],
-  maintenance: ['node.drained', 'node has drained'],
-  serving: ['node.resumed', 'node serves again'],
-};
 
 /** For `node ls`. */
 function standingOf(health: NodeHealth): string {

@@ -207,6 +207,11 @@ testWith(NEEDS, 'a drain by command: people are told, new ones refused in words,
   await haproxy.sees(/^MAINT/);
   const out = await ssh(bed.door, ['target', 'id']);
   assert.match(out.stderr, /this gateway is out of service: connect to another one/);
+  const checked = await bed.gateway.json<{ id: string; state: string; text: string }[]>(['check']);
+  const health = checked.find((finding) => finding.id === 'health');
+  assert.equal(health?.state, 'advice');
+  assert.match(health.text, /told to send nobody: maintenance \(/);
+
   // Whoever only looks whether the port is open is not refused anything.
   const [probed, turnedAway] = [await probes(), await evidence.audit('session.refused')];
   for (const port of [bed.gateway.sshPort, bed.gateway.rdpPort]) await knock(port, '127.0.0.1');
