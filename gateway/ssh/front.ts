@@ -19,6 +19,7 @@ import type {
 } from '../../workers/messages.ts';
 import { FRONT_ALGORITHMS } from './algorithms.ts';
 import { disconnect, Leg, writePerTurn } from './leg.ts';
+import { gateLogOn } from './log-on-gate.ts';
 import { DisconnectReason } from './wire/connection.ts';
 
 /** What a person may start with, the same for everybody, so that names cannot be told apart. */
@@ -68,6 +69,8 @@ interface Arrival {
   readonly acceptedAt: number;
   spoke: boolean;
   authenticated: boolean;
+  /** Lets data through as it comes. */
+  readonly openGate: () => void;
 }
 
 export class SshFront {
@@ -89,7 +92,9 @@ export class SshFront {
   /** Takes a TCP connection over; `source` is the client's address. */
   accept(socket: Socket, source: string): void {
     const acceptedAt = performance.now();
-    const arrival: Arrival = { id: randomUUID(), source, acceptedAt, spoke: false, authenticated: false };
+    const openGate = gateLogOn(socket, source, () => socket.destroy());
+    const id = randomUUID();
+    const arrival: Arrival = { id, source, acceptedAt, spoke: false, authenticated: false, openGate };
     this.#arrivals.set(socket, arrival);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
@@ -114,8 +119,13 @@ export class SshFront {
     writePerTurn(connection, socket);
     const logOn = new LogOn(connection, socket, arrival, this.#options);
     connection.on('authentication', (context) => logOn.attempt(context));
+    // A key exchange costs us more than the client: one is enough to log on.
+    connection.on('rekey', () => {
+      if (!arrival.authenticated) socket.destroy();
+    });
     connection.on('ready', () => {
       arrival.authenticated = true;
+      arrival.openGate();
       const { user, target } = logOn.accepted;
       this.#options.onAuthenticated({
         id: arrival.id,

@@ -26,26 +26,33 @@ export interface RawChannel {
 export class RawClient {
   /** Every message of the connection protocol so far, in order. */
   readonly messages: Uint8Array[] = [];
+  /** Told of each as it comes. */
+  onMessage: (message: Uint8Array) => void = () => {};
   readonly #leg: Leg;
   #closed = false;
   #nextChannel = 0;
 
   private constructor(leg: Leg) {
     this.#leg = leg;
-    leg.onMessage = (message) => this.messages.push(new Uint8Array(message));
+    leg.onMessage = (message) => {
+      const copy = new Uint8Array(message);
+      this.messages.push(copy);
+      this.onMessage(copy);
+    };
     leg.onClose = () => {
       this.#closed = true;
     };
   }
 
-  /** Connects and logs on. */
-  static connect(door: Door): Promise<RawClient> {
+  /** Connects and logs on; with a private key (OpenSSH form) where one is given. */
+  static connect(door: Door, privateKey?: string): Promise<RawClient> {
     const socket = connect(door.port, door.host);
     const client = new ssh2.Client();
     return new Promise((resolve, reject) => {
       client.on('error', reject);
       client.on('ready', () => resolve(new RawClient(new Leg(client, socket))));
-      client.connect({ sock: socket, username: door.login, password: door.password, readyTimeout: 20_000 });
+      const factor = privateKey === undefined ? { password: door.password } : { privateKey };
+      client.connect({ sock: socket, username: door.login, ...factor, readyTimeout: 20_000 });
     });
   }
 

@@ -75,6 +75,8 @@ export interface AcceptOptions {
   readonly tls: SecureContext;
   /** Absent: log-ons with TLS only. */
   readonly nla?: NlaOptions;
+  /** Resolves when there is time for a TLS handshake; absent: always. */
+  readonly turn?: () => Promise<void>;
 }
 
 /** The client cannot be served; it has been told, as far as it can be. */
@@ -146,7 +148,7 @@ async function readRequest(stream: PduStream): Promise<ConnectionRequest> {
 async function negotiate(
   stream: PduStream,
   { cookie, negotiation }: ConnectionRequest,
-  { tls, nla }: AcceptOptions,
+  { tls, nla, turn }: AcceptOptions,
 ): Promise<NlaLogOn | undefined> {
   const requested = negotiation?.requestedProtocols ?? Protocol.rdp;
   const offered = (protocol: number): boolean => (requested & protocol) !== 0;
@@ -162,7 +164,7 @@ async function negotiate(
   }
   const flags = ResponseFlag.extendedClientDataSupported;
   confirm(stream, { kind: 'selected', flags, selectedProtocol });
-  await stream.secure((socket) => acceptTls(socket, tls));
+  await stream.secure((socket) => acceptTls(socket, tls, turn));
   if (nla === undefined || selectedProtocol === Protocol.ssl) return undefined;
   return acceptNla(stream, selectedProtocol === Protocol.hybridEx, nla);
 }

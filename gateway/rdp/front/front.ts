@@ -7,14 +7,19 @@ import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ControlRequests } from '../../../workers/messages.ts';
 import type { Standing } from '../../control/admission.ts';
+import { sourceKey } from '../../listener/source.ts';
+import { turnstile } from '../../listener/turnstile.ts';
 import { subjectPublicKeyOf } from '../credssp/public-key.ts';
 import { PduError } from '../pdu/cursor.ts';
+import { ErrorInfo } from '../pdu/error-info.ts';
+import { screenSize } from '../screen-size.ts';
 import { PduStream, StreamClosedError } from '../stream/stream.ts';
 import { MIN_TLS_VERSION } from '../stream/tls.ts';
 import { acceptClient, RefusedClientError } from './accept.ts';
+import { Allowance } from './allowance.ts';
 import { type NlaOptions, NlaRefusedError, type Present } from './nla.ts';
 import { type LoggedOn, logOn, Reception } from './reception.ts';
-import { refuse } from './refuse.ts';
+import { endWithError, refuse } from './refuse.ts';
 
 /** Earned by authenticating: what the session driver takes. */
 export interface AuthenticatedClient {
@@ -51,6 +56,10 @@ export interface RdpFrontOptions {
   onFault(error: unknown): void;
 }
 
+/** A TLS handshake's CPU: 0.5 ms with an ECDSA key, 2 with RSA. */
+const TLS_MS = 1;
+/** 64 large desktops; the largest that a client can claim takes half. */
+const SCREEN_PIXELS = 128 * 1024 ** 2;
 /** How long the logon screen waits for a person who does not log on. */
 const LOGON_SCREEN_MS = 180_000;
 
@@ -59,6 +68,8 @@ export class RdpFront {
   readonly #tls: SecureContext;
   /** What NLA binds its log-on to. */
   readonly #publicKey: Uint8Array;
+  /** Pixels of logon screens of people who have not logged on, each a byte twice. */
+  readonly #screens = new Allowance(SCREEN_PIXELS);
 
   constructor(options: RdpFrontOptions) {
     this.#options = options;
@@ -73,17 +84,20 @@ export class RdpFront {
   /** Takes a TCP connection over; `source` is the client's address, `closed` why it is not let in. */
   accept(socket: Socket, source: string, closed?: Standing): void {
     const id = randomUUID();
+    const key = sourceKey(source);
     const acceptedAt = performance.now();
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     const stream = new PduStream(socket);
     let [spoke, authenticated] = [false, false];
+    let freeScreen = (): void => {};
     const tooLate = (): void => {
       if (!authenticated) socket.destroy();
     };
     let grace = setTimeout(tooLate, this.#options.loginGraceMs);
     socket.once('close', () => {
       clearTimeout(grace);
+      freeScreen();
       if (!authenticated) this.#options.onDropped(spoke);
       if (spoke) this.#options.onConnectionClosed(id);
     });
@@ -94,12 +108,21 @@ export class RdpFront {
       };
       const client = await acceptClient(stream, {
         tls: this.#tls,
+        turn: () => turnstile.turn(key, TLS_MS),
         ...this.#nla(present, source, closed !== undefined),
       });
       spoke = true;
       const reception = new Reception(stream, client, this.#options.banner);
       // A person who types takes longer than a client that sends what it knows.
-      reception.onOpened = () => {
+      reception.onOpening = () => {
+        if (authenticated) return;
+        const { width, height } = screenSize(client.blocks);
+        const free = this.#screens.take(width * height);
+        if (free === undefined) {
+          endWithError(stream, client, ErrorInfo.outOfMemory);
+          throw new RefusedClientError('too many logon screens are open');
+        }
+        freeScreen = free;
         clearTimeout(grace);
         grace = setTimeout(tooLate, LOGON_SCREEN_MS);
       };
@@ -115,6 +138,7 @@ export class RdpFront {
         return;
       }
       authenticated = true;
+      freeScreen();
       this.#options.onAuthenticated({ id, socket, reception, loggedOn, source, acceptedAt });
     };
     arrive().catch((error: unknown) => {

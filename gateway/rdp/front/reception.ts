@@ -26,8 +26,8 @@ export class Reception {
   readonly client: AcceptedClient;
   readonly #banner: string;
   #desk: Desk | undefined;
-  /** The desk is opened: a person is being asked, which takes its time. */
-  onOpened: () => void = () => {};
+  /** A desk is to be opened: a person is asked, which takes time and a picture. May throw where there is no room. */
+  onOpening: () => void = () => {};
 
   constructor(stream: PduStream, client: AcceptedClient, banner: string) {
     this.stream = stream;
@@ -43,8 +43,8 @@ export class Reception {
 
   get desk(): Desk {
     if (this.#desk === undefined) {
+      this.onOpening();
       this.#desk = new Desk(this.stream, this.client, this.#banner);
-      this.onOpened();
     }
     return this.#desk;
   }

@@ -7,13 +7,28 @@ import { StreamClosedError } from './stream.ts';
 /** Earlier versions are broken; whoever needs them for an old target terminates them elsewhere. */
 export const MIN_TLS_VERSION = 'TLSv1.2';
 
+const CLOSED = 'the TLS handshake failed: the connection was closed';
+
 /** The handshake failed, or the connection closed before its end; `message` says why, as far as it is known. */
 export class TlsHandshakeError extends StreamClosedError {
   override readonly name = 'TlsHandshakeError';
 }
 
-/** Takes the client's handshake. @throws TlsHandshakeError */
-export function acceptTls(plain: Socket, context: SecureContext): Promise<TLSSocket> {
+/**
+ * Takes the client's handshake.
+ * @param turn resolves when there is time for it, which is asked for once the client has begun
+ * @throws TlsHandshakeError
+ */
+export async function acceptTls(
+  plain: Socket,
+  context: SecureContext,
+  turn?: () => Promise<void>,
+): Promise<TLSSocket> {
+  if (turn !== undefined) {
+    await begun(plain);
+    await turn();
+    if (plain.destroyed) throw new TlsHandshakeError(CLOSED);
+  }
   const socket = new TLSSocket(plain, { isServer: true, secureContext: context });
   return handshake(socket, 'secure');
 }
@@ -33,12 +48,30 @@ export function dialTls(plain: Socket, host: string): Promise<TLSSocket> {
   return handshake(socket, 'secureConnect');
 }
 
+/** Resolves when the client has sent something, which is then to be read again. */
+function begun(plain: Socket): Promise<void> {
+  if (plain.readableLength > 0) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const gone = (): void => reject(new TlsHandshakeError(CLOSED));
+    plain.once('close', gone);
+    plain.once('end', gone);
+    plain.once('data', (chunk: Buffer) => {
+      plain.removeListener('close', gone);
+      plain.removeListener('end', gone);
+      plain.pause();
+      plain.unshift(chunk);
+      resolve();
+    });
+    plain.resume();
+  });
+}
+
 function handshake(socket: TLSSocket, done: 'secure' | 'secureConnect'): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const fail = (error?: Error): void =>
       reject(
         new TlsHandshakeError(
-          `the TLS handshake failed: ${error?.message ?? 'the connection was closed'}`,
+          error === undefined ? CLOSED : `the TLS handshake failed: ${error.message}`,
           error === undefined ? undefined : { cause: error },
         ),
       );
