@@ -9,6 +9,7 @@ import {
   globSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -59,7 +60,8 @@ export async function startBastion(recorder: RecorderName, target: Endpoint): Pr
   chmodSync(keyFile, 0o600);
   writeFileSync(config, onwardsTo({ ...target, keyFile }));
   // Who records a terminal says so there; a boot would have made it.
-  if (!existsSync('/run/utmp')) await runOk('install', ['-m', '664', '-g', 'utmp', '/dev/null', '/run/utmp']);
+  const withoutUtmp = !existsSync('/run/utmp');
+  if (withoutUtmp) await runOk('install', ['-m', '664', '-g', 'utmp', '/dev/null', '/run/utmp']);
   await runOk('chown', ['-R', `${account.name}:`, folder, keyFile, config]);
   writeFileSync(command, recording(recorder, folder, `ssh -F ${config} target`), { mode: 0o755 });
   return {
@@ -74,7 +76,10 @@ export async function startBastion(recorder: RecorderName, target: Endpoint): Pr
       const files = globSync('*', { cwd: folder }).map((name) => join(folder, name));
       return { count: files.length, bytes: files.reduce((sum, file) => sum + statSync(file).size, 0) };
     },
-    stop: () => sshd.stop(),
+    async stop() {
+      await sshd.stop();
+      if (withoutUtmp) rmSync('/run/utmp', { force: true });
+    },
   };
 }
 

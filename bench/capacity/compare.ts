@@ -25,8 +25,11 @@ export interface Cost {
   readonly keys: KeyFigures | undefined;
   readonly directKeys: KeyFigures | undefined;
   readonly cpuUsPerKey: number;
-  /** Proportional memory of all processes, without sessions too, to the sessions. */
+  /** Proportional memory of all processes before the first session, and what each session adds. */
+  readonly mibBefore: number;
   readonly mibPerSession: number;
+  /** CPU while there are no sessions: it is counted with the keys too. */
+  readonly idleCpuMsPerSecond: number;
   /** CPU of logging on, to the target too, and off again. */
   readonly cpuMsPerLogOn: number;
 }
@@ -130,14 +133,19 @@ async function costsOf(
       endpoint: direct,
     })),
   ];
+  const settleMs = quick ? 1000 : SETTLE_MS;
   const group = new ProcessGroup(pid);
   const crew = new Crew(orders);
   try {
+    const idle = group.cpuSeconds;
+    await sleep(settleMs);
+    const idleCpuMsPerSecond = ((group.cpuSeconds - idle) * 1e6) / settleMs;
+    const before = group.memory.pssBytes;
     progress(`${name}: opening ${count} sessions`);
     const began = performance.now();
     await crew.open();
     const openedInSeconds = (performance.now() - began) / 1000;
-    await sleep(SETTLE_MS);
+    await sleep(settleMs);
     const errors = [...crew.take().errors];
     progress(`${name}: opened in ${openedInSeconds.toFixed(1)} s, keys for ${seconds} s`);
     const cpu = group.cpuSeconds;
@@ -150,15 +158,15 @@ async function costsOf(
     await crew.end();
     errors.push(...tally.errors, ...crew.take().errors);
     for (const error of errors.slice(0, 3)) progress(`${name} failed: ${error}`);
-    await sleep(SETTLE_MS);
+    await sleep(settleMs);
 
     const logged = quick ? LOG_ONS_AT_ONCE * 2 : LOG_ONS;
     progress(`${name}: ${logged} log-ons`);
-    const before = group.cpuSeconds;
+    const cpuBefore = group.cpuSeconds;
     const failed = await logOns(endpoint, logged);
     // Sessions end at the server a moment after their clients have left.
-    await sleep(SETTLE_MS);
-    const logOnSeconds = group.cpuSeconds - before;
+    await sleep(settleMs);
+    const logOnSeconds = group.cpuSeconds - cpuBefore;
     if (failed[0] !== undefined) progress(`${name}, log-ons: ${failed[0]}`);
     return {
       subject: name,
@@ -168,7 +176,9 @@ async function costsOf(
       keys: keys.figures('via', 'ssh'),
       directKeys: keys.figures('direct', 'ssh'),
       cpuUsPerKey: (used * 1e6) / keys.count,
-      mibPerSession: pssBytes / 2 ** 20 / count,
+      mibBefore: before / 2 ** 20,
+      mibPerSession: (pssBytes - before) / 2 ** 20 / count,
+      idleCpuMsPerSecond,
       cpuMsPerLogOn: (logOnSeconds * 1000) / (logged - failed.length),
     };
   } finally {

@@ -64,9 +64,10 @@ export interface Held {
 const SETTLE_MS = 3_000;
 const LAST_RENEWED_SECONDS = 30;
 const TOLD_SECONDS = 60;
+const VERIFIED = 6;
 const REAL_DESKTOPS = ['xrdp', 'xorgxrdp', 'freerdp2-x11', 'xvfb', 'xauth', 'x11-utils', 'xterm'] as const;
 
-export async function holdSessions(options: HoldOptions, { progress }: BenchOptions): Promise<Held> {
+export async function holdSessions(options: HoldOptions, { progress, quick }: BenchOptions): Promise<Held> {
   const missing = options.mix === 'ssh' ? undefined : obstacle(REAL_DESKTOPS);
   if (missing !== undefined) progress(`without desktops of a real xrdp: ${missing}`);
   const plan = planOf(options.sessions, options.mix, missing === undefined);
@@ -105,7 +106,7 @@ export async function holdSessions(options: HoldOptions, { progress }: BenchOpti
     const gatewayCpuSeconds = cpuWithEnded(processTree(gateway.pid));
     progress('the recordings');
     const opened = watch.setUps.ssh.length + watch.setUps.rdp.length + (real?.opened ?? 0);
-    const recordings = await lookAtRecordings(gateway, opened);
+    const recordings = await lookAtRecordings(gateway, opened, quick ? 1 : VERIFIED);
     const errors = [...watch.errors, ...(real?.errors ?? [])];
     for (const error of errors.slice(0, 5)) progress(`failed: ${error}`);
     const held = watch.samples.filter(({ second }) => second > allOpenAt + 1 && second <= endedAt);

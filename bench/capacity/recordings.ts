@@ -22,11 +22,13 @@ interface Row {
 
 const SEAL_MS = 60_000;
 const ASK_MS = 500;
-/** Verified, spread over all. */
-const SAMPLE = 6;
 
-/** @param expected how many there should be */
-export async function lookAtRecordings(gateway: Gateway, expected: number): Promise<Recordings> {
+/** @param expected how many there should be; @param sampled how many are verified, spread over all */
+export async function lookAtRecordings(
+  gateway: Gateway,
+  expected: number,
+  sampled: number,
+): Promise<Recordings> {
   const began = performance.now();
   const list = (): Promise<Row[]> =>
     gateway.json<Row[]>(['recordings', 'ls', '--limit', String(expected * 2 + 1000)]);
@@ -36,8 +38,8 @@ export async function lookAtRecordings(gateway: Gateway, expected: number): Prom
     rows = await list();
   }
   const seconds = (performance.now() - began) / 1000;
-  const step = Math.max(1, Math.floor(rows.length / SAMPLE));
-  const sample = rows.filter((_, at) => at % step === 0).slice(0, SAMPLE);
+  const step = Math.max(1, Math.floor(rows.length / sampled));
+  const sample = rows.filter((_, at) => at % step === 0).slice(0, sampled);
   let verified = 0;
   for (const { id } of sample)
     if ((await gateway.sallyport(['recordings', 'verify', id])).code === 0) verified += 1;

@@ -110,13 +110,25 @@ function costTable(costs: readonly Cost[]): Table {
     own === undefined || own === value ? '' : ` (${figure(own / value)})`;
   return {
     title: 'Beside a recording OpenSSH bastion',
-    note: `One after the other, ${costs[0]?.sessions ?? 0} sessions that type ${KEYS_PER_SECOND} keys a second each at synthetic targets. The bastion is OpenSSH as it is installed, with PAM, whose forced command records what the terminal shows and goes on with ssh. CPU and memory: of the server with all that it starts, memory also what it takes without sessions; log-on: with OpenSSH's client, to the target too, and off again. In brackets the gateway to it.`,
-    columns: ['server', 'CPU µs a key', 'MiB a session', 'CPU ms a log-on', 'p50 ms', 'p99 ms', 'failed'],
+    note: `One after the other, ${costs[0]?.sessions ?? 0} sessions that type ${KEYS_PER_SECOND} keys a second each at synthetic targets. The bastion is OpenSSH as it is installed, with PAM, whose forced command records what the terminal shows and goes on with ssh. CPU and memory: of the server with all that it starts; CPU of a key: with what runs without any; memory: before the first session, and what each adds; log-on: with OpenSSH's client, to the target too, and off again. In brackets the gateway to it.`,
+    columns: [
+      'server',
+      'CPU µs a key',
+      'MiB a session',
+      'CPU ms a log-on',
+      'MiB before',
+      'CPU ms a second before',
+      'p50 ms',
+      'p99 ms',
+      'failed',
+    ],
     rows: costs.map((cost) => [
       NAMES[cost.subject],
       `${figure(cost.cpuUsPerKey)}${ratio(cost.cpuUsPerKey, gateway?.cpuUsPerKey)}`,
       `${figure(cost.mibPerSession)}${ratio(cost.mibPerSession, gateway?.mibPerSession)}`,
       `${figure(cost.cpuMsPerLogOn)}${ratio(cost.cpuMsPerLogOn, gateway?.cpuMsPerLogOn)}`,
+      figure(cost.mibBefore),
+      figure(cost.idleCpuMsPerSecond),
       figure(cost.keys?.p50),
       figure(cost.keys?.p99),
       String(cost.failures),
