@@ -2,28 +2,39 @@
 import type { ArchiveFigures } from '../archive.ts';
 import { type Goal, Goals, goalTable } from '../figures/goals.ts';
 import { figure, type Table } from '../figures/table.ts';
+import type { Background } from './background.ts';
 import type { Seeking } from './seeking.ts';
 import type { InSessions } from './sessions.ts';
 import type { Throughput } from './throughput.ts';
 import type { Typing } from './typing.ts';
 
-export function goalsOf({ sessions, typing, seeking }: ArchiveFigures): Goal[] {
+export function goalsOf({ sessions, typing, background, seeking }: ArchiveFigures): Goal[] {
   const goals = new Goals();
   for (const { sink, direction, toMemory } of sessions ?? [])
     if (sink !== 'memory')
       goals.atLeast(`${direction}, recorded in full to ${sink}, to memory`, 0.9, toMemory);
   const s3 = typing?.find(({ sink }) => sink === 's3');
   goals.atMost('objects a second of all who type', 60, s3?.writesPerSecond);
+  for (const busy of background ?? []) {
+    const quiet = background?.find((each) => each.sink === busy.sink && each.while === 'quiet');
+    if (busy.while === 'busy')
+      goals.atMost(
+        `echo while ${busy.sink} is worked on, added p99 in ms`,
+        5,
+        busy.p99Ms - (quiet?.p99Ms ?? Number.NaN),
+      );
+  }
   for (const { sink, p99Ms } of seeking ?? []) goals.atMost(`seek in ${sink}, p99 in ms`, 300, p99Ms);
   return goals.all;
 }
 
 export function tablesOf(figures: ArchiveFigures, goals: readonly Goal[], mib: number): Table[] {
-  const { sessions, throughput, typing, seeking } = figures;
+  const { sessions, throughput, typing, background, seeking } = figures;
   return [
     ...(sessions === undefined ? [] : [sessionTable(sessions, mib)]),
     ...(throughput === undefined ? [] : [throughputTable(throughput, mib)]),
     ...(typing === undefined ? [] : [typingTable(typing)]),
+    ...(background === undefined ? [] : [backgroundTable(background)]),
     ...(seeking === undefined ? [] : [seekingTable(seeking)]),
     goalTable(goals),
   ];
@@ -69,6 +80,24 @@ function typingTable(rows: readonly Typing[]): Table {
       figure(cpuMsPerSession),
       figure(lateP99Ms),
       String(disturbed),
+    ]),
+  };
+}
+
+function backgroundTable(rows: readonly Background[]): Table {
+  return {
+    title: 'Typing beside recordings that are sealed, compacted and indexed',
+    note: 'Echo through one gateway. Busy: half of the recordings are those of a peer that was killed, which are sealed; the other half its own, whose sessions end, and whose text is put beside them; a bucket is compacted, by a server on this machine. Quiet: just before, with all of these sessions open.',
+    columns: ['archive', 'p50 ms', 'p99 ms', 'max ms', 'keys', 'recordings', 'MiB', 'done after s'],
+    rows: rows.map(({ sink, while: kind, p50Ms, p99Ms, maxMs, keys, work }) => [
+      `${sink}, ${kind}`,
+      figure(p50Ms),
+      figure(p99Ms),
+      figure(maxMs),
+      String(keys),
+      String(work?.recordings ?? 0),
+      String(work?.mib ?? 0),
+      work === undefined ? '' : figure(work.seconds),
     ]),
   };
 }

@@ -52,16 +52,17 @@ export interface Bed {
 
 /**
  * Starts a gateway on the target: alice's sessions are recorded as usual, those of bob in full. `archive`:
- * where to, as the configuration has it.
+ * where to, as the configuration has it; `more`: further keys of it.
  */
 export async function startBenchGateway(
   target: Sshd,
   archive: Readonly<Record<string, unknown>> = {},
+  more: Readonly<Record<string, unknown>> = {},
 ): Promise<Gateway> {
   const key = readFileSync(keyFileOf(target, '.pub'), 'utf8').trim();
   const policy = { allow: ['shell', 'exec'], accounts: ['*@target'], record: true, keystrokes: true };
   return await startGateway({
-    config: { workers: { sessions: GATEWAY_WORKERS }, archive },
+    config: { workers: { sessions: GATEWAY_WORKERS }, archive, ...more },
     document: {
       users: ['alice', 'bob'].map((name) => ({ name, sshKeys: [key], role: 'requester' })),
       systems: [

@@ -3,7 +3,7 @@
  * parent, answers with the outcome and keeps its connections until the parent disconnects.
  */
 import type { ClientChannel } from 'ssh2';
-import { interleaved, many, pressEvery, serveJob, sleep } from '../load-process.ts';
+import { go, interleaved, many, pressEvery, serveJob, sleep } from '../load-process.ts';
 import { logOn, startShell } from './client.ts';
 import type { Endpoint, Job, JobOutcome } from './jobs.ts';
 
@@ -74,6 +74,7 @@ async function echo(job: Job & { kind: 'echo' }): Promise<number[][]> {
   for (const channel of channels) channel.resume().write('exec cat\n');
   await sleep(1000);
   for (const channel of channels) channel.removeAllListeners('data');
+  await go();
   return await interleaved(channels, job.spacingMs, (channel) => typeKeys(channel, job.keys, job.spacingMs));
 }
 
