@@ -5,6 +5,7 @@ import { after } from 'node:test';
 import type { SessionRow } from '../../gateway/store/port.ts';
 import { PASSWORD } from '../support/bed.ts';
 import { stillServes } from '../support/evidence.ts';
+import { assertNoneFell, readExposition, sampleOf, scrape } from '../support/exposition.ts';
 import {
   type ArchiveOf,
   assertNothingLeft,
@@ -135,6 +136,7 @@ for (const [how, end] of [
     const people = await everybody(inspector.workers, how.replaceAll(' ', '-'));
     const [victim = assert.fail()] = inspector.workers;
     const doomed = await sessionsIn(victim);
+    const counted = readExposition(await scrape(bed.gateway));
     victim.run(end);
     const rows = await until('the sessions of the worker are closed', async () => {
       const all = (await bed.evidence.sessions()).filter(({ id }) => !before.has(id));
@@ -171,6 +173,10 @@ for (const [how, end] of [
       return again;
     });
     await stillServes(bed.ssh);
+    const now = readExposition(await scrape(bed.gateway));
+    assertNoneFell(counted, now);
+    const died = [counted, now].map((metrics) => sampleOf(metrics, 'sallyport_workers_died_total'));
+    assert.equal(died[1], (died[0] ?? 0) + 1);
     for (const person of alive) person.stop();
     for (const person of alive) {
       const row = await bed.evidence.sealed(rowOf(person).id);

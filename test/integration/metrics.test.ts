@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { type Bed, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { Evidence } from '../support/evidence.ts';
-import { asTable, type Exposed, readExposition, sampleOf } from '../support/exposition.ts';
+import { asTable, type Exposed, readExposition, sampleOf, scrape } from '../support/exposition.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { runOk, until } from '../support/process.ts';
 import { type Prometheus, startPrometheus } from '../support/prometheus.ts';
@@ -54,17 +54,10 @@ after(async () => {
   desktop?.stop();
 });
 
-async function scrape(): Promise<string> {
-  const answer = await fetch(`http://127.0.0.1:${bed.gateway.healthPort}/metrics`);
-  assert.equal(answer.status, 200);
-  assert.match(answer.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
-  return await answer.text();
-}
-
 /** Metrics that fit, once they do. */
 function metricsOnce(what: string, fits: (metrics: Map<string, Exposed>) => boolean) {
   return until(what, async () => {
-    const metrics = readExposition(await scrape());
+    const metrics = readExposition(await scrape(bed.gateway));
     return fits(metrics) ? metrics : undefined;
   });
 }
@@ -149,7 +142,7 @@ testWith(NEEDS, 'sessions of both kinds show in metrics, log, dashboard and rule
   }
 
   clearInterval(busy);
-  const body = await scrape();
+  const body = await scrape(bed.gateway);
   await runOk('promtool', ['check', 'metrics'], { input: body });
   terminal.type('exit\r');
   await terminal.ended;
@@ -171,7 +164,7 @@ testWith(NEEDS, 'sessions of both kinds show in metrics, log, dashboard and rule
     assert.ok(!body.includes(secret) && !bed.gateway.log().includes(secret));
   for (const id of [sshId, rdpId, 'alice', 'web01', 'win01', '127.0.0.1'])
     assert.ok(!body.includes(id), `${id} is in a label: there would be a series for each`);
-  holdsToDocument(readExposition(await scrape()));
+  holdsToDocument(readExposition(await scrape(bed.gateway)));
 });
 
 /** Each session has its lines, and every line that is about one says which, and of which worker. */

@@ -1,5 +1,6 @@
 /** Prometheus' text format (0.0.4), read back. */
 import assert from 'node:assert/strict';
+import type { Gateway } from './gateway.ts';
 
 export interface Exposed {
   readonly type: string;
@@ -10,6 +11,14 @@ export interface Exposed {
     readonly labels: Readonly<Record<string, string>>;
     readonly value: number;
   }[];
+}
+
+/** What a gateway answers Prometheus. */
+export async function scrape({ healthPort }: Gateway): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`);
+  assert.equal(answer.status, 200);
+  assert.match(answer.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+  return await answer.text();
 }
 
 /** Metrics by their names. */
@@ -59,4 +68,20 @@ export function asTable(metrics: Map<string, Exposed>): string[] {
     const shown = [...labels].map((label) => `\`${label}\``).join(', ');
     return `| \`${name}\` | ${type} | ${shown} | ${help} |`;
   });
+}
+
+/** Whatever is counted, nothing of it is less than it was. */
+export function assertNoneFell(before: Map<string, Exposed>, after: Map<string, Exposed>): void {
+  for (const [metric, { type, samples }] of before)
+    for (const { name, labels, value } of type === 'gauge' ? [] : samples) {
+      const same = after
+        .get(metric)
+        ?.samples.find(
+          (sample) => sample.name === name && JSON.stringify(sample.labels) === JSON.stringify(labels),
+        );
+      assert.ok(
+        (same?.value ?? -1) >= value,
+        `${name} ${JSON.stringify(labels)}: ${value}, then ${same?.value}`,
+      );
+    }
 }
