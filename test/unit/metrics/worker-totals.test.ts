@@ -94,3 +94,25 @@ test('what a worker had counted stays when it is gone; how it stood does not', (
   totals.told(4, next.values);
   assert.equal(samples(totals.metrics())['sent_total a x'], 4);
 });
+
+test('no sum falls, not even by a rounding, whatever order workers come and go in', () => {
+  const totals = new WorkerTotals(PLAN);
+  const sheets = Array.from({ length: 8 }, () => new Sheet(PLAN));
+  let before = 0;
+  const check = (): void => {
+    const sum = samples(totals.metrics())['took_seconds_sum up'] ?? 0;
+    assert.ok(sum >= before, `${before}, then ${sum}`);
+    before = sum;
+  };
+  for (let round = 0; round < 400; round += 1) {
+    for (const [worker, sheet] of sheets.entries()) {
+      sheet.histogram('took_seconds', { way: 'up' }).observe(Math.abs(Math.sin(round + worker)));
+      totals.told(worker, new Float64Array(sheet.values));
+      check();
+    }
+    const dead = Math.floor(Math.abs(Math.sin(round)) * sheets.length);
+    totals.gone(dead);
+    sheets[dead] = new Sheet(PLAN);
+    check();
+  }
+});
