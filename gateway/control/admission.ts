@@ -12,15 +12,18 @@ export interface Standing {
   readonly message: string;
 }
 
-/** What a session worker tells of itself, about once a second. */
-export interface Beat {
+/** A process of the node, and its resident memory in bytes. */
+export interface Process {
+  readonly pid: number;
+  readonly rssBytes: number;
+}
+
+/** What a session worker tells of itself, about once a second; the process is the one that it runs in. */
+export interface Beat extends Process {
   /** Longest stall of its event loop since the beat before, ms. */
   readonly lagMs: number;
   /** Its JavaScript heap, as a share of what it may have; at 1 the worker dies with its sessions. */
   readonly heapShare: number;
-  /** The process that it runs in, and the resident memory of all of that, bytes. */
-  readonly pid: number;
-  readonly rssBytes: number;
 }
 
 /**
@@ -51,6 +54,7 @@ export class Admission {
   readonly #maxSessions: number;
   readonly #maxMemory: number;
   readonly #open: () => number;
+  readonly #self: () => Process;
   readonly #members = new Map<number, Member>();
   #memoryFull = false;
 
@@ -58,11 +62,13 @@ export class Admission {
    * @param options.maxSessions of this node at the same time
    * @param options.maxMemory resident bytes of this node's processes together
    * @param options.open how many sessions are open here, those being decided included
+   * @param options.self the process that this is, whether or not workers run in it
    */
-  constructor(options: { maxSessions: number; maxMemory: number; open: () => number }) {
+  constructor(options: { maxSessions: number; maxMemory: number; open: () => number; self: () => Process }) {
     this.#maxSessions = options.maxSessions;
     this.#maxMemory = options.maxMemory;
     this.#open = options.open;
+    this.#self = options.self;
   }
 
   beat(worker: number, { lagMs, heapShare, pid, rssBytes }: Beat): void {
@@ -118,7 +124,8 @@ export class Admission {
   }
 
   #weigh(): void {
-    const processes = new Map([...this.#members.values()].map(({ pid, rssBytes }) => [pid, rssBytes]));
+    const all = [this.#self(), ...this.#members.values()];
+    const processes = new Map(all.map(({ pid, rssBytes }) => [pid, rssBytes]));
     const bytes = [...processes.values()].reduce((sum, each) => sum + each, 0);
     this.#memoryFull = bytes > this.#maxMemory * (this.#memoryFull ? RSS_OPEN : 1);
   }

@@ -119,7 +119,8 @@ export class ControlPlane {
     this.#send = options.send;
     this.#refusal = options.refusal;
     const open = (): number => sessions.size + this.#authorisation.deciding;
-    this.admission = new Admission({ ...options, open });
+    const self = () => ({ pid: process.pid, rssBytes: process.memoryUsage.rss() });
+    this.admission = new Admission({ ...options, open, self });
     this.#authorisation = new Authorisation({ ...options, audit, sessions, admission: this.admission });
     this.#redirections = new Redirections({ ...options, audit, sessions });
     this.#commands = new Commands({ ...options, audit, sessions });

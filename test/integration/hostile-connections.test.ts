@@ -111,6 +111,39 @@ testWith(NEEDS, 'half a handshake and then silence is let go after the grace', a
   await stillServes(bed);
 });
 
+testWith(NEEDS, 'who sends more than a log-on takes is hung up on', async (t) => {
+  const caller = call();
+  caller.socket.write('SSH-2.0-talkative\r\n');
+  // SSH_MSG_IGNORE (RFC 4253 §11.2), allowed at any time, of 1,000 bytes in a packet of 1,016.
+  const ignore = Buffer.alloc(1_016);
+  ignore.writeUInt32BE(1_012);
+  ignore[4] = 6;
+  ignore[5] = 2;
+  ignore.writeUInt32BE(1_000, 6);
+  const taken = await pour(caller, ignore);
+  t.diagnostic(`${taken} bytes were sent until then`);
+  assert.ok((await caller.ended) < GRACE_SECONDS * 900);
+  await stillServes(bed);
+});
+
+testWith(NEEDS, 'a second key exchange before the log-on ends the connection', async () => {
+  const { default: ssh2 } = await import('ssh2');
+  const started = performance.now();
+  await new Promise<void>((resolve) => {
+    const client = new ssh2.Client();
+    client.on('error', () => {});
+    client.on('close', () => resolve());
+    client.connect({
+      host: bed.gateway.host,
+      port: bed.gateway.sshPort,
+      username: 'alice',
+      authHandler: () => (client as unknown as { _protocol: { rekey(): void } })._protocol.rekey(),
+    });
+  });
+  assert.ok(performance.now() - started < GRACE_SECONDS * 900);
+  await stillServes(bed);
+});
+
 testWith(NEEDS, 'a packet beyond every bound ends the connection at once', async () => {
   for (const length of [0xffff_ffff, 0x7fff_ffff, 1024 ** 2, 0]) {
     const caller = call();

@@ -6,11 +6,18 @@ const GIB = 1024 ** 3;
 
 function admission() {
   const open = { sessions: 1 };
-  const made = new Admission({ maxSessions: 3, maxMemory: 2 * GIB, open: () => open.sessions });
+  const self = { pid: 99, rssBytes: 0 };
+  const made = new Admission({
+    maxSessions: 3,
+    maxMemory: 2 * GIB,
+    open: () => open.sessions,
+    self: () => self,
+  });
   const calm: Beat = { lagMs: 5, heapShare: 0.1, pid: 1, rssBytes: GIB };
   return {
     made,
     open,
+    self,
     beat: (worker: number, change: Partial<Beat> = {}, times = 1) => {
       for (let i = 0; i < times; i += 1) made.beat(worker, { ...calm, ...change });
     },
@@ -79,7 +86,7 @@ test('a worker whose heap is nearly used up takes nobody more until a good part 
 });
 
 test('memory is that of all processes, each counted once, and frees the node at a lower mark', () => {
-  const { beat, open, codes } = admission();
+  const { beat, open, codes, self } = admission();
   for (const worker of [1, 2, 3]) beat(worker, { pid: 10, rssBytes: 1.5 * GIB });
   assert.deepEqual(codes(), [], 'threads of one process');
   beat(4, { pid: 11, rssBytes: 0.6 * GIB });
@@ -91,6 +98,9 @@ test('memory is that of all processes, each counted once, and frees the node at 
   open.sessions = 1;
   beat(4, { pid: 11, rssBytes: 0.3 * GIB });
   assert.deepEqual(codes(), []);
+  self.rssBytes = 0.3 * GIB;
+  beat(4, { pid: 11, rssBytes: 0.3 * GIB });
+  assert.deepEqual(codes(), ['overloaded'], 'the control plane where workers have processes of their own');
 });
 
 test('a limit says what is counted and what to do', () => {
