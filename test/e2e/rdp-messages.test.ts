@@ -7,7 +7,7 @@ import { testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
 import { useRdpBed } from '../support/rdp-bed.ts';
 import { temporaryFolder } from '../support/temp.ts';
-import { type Picture, screenshot, typeText } from '../support/x11.ts';
+import { colours, type Picture, screenshot, typeText } from '../support/x11.ts';
 
 const NEEDS = [
   'xrdp',
@@ -103,3 +103,43 @@ for (const [target, program, start, bpp] of [
       assert.ok(!existsSync(file('locked')), 'what was typed while it was locked');
     },
   );
+
+testWith(
+  NEEDS,
+  'a drain is told over the desktop, and whoever comes sees why not; the end is told too',
+  async () => {
+    const client = bed.open(xfreerdp);
+    const window = await client.window();
+    await bed.xrdp.ready();
+    const listed = join(bed.xrdp.account.home, 'drain-listed');
+    await typeText(bed.display, window, `clear; ls /usr; touch ${listed}\n`);
+    await until('the list', () => (existsSync(listed) ? true : undefined));
+    const desktop = await shows('the list', () => true);
+    const { id } = await bed.evidence.session('alice', 'active');
+    const drain = async (limit: string): Promise<void> => {
+      const { code, stderr } = await bed.gateway.sallyport(['node', 'drain', '--for', limit]);
+      assert.equal(code, 0, stderr);
+    };
+    const message = (picture: Picture): boolean =>
+      changed(picture, desktop, BANNER_ROWS) === 0 && changed(picture, desktop, 0, BANNER_ROWS) > 500;
+
+    await drain('10m');
+    await shows('the desktop and the message', message);
+    await shows('the desktop alone', (picture) => changed(picture, desktop) === 0);
+    await drain('2s');
+    await bed.evidence.sealed(id);
+    await client.exited;
+    const row = (await bed.evidence.sessions()).find((each) => each.id === id);
+    assert.equal(row?.endCode, 'node-stopping');
+
+    const late = bed.open(xfreerdp);
+    await late.window();
+    await until('words on the screen', async () =>
+      colours(await screenshot(bed.display)) > 8 ? true : undefined,
+    );
+    const refused = await bed.evidence.event('session.refused');
+    assert.equal(refused.detail['code'], 'draining');
+    await late.stop();
+    assert.equal((await bed.gateway.sallyport(['node', 'resume'])).code, 0);
+  },
+);

@@ -78,6 +78,40 @@ testWith(NEEDS, "a load balancer's PROXY header names the client in the audit lo
   }
 });
 
+testWith(
+  NEEDS,
+  'a load balancer that goes by cookies reads them, and clients that bring one are served',
+  async () => {
+    const port = await freePort();
+    const { rdpPort } = bed.gateway;
+    const lines = [
+      'defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s',
+      `frontend rdp\n  bind 127.0.0.1:${port}`,
+      // Without the cookie of the name, or of the server that `persist rdp-cookie` leads to, nobody gets through.
+      '  tcp-request inspect-delay 10s\n  tcp-request content accept if RDP_COOKIE',
+      '  acl named rdp_cookie(mstshash) -m found\n  acl led rdp_cookie(msts) -m found',
+      '  use_backend named if named\n  use_backend led if led',
+      `backend named\n  balance rdp-cookie(mstshash)\n  server gateway 127.0.0.1:${rdpPort}`,
+      `backend led\n  persist rdp-cookie(msts)\n  server other 127.0.0.1:1`,
+      `  server gateway 127.0.0.1:${rdpPort}`,
+    ];
+    const haproxy = await startHaproxy(`${lines.join('\n')}\n`, port);
+    // The address and the port of the server, as numbers whose bytes are the other way round.
+    const led = `Cookie: msts=${0x0100007f}.${((rdpPort & 0xff) << 8) | (rdpPort >> 8)}.0000`;
+    try {
+      for (const extra of [[], [`/load-balance-info:${led}`]]) {
+        const client = bed.open(xfreerdp, { port, extra });
+        await client.window();
+        const { id } = await bed.evidence.session('alice', 'active');
+        await client.stop();
+        await bed.evidence.sealed(id);
+      }
+    } finally {
+      await haproxy.stop();
+    }
+  },
+);
+
 testWith(NEEDS, 'check tells of each desktop whether its certificate is the right one', async () => {
   const { text } = await bed.gateway.sallyport(['check']);
   assert.match(text, /win01.*reachable and shows the pinned certificate/);
