@@ -8,6 +8,9 @@ import { configOf } from './common.ts';
 import { UsageError } from './output.ts';
 import { VERSION } from './version.ts';
 
+/** Ctrl-C reaches everyone at the terminal, npm too, which passes it on: within this time it is one signal. */
+const ONE_SIGNAL_MS = 1_000;
+
 export function addServe(program: Command): void {
   program
     .command('serve', { isDefault: false })
@@ -38,10 +41,12 @@ function inUse(error: unknown): never {
 function stopped(node: Node): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (limitMs?: number): void => void node.stop(limitMs).then(resolve, reject);
-    let signalled = false;
+    let signalledAt: number | undefined;
     const onSignal = (): void => {
-      if (signalled) process.exit(1);
-      signalled = true;
+      const now = performance.now();
+      if (signalledAt !== undefined && now - signalledAt < ONE_SIGNAL_MS) return;
+      if (signalledAt !== undefined) process.exit(1);
+      signalledAt = now;
       stop();
     };
     process.on('SIGTERM', onSignal);

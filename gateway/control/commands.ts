@@ -24,6 +24,8 @@ export class Commands {
   readonly #obey: (order: CommandRow) => string;
   /** Id of the order that failed half-way: what it did already must not refuse its second try. */
   #halfWay: string | undefined;
+  /** The last order of the node itself. */
+  #obeyed: { readonly id: string; readonly result: string } | undefined;
 
   constructor(options: {
     store: Store;
@@ -53,7 +55,7 @@ export class Commands {
     const inOrder = open.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
     for (const command of inOrder) {
       if (!isSessionCommand(command)) {
-        await this.#store.finishCommand(command.id, this.#clock.now(), this.#obey(command));
+        await this.#finishOwn(command);
         continue;
       }
       const session = this.#sessions.live(command.subject);
@@ -65,6 +67,13 @@ export class Commands {
       await this.#store.finishCommand(command.id, this.#clock.now(), refusal ?? 'ok');
       this.#halfWay = undefined;
     }
+  }
+
+  /** An order of the node: carried out once, however often its end must be written. */
+  async #finishOwn(command: CommandRow): Promise<void> {
+    const { id } = command;
+    this.#obeyed = this.#obeyed?.id === id ? this.#obeyed : { id, result: this.#obey(command) };
+    await this.#store.finishCommand(id, this.#clock.now(), this.#obeyed.result);
   }
 
   /** Why an order has nothing to do: nobody is told twice that their session is locked. */

@@ -7,8 +7,9 @@ export interface ArchiveWatchOptions {
   readonly check: () => Promise<void>;
   /** The archive is down, or is back; `error` only where it is down. */
   readonly onChange: (error: Error | undefined) => void;
-  /** How often it is looked at; default 10 s, and 2 s while it is down. */
-  readonly everyMs?: number;
+  /** How often it is looked at. */
+  readonly everyMs: number;
+  /** How often while it is down; default 2 s. */
   readonly downEveryMs?: number;
   /** Without an answer for this long it is down; default 5 s. */
   readonly patienceMs?: number;
@@ -26,7 +27,7 @@ export class ArchiveWatch {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ArchiveWatchOptions) {
-    this.#options = { everyMs: 10_000, downEveryMs: 2_000, patienceMs: 5_000, ...options };
+    this.#options = { downEveryMs: 2_000, patienceMs: 5_000, ...options };
   }
 
   get down(): boolean {

@@ -44,6 +44,8 @@ export class NodeHealth {
     this.#config = config;
     this.#archive = new ArchiveWatch({
       check: () => archive.check(),
+      // A look at a bucket writes an object and deletes it, which one with versions keeps for a while.
+      everyMs: config.archive.urls.some((url) => url.startsWith('s3:')) ? 30_000 : 10_000,
       onChange: (error) => {
         if (error === undefined) log.warn('the archive is back');
         else log.error({ err: error }, 'the archive takes no recordings');

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bed, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { Evidence } from '../support/evidence.ts';
 import { obstacle, testWith } from '../support/packages.ts';
@@ -283,6 +284,11 @@ testWith(NEEDS, 'a second signal ends a drain at once', async () => {
   await terminal.expect('$ ');
   process.kill(bed.gateway.pid, 'SIGTERM');
   await terminal.expect('This gateway is being stopped: your session ends in');
+  // What comes at once is the same signal, by way of npm or a terminal.
+  process.kill(bed.gateway.pid, 'SIGTERM');
+  await sleep(1_500);
+  terminal.type('echo still $((6*7))\r');
+  await terminal.expect('still 42');
   assert.equal(await bed.gateway.stop(), 1);
   await terminal.ended;
   await bed.gateway.start();

@@ -114,6 +114,12 @@ describe('the configuration', () => {
     });
   }
 
+  it('knows listeners that are off', () => {
+    const { health, agentCheck } = parse('listen: {health: off, agentCheck: "127.0.0.1:81"}').listen;
+    assert.deepEqual([health, agentCheck], [undefined, { host: '127.0.0.1', port: 81 }]);
+    assert.match(problemsOf('listen: {ssh: off}').join(), /^listen\.ssh: wants/);
+  });
+
   it('reads how long recordings are kept', () => {
     assert.equal(parse('archive: {retention: 90d}').archive.retention, 90 * 86_400_000);
     assert.equal(parse('archive: {retention: forever}').archive.retention, 'forever');

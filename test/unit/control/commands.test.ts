@@ -145,3 +145,25 @@ test('a session that ends while it is locked stays ended', async (t) => {
   await node.control.tick();
   assert.equal((await node.store.session(sessionId))?.state, 'ended');
 });
+
+test('orders of the node itself are handed on once, even where their end cannot be written at first', async (t) => {
+  const node = await openNode(t);
+  const finish = t.mock.method(node.store, 'finishCommand');
+  finish.mock.mockImplementationOnce(() => Promise.reject(new Error('the database is away')));
+  const drained = await order(node, 'run-of-node1', 'drain', { limitMs: 600_000 });
+  await node.control.tick();
+  assert.equal(node.control.storeDown, true);
+  await node.control.tick();
+  assert.equal(node.control.storeDown, false);
+  assert.equal(await drained(), 'ok');
+  const resumed = await order(node, 'run-of-node1', 'resume');
+  await node.control.tick();
+  assert.equal(await resumed(), 'ok');
+  assert.deepEqual(
+    node.obeyed.map(({ verb, subject, limitMs }) => [verb, subject, limitMs]),
+    [
+      ['drain', 'run-of-node1', 600_000],
+      ['resume', 'run-of-node1', undefined],
+    ],
+  );
+});

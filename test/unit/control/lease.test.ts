@@ -19,6 +19,22 @@ test('a lease is held as long as it is renewed, however the clock on the wall is
   assert.ok(lease.held);
 });
 
+test('each renewal tells how the node is, and when', async (t) => {
+  const peers = await Peers.open(t);
+  const options = peers.leaseOptions('a');
+  let standing = 'starting';
+  const lease = await Lease.take({ ...options, standing: () => standing });
+  const told = async () => {
+    const row = await peers.store.node(lease.run);
+    return [row?.standing, row?.standingAt];
+  };
+  assert.deepEqual(await told(), ['starting', peers.time.wall]);
+  standing = 'draining';
+  peers.time.wall += 5_000;
+  await lease.renew();
+  assert.deepEqual(await told(), ['draining', peers.time.wall]);
+});
+
 test('a store out of reach renews nothing', async (t) => {
   const peers = await Peers.open(t);
   const { lease } = await peers.peer('a');

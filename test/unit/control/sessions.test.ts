@@ -332,6 +332,26 @@ test('workers are told to shut their doors while the node is full, once, and to 
   assert.deepEqual(doors().slice(2), ['0 open', '1 open']);
 });
 
+test('a node that drains shuts the doors at once, and refuses who is in already', async (t) => {
+  const node = await furnished(t);
+  node.desk.beat({ lagMs: 0, heapShare: 0, pid: 1, rssBytes: 1 });
+  node.lease.refusal = 'this gateway is being stopped';
+  node.control.tellDoors();
+  node.lease.refusal = undefined;
+  node.control.tellDoors();
+  assert.deepEqual(
+    node.sent.map(({ notice }) => notice),
+    [
+      { type: 'door', closed: { code: 'draining', message: 'this gateway is being stopped' } },
+      { type: 'door', closed: undefined },
+    ],
+  );
+  node.lease.refusal = 'this gateway is being stopped';
+  const refused = await ask(node, WEB01);
+  assert.ok(!refused.granted && refused.code === 'node-draining', JSON.stringify(refused));
+  assert.equal(refused.message, 'this gateway is being stopped');
+});
+
 test('who is turned away at the door is a row, and then a count', async (t) => {
   const node = await furnished(t);
   const flood = { protocol: 'ssh', reason: 'source-limit', source: '198.51.100.9' } as const;
