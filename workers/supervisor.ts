@@ -1,7 +1,8 @@
 /**
  * The main thread's hold on its session workers: starts them on shared ports, carries what they say to
  * their owner, and replaces one that dies or no longer answers. What it starts are units: a thread with one
- * worker (`thread.ts`), or a process with several (`process.ts`).
+ * worker (`thread.ts`), or a process
+ * with several (`process.ts`).
  */
 import type { Logger } from 'pino';
 import type { Beat, BlockedWorker, DeadWorker, DeathError, DeathReason, WorkerDeath } from './death.ts';
@@ -63,13 +64,19 @@ export interface UnitKind {
   start(number: number, listen: WorkerSettings['listen'], events: UnitEvents): Unit;
 }
 
+/** A pino logger, or what hands on to one. */
+export interface SupervisorLog {
+  warn(fields: Readonly<Record<string, unknown>>, text: string): void;
+  error(fields: Readonly<Record<string, unknown>>, text: string): void;
+}
+
 export interface SupervisorOptions {
   readonly kind: UnitKind;
   readonly listen: WorkerSettings['listen'];
   /** How long sessions that are ended may take to seal their recordings. */
   readonly sealMs: number;
   readonly line: WorkerLine;
-  readonly log: Logger;
+  readonly log: SupervisorLog;
   /** A unit is stuck in native code and cannot be ended; it has been told of as dead. */
   readonly onStuck?: () => void;
 }

@@ -42,7 +42,8 @@ export interface Config {
     /** `from`: canonical CIDRs (`10.0.0.0/8`, `fd00::/8`). */
     readonly proxyProtocol: { readonly from: readonly string[] };
   };
-  readonly workers: { readonly sessions: number };
+  /** `sessions`: a multiple of `processes`. */
+  readonly workers: { readonly sessions: number; readonly processes: number };
   /** Sessions: `maxSessions` on this node, the others over all nodes. `maxMemory`: bytes. */
   readonly capacity: {
     readonly maxSessions: number;
@@ -147,7 +148,7 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
       agentCheck: listen.agentCheck === 'off' ? undefined : endpointOf(listen.agentCheck),
       proxyProtocol: { from: (listen.proxyProtocol?.from ?? []).flatMap((range) => parseCidr(range) ?? []) },
     },
-    workers: { sessions: given.workers?.sessions ?? defaultWorkers() },
+    workers: workersOf(given.workers),
     capacity: {
       maxSessions: capacity.maxSessions,
       perUser: capacity.perUser,
@@ -187,6 +188,12 @@ function resolved(given: ConfigFile, file: string | undefined): Config {
 function defaultMemory(): number {
   const limit = process.constrainedMemory();
   return Math.floor(0.8 * (limit > 0 ? Math.min(limit, totalmem()) : totalmem()));
+}
+
+function workersOf(given: ConfigFile['workers']): Config['workers'] {
+  const processes = given?.processes ?? 1;
+  const sessions = given?.sessions ?? defaultWorkers();
+  return { processes, sessions: Math.ceil(sessions / processes) * processes };
 }
 
 /** The schema has checked it. */

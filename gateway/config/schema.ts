@@ -93,7 +93,16 @@ export const configSchema = group({
     }).optional(),
   }).optional(),
   workers: group({
-    sessions: count(1, 256).optional().describe(`Session workers. Default: one per core (${'`nproc`'})`),
+    sessions: count(1, 256)
+      .optional()
+      .describe(`Session workers. Default: one per core (${'`nproc`'}), but two at least`),
+    processes: count(1, 64)
+      .default(1)
+      .describe(
+        'Processes that the session workers are spread over, evenly (workers.sessions is rounded up). 1: they ' +
+          'are threads of the main process. With more, a crash in native code ends the sessions of its process ' +
+          'alone',
+      ),
   }).optional(),
   capacity: group({
     maxSessions: count(1, 100_000).default(600).describe('Sessions that this node takes at the same time'),
@@ -245,8 +254,11 @@ export const configSchema = group({
 /** The file as people write it, defaults filled in for the sections that are there. */
 export type ConfigFile = z.output<typeof configSchema>;
 
-/** Workers when the file does not say: one per core that this process may use. */
-export const defaultWorkers = (): number => availableParallelism();
+/**
+ * Workers when the file does not say: one per core that this process may use, and another one that keeps the
+ * port open while one is replaced.
+ */
+export const defaultWorkers = (): number => Math.max(2, availableParallelism());
 
 function inRange(value: number | undefined, min: number, max: number): boolean {
   return value !== undefined && value >= min && value <= max;

@@ -5,8 +5,9 @@ import { BackgroundPool, openArchives } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
 import type { WorkerDeath } from '../../workers/death.ts';
 import type { Ports, WorkerNotice } from '../../workers/messages.ts';
+import { processes, type SpoolShare } from '../../workers/process.ts';
 import type { WorkerSettings } from '../../workers/settings.ts';
-import { answering, Supervisor, sealMsOf } from '../../workers/supervisor.ts';
+import { answering, Supervisor, sealMsOf, type UnitKind } from '../../workers/supervisor.ts';
 import { threads } from '../../workers/thread.ts';
 import { hashPassword } from '../apply/password.ts';
 import { PasswordPool } from '../apply/password-pool.ts';
@@ -14,6 +15,7 @@ import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { VERSION } from '../cli/version.ts';
 import { archiveSettings } from '../config/archive.ts';
+import type { Config } from '../config/config.ts';
 import type { Limits } from '../control/admission.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
 import type { Lease } from '../control/lease.ts';
@@ -147,7 +149,7 @@ export class Node {
     const node = new Node(parts, metrics, background, tenure, spool, health, dummyHash, log);
     node.#control.start();
     node.#metrics.start();
-    const ports = await node.#supervisor.start(config.workers.sessions).catch(async (error: unknown) => {
+    const ports = await node.#supervisor.start(unitCount(config.workers)).catch(async (error: unknown) => {
       await node.#supervisor.stop();
       await node.#control.stop();
       await tenure.stop();
@@ -229,10 +231,11 @@ export class Node {
       notice: (worker: number, notice: WorkerNotice) => this.#notice(worker, notice),
       workersDied: (death: WorkerDeath) => this.#workersDied(death),
     };
-    const settings = settingsOf(this.#parts, this.#tenure.lease, this.#spool, ports);
+    const { lease } = this.#tenure;
+    const settings = settingsOf(this.#parts, lease, this.#spool, ports);
     const log = this.#log;
     return new Supervisor({
-      kind: threads(settings),
+      kind: unitsOf(this.#parts.config.workers, settings, lease, this.#spool, log),
       listen: settings.listen,
       sealMs: sealMsOf(settings),
       line: answering(owner, log),
@@ -269,7 +272,7 @@ export class Node {
   async #begin(ports: Ports): Promise<void> {
     if (this.#service.stopping) return;
     this.#supervisor = this.#newSupervisor(ports);
-    await this.#supervisor.start(this.#parts.config.workers.sessions);
+    await this.#supervisor.start(unitCount(this.#parts.config.workers));
   }
 
   #desk(worker: number): WorkerDesk {
@@ -357,6 +360,22 @@ async function openSpool({ config, store }: Bootstrapped, log: Logger): Promise<
     log,
   });
 }
+
+/** Session workers are threads of this process, or of several others. */
+function unitsOf(
+  { sessions, processes: count }: Config['workers'],
+  settings: WorkerSettings,
+  { deadline }: Lease,
+  { shares }: NodeSpool,
+  log: Logger,
+): UnitKind {
+  if (count === 1) return threads(settings);
+  const joinSpool = (tell: (bytes: number) => void): SpoolShare => shares.join(tell);
+  return processes(settings, { threads: sessions / count, deadline, joinSpool, log });
+}
+
+const unitCount = ({ sessions, processes }: Config['workers']): number =>
+  processes === 1 ? sessions : processes;
 
 /** @param ports to listen on, where those of the configuration may be any */
 function settingsOf(

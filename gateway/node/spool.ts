@@ -14,6 +14,7 @@ import {
   spooledSessions,
 } from '../../recorder/index.ts';
 import type { AuditCode, AuditDetail } from '../audit/events.ts';
+import { SpoolShares } from './spool-shares.ts';
 
 export interface NodeSpoolOptions {
   readonly folder: string;
@@ -33,9 +34,13 @@ const CALM_MS = 10_000;
 export class NodeSpool {
   /** For the workers. */
   readonly settings: SpoolSettings;
+  /** For workers in other processes. */
+  readonly shares: SpoolShares;
   readonly #options: NodeSpoolOptions;
   /** Sessions whose writer is gone. */
   readonly #left = new Set<string>();
+  /** A file stays that the archive will not take. */
+  #keeps = false;
   /** Sessions that are being spooled, with their workers. */
   readonly #writers = new Map<string, number>();
   /** Look again when a worker has drained something. */
@@ -59,6 +64,7 @@ export class NodeSpool {
     });
     this.settings = { folder, limit, used: new SharedArrayBuffer(8) };
     new BigInt64Array(this.settings.used)[0] = BigInt(used);
+    this.shares = new SpoolShares(this.settings.used);
   }
 
   /** Before any worker writes: what is there now was left by earlier runs. */
@@ -70,7 +76,7 @@ export class NodeSpool {
 
   /** Bytes of it that are in use. */
   get used(): number {
-    return Number(Atomics.load(new BigInt64Array(this.settings.used), 0));
+    return this.shares.used;
   }
 
   /** Drains what was left, in the background, for as long as it takes. */
@@ -192,13 +198,13 @@ export class NodeSpool {
   async #drainOne(sessionId: string): Promise<Error | undefined> {
     const { archive, audit, log, mark } = this.#options;
     const [drained] = await drainSpool(this.settings, archive(), sessionId);
-    if (drained === undefined) {
-      this.#left.delete(sessionId);
-      return undefined;
-    }
+    const again = drained?.error !== undefined && !isFinal(drained.error);
+    if (!again) this.#left.delete(sessionId);
+    if (drained?.error !== undefined) this.#keeps ||= !again;
+    this.shares.changed(this.#left.size === 0 && !this.#keeps);
+    if (drained === undefined) return undefined;
     const { error, bytes } = drained;
-    if (error !== undefined && !isFinal(error)) return error;
-    this.#left.delete(sessionId);
+    if (again) return error;
     if (error !== undefined) {
       this.#refused(sessionId, error.message);
       return undefined;

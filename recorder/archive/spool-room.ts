@@ -1,4 +1,4 @@
-/** The room of a node's spool, which all its threads take from. */
+/** The room of a node's spool, which all its threads take from, and other processes too. */
 import { ArchiveError } from './port.ts';
 
 /** The spool of a node as plain data that threads can hand on. */
@@ -9,16 +9,20 @@ export interface SpoolSettings {
   readonly limit: number;
   /** 8 bytes: how many they take now. */
   readonly used: SharedArrayBuffer;
+  /** 8 bytes, kept up to date by others: what files of other processes take; undefined: there are none. */
+  readonly elsewhere?: SharedArrayBuffer;
 }
 
 export class SpoolRoom {
   readonly #limit: bigint;
   /** Of all threads. */
   readonly #used: BigInt64Array;
+  readonly #elsewhere: BigInt64Array;
 
-  constructor({ limit, used }: Pick<SpoolSettings, 'limit' | 'used'>) {
+  constructor({ limit, used, elsewhere }: Pick<SpoolSettings, 'limit' | 'used' | 'elsewhere'>) {
     this.#limit = BigInt(limit);
     this.#used = new BigInt64Array(used);
+    this.#elsewhere = new BigInt64Array(elsewhere ?? new ArrayBuffer(8));
   }
 
   /** Bytes. */
@@ -28,7 +32,8 @@ export class SpoolRoom {
 
   /** @throws ArchiveError `archive-full`: so many bytes are not left */
   take(bytes: number): void {
-    if (Atomics.add(this.#used, 0, BigInt(bytes)) + BigInt(bytes) <= this.#limit) return;
+    const room = this.#limit - Atomics.load(this.#elsewhere, 0);
+    if (Atomics.add(this.#used, 0, BigInt(bytes)) + BigInt(bytes) <= room) return;
     this.give(bytes);
     throw new ArchiveError('archive-full', `the spool's ${this.#limit} bytes are used (archive.spool.bytes)`);
   }

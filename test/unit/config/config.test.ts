@@ -28,6 +28,13 @@ function problemsOf(text: string): readonly string[] {
 }
 
 describe('the configuration', () => {
+  it('spreads session workers over processes evenly', () => {
+    const workers = (text: string) => parse(`workers: {${text}}`).workers;
+    assert.deepEqual(workers('sessions: 5, processes: 2'), { sessions: 6, processes: 2 });
+    assert.deepEqual(workers('sessions: 1, processes: 3'), { sessions: 3, processes: 3 });
+    assert.deepEqual(workers('sessions: 5'), { sessions: 5, processes: 1 });
+  });
+
   it('has a default for every key', () => {
     const config = parseConfig('', undefined);
     const data = join(process.cwd(), 'sallyport-data');
@@ -38,7 +45,8 @@ describe('the configuration', () => {
     assert.deepEqual(config.listen.health, { host: '0.0.0.0', port: 8480 });
     assert.deepEqual(config.listen.agentCheck, { host: '0.0.0.0', port: 8481 });
     assert.deepEqual(config.listen.proxyProtocol.from, []);
-    assert(config.workers.sessions >= 1);
+    assert(config.workers.sessions >= 2);
+    assert.equal(config.workers.processes, 1);
     const { maxMemory, ...capacity } = config.capacity;
     assert.deepEqual(capacity, {
       maxSessions: 600,
@@ -170,6 +178,7 @@ describe('the configuration', () => {
       /^capacity.maxSessions: wants a whole number from 1 to 100000, was given "5"$/,
     ],
     ['workers: {sessions: 0}', /^workers.sessions: wants a whole number from 1 to 256, was given 0$/],
+    ['workers: {processes: 65}', /^workers.processes: wants a whole number from 1 to 64, was given 65$/],
     ['workers: {sessions: 1.5}', /^workers.sessions: wants a whole number/],
     ['archive: {window: {bytes: 4 miles}}', /^archive.window.bytes: wants a size/],
     ['archive: {window: {bytes: 1KiB}}', /^archive.window.bytes: wants a size.*from 1 MiB/],

@@ -32,6 +32,24 @@ test('a deadline is seen by all threads, and none waits for the one that sets it
   await worker.terminate();
 });
 
+test('who does not share its memory is told where a deadline is, and where it is moved', () => {
+  const deadline = new Deadline();
+  const [inOtherProcess, told] = [new Deadline(), [] as number[]];
+  deadline.set(5);
+  const unfollow = deadline.follow((ms) => {
+    told.push(ms);
+    inOtherProcess.set(ms);
+  });
+  assert.deepEqual(told, [5]);
+  deadline.set(monotonicMs() + HOUR);
+  assert.ok(!inOtherProcess.passed);
+  deadline.set(0);
+  assert.ok(inOtherProcess.passed);
+  unfollow();
+  deadline.set(7);
+  assert.equal(told.length, 3);
+});
+
 test('a node without its lease begins no recording and writes to none', async () => {
   const deadline = new Deadline();
   const archive = new MemoryArchive();
