@@ -8,13 +8,14 @@ import type { Protocol } from '../policy/capability.ts';
 import { type Access, evaluate, matchingPolicies, notCovered } from '../policy/evaluate.ts';
 import { matchesGlob } from '../policy/glob.ts';
 import type { Retention } from '../policy/retention.ts';
-import type { PolicyRow, SessionRow, Store, StoreTransaction, SystemRow } from '../store/port.ts';
+import type { PolicyRow, Store, StoreTransaction, SystemRow } from '../store/port.ts';
 import { type Admission, type Counted, type Limits, limitReached } from './admission.ts';
 import type { AuditTrail, Fact } from './audit-trail.ts';
 import type { AuthenticatedUser } from './authenticator.ts';
 import type { Clock } from './clock.ts';
 import { newSessionId } from './session-id.ts';
 import type { SessionRegistry } from './session-registry.ts';
+import { sessionRow } from './session-row.ts';
 
 /** Long enough to explain, short enough for a list of sessions. */
 const MAX_REASON_LENGTH = 500;
@@ -365,53 +366,4 @@ function cleanReason(reason: string | undefined): string | undefined {
     .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
     .trim();
   return clean === '' ? undefined : clean;
-}
-
-function sessionRow(
-  id: string,
-  node: string,
-  run: string,
-  person: AuthenticatedUser,
-  { protocol, target }: AuthorisationRequest,
-  policy: PolicyRow,
-  reason: string | undefined,
-  now: number,
-): SessionRow {
-  return {
-    id,
-    node,
-    run,
-    protocol,
-    user: person.name,
-    account: target.account,
-    system: target.system,
-    policy: policy.name,
-    source: person.source,
-    reason,
-    state: 'opening',
-    openedAt: now,
-    startedAt: undefined,
-    endedAt: undefined,
-    endCode: undefined,
-    endReason: undefined,
-    bytesFromClient: 0,
-    bytesFromTarget: 0,
-    credentialLease: undefined,
-    recorded: policy.record,
-    segments: undefined,
-    recordedBytes: undefined,
-    headHash: undefined,
-    sealed: false,
-    recoveredBy: undefined,
-    unsealable: undefined,
-    spooledOn: undefined,
-    compacted: true,
-    retention: undefined,
-    heldAt: undefined,
-    heldBy: undefined,
-    holdReason: undefined,
-    prunedBy: undefined,
-    pruneRule: undefined,
-    prunedAt: undefined,
-  };
 }

@@ -5,10 +5,8 @@
  * other sources, not behind all that one of them has sent.
  */
 
-/** A stretch of work; a key exchange takes 1 to 3 ms. The rest after it is as long as it was. */
+/** A stretch of work, in CPU; a key exchange takes 1 to 3 ms. The rest after it is as long as it was. */
 const WORK_MS = 4;
-/** Where the thread itself was stopped meanwhile, a rest as long would help nobody. */
-const REST_MAX_MS = 20;
 
 export class Turnstile {
   /** Work that waits, by source; the source whose turn is next is the first. */
@@ -47,19 +45,20 @@ export class Turnstile {
   }
 
   #do(work: () => void): void {
-    const began = performance.now();
     // What was done a while ago no longer counts.
-    if (began - this.#since > 2 * WORK_MS) {
-      this.#since = began;
+    const now = performance.now();
+    if (now - this.#since > 2 * WORK_MS) {
+      this.#since = now;
       this.#spent = 0;
     }
+    const began = cpuMs();
     try {
       work();
     } finally {
-      this.#spent += performance.now() - began;
+      this.#spent += cpuMs() - began;
       if (this.#spent >= WORK_MS) {
         this.#resting = true;
-        setTimeout(() => this.#wake(), Math.min(this.#spent, REST_MAX_MS));
+        setTimeout(() => this.#wake(), this.#spent);
       }
     }
   }
@@ -75,6 +74,12 @@ export class Turnstile {
       if (work !== undefined) this.#do(work);
     }
   }
+}
+
+/** Of this thread: time for which others had the core is no work of its own. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
 }
 
 /** Of this thread, as its time is one. */
