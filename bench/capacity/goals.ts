@@ -6,7 +6,9 @@ import type { Held } from './hold.ts';
 
 /** A bastion's cost at most five times the gateway's. */
 const OF_BASTION = 0.2;
-/** Of a busy core, in which the reference appliances carry as many. */
+/** People wait for prompts now and then. */
+const PRESSED = 0.9;
+/** As many sessions as the larger reference appliance carries. */
 const REFERENCE = 600;
 
 export interface CapacityFigures {
@@ -23,6 +25,7 @@ export function goalsOf({ held, leak, costs }: CapacityFigures): Goal[] {
     goals.atMost('recordings that are not sealed', 0, held.recordings.count - held.recordings.sealed);
     goals.atLeast('recordings, to the sessions that were opened', 1, held.recordings.count / held.opened);
     goals.atLeast('recordings verified, of those tried', 1, held.recordings.verified / held.recordings.tried);
+    goals.atLeast('keys pressed, to those meant', PRESSED, held.keysToMeant);
     // What is asked of more sessions than the machine is meant for is that none of them fails.
     if (held.sessions <= REFERENCE) {
       goals.atMost('key to answer, added p99 in ms', 20, worstAdded(held, 'p99Ms'));

@@ -2,12 +2,12 @@
 import { obstacle } from '../../test/support/packages.ts';
 import { percentile } from '../figures/statistics.ts';
 import { sleep } from '../load-process.ts';
-import { type Mix, type Plan, planOf, sessionsOf } from '../people/mix.ts';
+import { type Mix, type Plan, planOf, sessionsOf, typistsOf } from '../people/mix.ts';
 import { cpuWithEnded, processTree } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
 import { Crew } from './crew.ts';
 import { ordersOf, startCapacityGateway, usersOf } from './gateway.ts';
-import { PROTOCOLS, type Protocol, type Way } from './jobs.ts';
+import { KEYS_PER_SECOND, PROTOCOLS, type Protocol, type Way } from './jobs.ts';
 import { RealDesktops } from './real-desktops.ts';
 import { lookAtRecordings, type Recordings } from './recordings.ts';
 import { startTargets } from './targets.ts';
@@ -41,6 +41,8 @@ export interface Held {
   /** While all were open. */
   readonly keys: Readonly<Record<Way, Readonly<Partial<Record<Protocol, KeyFigures>>>>>;
   readonly added: Readonly<Partial<Record<Protocol, Added>>>;
+  /** Keys pressed, to those that so many people were to press: less where the load itself was held up. */
+  readonly keysToMeant: number;
   readonly shownBytesPerSecond: number;
   /** While all were open. */
   readonly gatewayCores: number;
@@ -127,6 +129,7 @@ export async function holdSessions(options: HoldOptions, { progress, quick }: Be
         direct: perProtocol((protocol) => keys.figures('direct', protocol)),
       },
       added: perProtocol((protocol) => added(keys, protocol)),
+      keysToMeant: keys.count / (typistsOf(plan) * KEYS_PER_SECOND * (endedAt - allOpenAt)),
       shownBytesPerSecond: shown / (endedAt - allOpenAt),
       gatewayCores: mean(held, ({ gatewayCores }) => gatewayCores),
       gatewayCpuSeconds,

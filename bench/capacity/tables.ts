@@ -84,6 +84,7 @@ function useTable(held: Held): Table {
     columns: ['what', 'measured'],
     rows: [
       ['CPU of the gateway', `${figure(held.gatewayCores)} cores`],
+      ['keys pressed, to those meant', figure(held.keysToMeant)],
       ['CPU of those who make the load', `${figure(held.loadCores)} cores`],
       ['CPU of the synthetic targets', `${figure(held.targetCores)} cores`],
       ['shown by the targets', `${figure(held.shownBytesPerSecond / 1000)} KB/s`],

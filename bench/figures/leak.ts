@@ -13,7 +13,7 @@ export interface Leak {
 }
 
 /** Caches fill and the compiler works: left out. */
-const WARM_UP_SHARE = 0.25;
+const WARM_UP_SHARE = 1 / 3;
 /** Garbage comes and goes over tens of seconds: samples of one block are no independent ones. */
 const BLOCKS = 12;
 

@@ -79,7 +79,9 @@ function panelOf(panel: Panel, top: number, xMax: number, marks: Plot['marks']):
     parts.push(
       `<line x1="${at}" x2="${at}" y1="${top}" y2="${top + PANEL}" stroke="#888" stroke-dasharray="4 3"/>`,
     );
-    parts.push(text(at + 4, top + 14, name, 'fill="#666" font-size="11"'));
+    // Near the right edge there is room on the left alone.
+    const [beside, anchor] = at > LEFT + INNER * 0.9 ? [at - 4, 'end'] : [at + 4, 'start'];
+    parts.push(text(beside, top + PANEL - 6, name, `fill="#666" font-size="11" text-anchor="${anchor}"`));
   }
   for (const { colour, points } of panel.lines)
     parts.push(

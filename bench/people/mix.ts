@@ -62,3 +62,6 @@ export function planOf(sessions: number, mix: Mix, real: boolean): Plan {
 /** Sessions through the gateway. */
 export const sessionsOf = (plan: Plan): number =>
   plan.type + plan.typeSshd + plan.openssh + plan.watch + plan.bulk + plan.desktop + plan.xfreerdp;
+
+/** Of them, those in which somebody types. */
+export const typistsOf = (plan: Plan): number => plan.type + plan.typeSshd + plan.openssh + plan.desktop;
