@@ -20,6 +20,7 @@ import { type SmallDisk, smallDisk } from '../support/disk.ts';
 import { Evidence, stillServes } from '../support/evidence.ts';
 import { assertNothingLeft } from '../support/faults.ts';
 import { type FaultyMachine, faultyMachine } from '../support/faulty-machine.ts';
+import { startGateway } from '../support/gateway.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
 import { digestFile, randomFile } from '../support/tree.ts';
@@ -56,11 +57,15 @@ interface Site {
   exported(sessionId: string): Promise<string>;
 }
 
+/** Long for a machine that is busy, short for who waits for it to run out. */
+const LEASE_SECONDS = 6;
+
 async function startSite(archive: Readonly<Record<string, unknown>>, workers = 2): Promise<Site> {
   const disk = await smallDisk(128);
   const machine = await faultyMachine(disk.folder);
   const bed = await startBed({
     config: {
+      node: { name: 'spools', dataDir: 'data', leaseSeconds: LEASE_SECONDS },
       archive: { url: `file:${disk.folder}`, graceSeconds: GRACE_SECONDS, ...archive },
       workers: { sessions: workers },
     },
@@ -189,6 +194,28 @@ testWith(
     });
     await bed.gateway.kill9();
     terminal.kill();
+    disk.empty();
+    const { dataDir } = bed.gateway;
+    const peer = await startGateway({
+      config: {
+        node: { name: 'peer', dataDir: 'data', demo: false, leaseSeconds: LEASE_SECONDS },
+        archive: { url: `file:${disk.folder}` },
+        store: { url: `sqlite:${join(dataDir, 'sallyport.db')}` },
+        vault: { masterKey: `file:${join(dataDir, 'keys/master.key')}` },
+      },
+    });
+    try {
+      await evidence.event('credential.checked_in', (row) => row.sessionId === id);
+      await until('the peer says why it seals nothing', () =>
+        peer.log().includes('the spool of node spools holds the end') ? true : undefined,
+      );
+      const rows = (await evidence.sessions()).filter((row) => row.id === id || row.id === other);
+      for (const { state, sealed, unsealable } of rows)
+        assert.deepEqual([state, sealed, unsealable], ['ended', false, undefined]);
+    } finally {
+      await peer.stop();
+    }
+    disk.fill(0);
     await bed.gateway.start();
     assert.equal(spooled().length, 2, 'the archive is full still');
     disk.empty();
