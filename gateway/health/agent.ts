@@ -1,6 +1,7 @@
 /** `listen.agentCheck`: tells every connection in one line how the node is, and closes it. */
 import { createServer, type Server } from 'node:net';
 import type { Endpoint } from '../config/address.ts';
+import { listen } from './listen.ts';
 import { agentLine, type Report } from './report.ts';
 
 export interface AgentServerOptions {
@@ -30,15 +31,8 @@ export class AgentServer {
   }
 
   /** Resolves to the port; rejects when the address cannot be had. */
-  listen({ host, port }: Endpoint): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.removeListener('error', reject);
-        const address = this.#server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
-      });
-    });
+  listen(endpoint: Endpoint): Promise<number> {
+    return listen(this.#server, endpoint);
   }
 
   close(): void {

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Endpoint } from '../config/address.ts';
 import type { Exposition } from '../metrics/node-metrics.ts';
+import { listen } from './listen.ts';
 import type { Report } from './report.ts';
 
 export interface HealthServerOptions {
@@ -57,15 +58,8 @@ export class HealthServer {
   }
 
   /** Resolves to the port; rejects when the address cannot be had. */
-  listen({ host, port }: Endpoint): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.removeListener('error', reject);
-        const address = this.#server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
-      });
-    });
+  listen(endpoint: Endpoint): Promise<number> {
+    return listen(this.#server, endpoint);
   }
 
   close(): void {

@@ -5,20 +5,15 @@ import { BackgroundPool, openArchives } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
 import type { WorkerDeath } from '../../workers/death.ts';
 import type { Ports, WorkerNotice } from '../../workers/messages.ts';
-import { processes, type SpoolShare } from '../../workers/process.ts';
-import type { WorkerSettings } from '../../workers/settings.ts';
-import { answering, Supervisor, sealMsOf, type UnitKind } from '../../workers/supervisor.ts';
-import { threads } from '../../workers/thread.ts';
+import { answering, Supervisor, sealMsOf } from '../../workers/supervisor.ts';
 import { hashPassword } from '../apply/password.ts';
 import { PasswordPool } from '../apply/password-pool.ts';
 import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import { VERSION } from '../cli/version.ts';
 import { archiveSettings } from '../config/archive.ts';
-import type { Config } from '../config/config.ts';
 import type { Limits } from '../control/admission.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
-import type { Lease } from '../control/lease.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { timedStore } from '../metrics/timed-store.ts';
 import { tellDeath } from './deaths.ts';
@@ -29,6 +24,7 @@ import { showStanding } from './shown.ts';
 import { Sides } from './sides.ts';
 import { NodeSpool } from './spool.ts';
 import { compacts, Tenure } from './tenure.ts';
+import { settingsOf, unitCount, unitsOf } from './workers.ts';
 
 /** Where the node takes connections. */
 export type NodePorts = Ports & HealthPorts;
@@ -359,66 +355,4 @@ async function openSpool({ config, store }: Bootstrapped, log: Logger): Promise<
         .catch((error: unknown) => log.error({ err: error, code }, 'audit row not written')),
     log,
   });
-}
-
-/** Session workers are threads of this process, or of several others. */
-function unitsOf(
-  { sessions, processes: count }: Config['workers'],
-  settings: WorkerSettings,
-  { deadline }: Lease,
-  { shares }: NodeSpool,
-  log: Logger,
-): UnitKind {
-  if (count === 1) return threads(settings);
-  const joinSpool = (tell: (bytes: number) => void): SpoolShare => shares.join(tell);
-  return processes(settings, { threads: sessions / count, deadline, joinSpool, log });
-}
-
-const unitCount = ({ sessions, processes }: Config['workers']): number =>
-  processes === 1 ? sessions : processes;
-
-/** @param ports to listen on, where those of the configuration may be any */
-function settingsOf(
-  { config, hostKeys, signingKey, recipients, tls }: Bootstrapped,
-  { run, deadline }: Lease,
-  spool: NodeSpool,
-  ports: Ports | undefined,
-): WorkerSettings {
-  const { archive, listen, ssh } = config;
-  return {
-    node: config.node.name,
-    listen: {
-      ssh: { ...listen.ssh, port: ports?.ssh ?? listen.ssh.port },
-      rdp: { ...listen.rdp, port: ports?.rdp ?? listen.rdp.port },
-    },
-    proxyFrom: listen.proxyProtocol.from,
-    ssh: {
-      hostKeys,
-      banner: ssh.banner,
-      loginGraceMs: ssh.loginGraceSeconds * 1000,
-      connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
-      maxChannels: ssh.maxChannels,
-    },
-    rdp:
-      tls === undefined
-        ? undefined
-        : {
-            tls,
-            banner: ssh.banner ?? '',
-            nla: config.rdp.nla,
-            loginGraceMs: ssh.loginGraceSeconds * 1000,
-            connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
-          },
-    archive: {
-      // What a run leaves in the archive besides recordings goes when that run is finished.
-      settings: { ...archiveSettings(config), writer: run },
-      recipients,
-      window: { ...archive.window, graceSeconds: archive.graceSeconds },
-      onFailure: archive.onFailure,
-      spool: spool.settings,
-      memoryBytes: archive.window.nodeBytes / config.workers.sessions,
-    },
-    deadline: deadline.memory,
-    signingKey,
-  };
 }
