@@ -1,10 +1,9 @@
 /**
  * Session workers in processes of their own: one is killed, crashes in native code or stands still, with a
- * hundred people typing. It takes its own sessions along, is replaced, and nobody else notices.
+ * crowd typing. It takes its own sessions along, is replaced, and nobody else notices.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import type { SessionRow } from '../../gateway/store/port.ts';
@@ -12,11 +11,12 @@ import { allType, type EchoTarget, openCrowd, startEchoTarget, type Typist } fro
 import { Evidence } from '../support/evidence.ts';
 import { type ArchiveOf, assertProved } from '../support/faults.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
+import { Knocking } from '../support/knocking.ts';
 import { until } from '../support/process.ts';
 
 const PROCESSES = 2;
 const WORKERS = 4;
-const PEOPLE = 100;
+const PEOPLE = 60;
 
 let target: EchoTarget;
 let gateway: Gateway;
@@ -32,6 +32,7 @@ before(async () => {
   });
   evidence = await Evidence.of(gateway);
   archive = { gateway, urls: [`file:${join(gateway.dataDir, 'archive')}`] };
+  await allServe();
   crowd = await openCrowd(gateway, PEOPLE);
 });
 after(async () => {
@@ -50,51 +51,24 @@ function processes(): readonly number[] {
     .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('session-process'));
 }
 
-/** Connects again and again; what becomes of each is counted. */
-class Knocking {
-  readonly counts = { greeted: 0, refused: 0, cut: 0 };
-  #going = true;
-  readonly #done: Promise<void>;
-
-  constructor() {
-    this.#done = this.#knock();
-  }
-
-  async stop(): Promise<void> {
-    this.#going = false;
-    await this.#done;
-  }
-
-  async #knock(): Promise<void> {
-    while (this.#going) {
-      this.counts[await this.#once()] += 1;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-
-  #once(): Promise<keyof Knocking['counts']> {
-    return new Promise((resolve) => {
-      const socket = connect(gateway.sshPort, gateway.host);
-      socket.once('data', () => {
-        resolve('greeted');
-        socket.destroy();
-      });
-      socket.once('error', (error: NodeJS.ErrnoException) =>
-        resolve(error.code === 'ECONNREFUSED' ? 'refused' : 'cut'),
-      );
-      socket.once('close', () => resolve('cut'));
-    });
-  }
-}
-
 const died = async (): Promise<readonly SessionRow[]> =>
   (await evidence.sessions()).filter(({ endCode }) => endCode === 'worker-died');
+
+/** Resolves when all workers take connections: who comes before is another one's. */
+async function allServe(): Promise<void> {
+  const url = `http://127.0.0.1:${gateway.healthPort}/metrics`;
+  await until('all workers to serve', async () => {
+    const text = await (await fetch(url)).text();
+    return new RegExp(`^sallyport_workers(\\{.*\\})? ${WORKERS}$`, 'm').test(text) || undefined;
+  });
+}
 
 async function loses(context: TestContext, signal: NodeJS.Signals, reason: string): Promise<void> {
   const earlier = new Set((await died()).map(({ id }) => id));
   const deaths = (await evidence.audit('worker.died')).length;
   for (const typist of crowd) typist.slowest();
-  const knocking = new Knocking();
+  const knocking = new Knocking(gateway);
+  context.after(() => knocking.stop());
   const [victim = assert.fail('there are no processes')] = processes();
   process.kill(victim, signal);
 
@@ -111,7 +85,7 @@ async function loses(context: TestContext, signal: NodeJS.Signals, reason: strin
     const rows = (await died()).filter(({ id }) => !earlier.has(id));
     return rows.length > 0 && rows.every(({ sealed }) => sealed) ? rows : undefined;
   });
-  await until('two processes again', () => (processes().length === PROCESSES ? true : undefined));
+  await allServe();
   const gone = crowd.filter(({ closed }) => closed);
   crowd = crowd.filter(({ closed }) => !closed);
   assert.ok(crowd.length > 0, 'some are left');
