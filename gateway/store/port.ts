@@ -290,7 +290,7 @@ export interface StoreTransaction {
   /** Forgets at most `limit` of one session, and how they were found; how many it were. */
   deleteKeystrokes(sessionId: string, limit: number): Promise<number>;
   keystrokes(sessionId: string, kind?: 'keys' | 'command'): Promise<readonly KeystrokeRow[]>;
-  /** Full-text search over typed text and commands. */
+  /** Full-text search over commands, and keys that came more than three at a time: one by one they are no words. */
   searchKeystrokes(text: string, page: Page): Promise<readonly KeystrokeRow[]>;
 
   /** Small named values of the cluster (schema-wide settings, node public keys). */

@@ -162,6 +162,25 @@ CREATE INDEX sessions_open_from_source ON sessions (source) WHERE state <> 'ende
 ALTER TABLE sessions ADD COLUMN spooled_on TEXT;
 `,
   },
+  {
+    // A letter or two are no words to be found; to index each took half of what typing costs the store.
+    name: 'of what is typed, lines and words are indexed',
+    sql: `
+DROP TRIGGER keystrokes_indexed;
+DROP TRIGGER keystrokes_forgotten;
+INSERT INTO keystrokes_text (keystrokes_text) VALUES ('delete-all');
+INSERT INTO keystrokes_text (rowid, text) SELECT seq, text FROM keystrokes
+  WHERE kind = 'command' OR length(text) > 3;
+CREATE TRIGGER keystrokes_indexed AFTER INSERT ON keystrokes
+WHEN new.kind = 'command' OR length(new.text) > 3 BEGIN
+  INSERT INTO keystrokes_text (rowid, text) VALUES (new.seq, new.text);
+END;
+CREATE TRIGGER keystrokes_forgotten AFTER DELETE ON keystrokes
+WHEN old.kind = 'command' OR length(old.text) > 3 BEGIN
+  INSERT INTO keystrokes_text (keystrokes_text, rowid, text) VALUES ('delete', old.seq, old.text);
+END;
+`,
+  },
 ];
 
 /**

@@ -347,6 +347,7 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
       const find = async (text: string, page = { limit: 10 }) =>
         (await store.searchKeystrokes(text, page)).map((row) => row.at);
       assert.deepEqual(await find('cat'), [4, 1]);
+      assert.deepEqual(await find('ca'), [4, 1], 'keys are not searched');
       assert.deepEqual(await find('passwd cat'), [1]);
       assert.deepEqual(await find('passw'), [1]);
       assert.deepEqual(await find('übung'), [2]);
@@ -394,7 +395,7 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
         sessionId,
         channel: 0,
         at: 1,
-        kind: 'keys' as const,
+        kind: 'command' as const,
         text: 'xyzzy',
       });
       await store.insertKeystrokes([typed('k1'), typed('k2'), typed('k1')]);

@@ -59,7 +59,7 @@ describe('the sqlite store', () => {
       sessionId,
       channel: 0,
       at: 1,
-      kind: 'keys' as const,
+      kind: 'command' as const,
       text,
     });
     const rows = Array.from({ length: 300 }, (_, i) =>
