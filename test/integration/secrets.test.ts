@@ -63,7 +63,8 @@ testWith(NEEDS, 'a day of sessions leaves no secret lying open', async () => {
   terminal.type('read -rs -p "Password: " x; printf "got %s\\n" "$(printf %s "$x" | wc -c)"\r');
   await terminal.expect(/\nPassword: $/);
   terminal.type(`${TYPED}\r`);
-  await terminal.expect(`got ${TYPED.length}`);
+  // What is typed ahead of the prompt may be masked: nobody can tell yet whether it will be shown.
+  await terminal.expect(new RegExp(`got ${TYPED.length}[^]*\\$ $`));
   terminal.type('echo seen-$((20 + 3))\r');
   await terminal.expect('seen-23');
   terminal.type('exit\r');
