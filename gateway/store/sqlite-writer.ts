@@ -1,6 +1,7 @@
 /**
  * The one writer of a process. Writes and transactions that arrive together share one
  * commit, so that hundreds of sessions a second cost few; each is answered after it.
+ * The more there is to write, the longer it is gathered: commits leave most of the thread's time to others.
  * Waiting for another process never blocks the thread.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +14,9 @@ const BUSY_MS = 10_000;
 const RETRY_MS = 5;
 /** Writes in one commit: about 10 ms of this thread. */
 const GROUP = 500;
+/** After a group the writer rests for so many times what it took, at most for `REST_MAX_MS`. */
+const REST = 2;
+const REST_MAX_MS = 20;
 /** Writes that may wait: some 10 s of work. Beyond, the store is out of reach: refuse. */
 const MAX_WAITING = 100_000;
 
@@ -29,6 +33,8 @@ export class SqliteWriter {
   #waiting: Job[] = [];
   #scheduled = false;
   #closed = false;
+  /** By performance.now(). */
+  #restsUntil = 0;
   /** Ends when the group that was begun last has ended. Never rejects. */
   #tail: Promise<void> = Promise.resolve();
 
@@ -71,17 +77,23 @@ export class SqliteWriter {
     this.#db.close();
   }
 
-  /** One group per turn of the event loop: what arrives in the same turn shares it. */
+  /** At most one group per turn of the event loop: what arrives in the same turn shares it. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    const begin = (): void => {
       this.#tail = this.#tail.then(async () => {
         this.#scheduled = false;
+        const began = performance.now();
         await this.#group();
+        const now = performance.now();
+        this.#restsUntil = now + Math.min(REST_MAX_MS, REST * (now - began));
         if (this.#waiting.length > 0 && !this.#closed) this.#schedule();
       });
-    });
+    };
+    const rest = this.#restsUntil - performance.now();
+    if (rest < 1) setImmediate(begin);
+    else setTimeout(begin, rest);
   }
 
   async #group(): Promise<void> {
