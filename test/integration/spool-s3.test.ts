@@ -109,8 +109,9 @@ for (const [name, fault] of FAULTS) {
       typing.write(Buffer.from('after'));
       bulk.write(randomBytes(300_000));
       await settled();
-      for (const { recording } of [typing, bulk])
-        assert.equal((await recording.seal('done')).spooled, undefined);
+      // Where the store takes long for that, it goes by the spool again.
+      for (const { recording } of [typing, bulk]) await recording.seal('done');
+      await until('the spool is empty for good', () => (files().length === 0 ? true : undefined), 60_000);
       t.diagnostic(`${drained} recordings were drained`);
       assert.deepEqual(failures, []);
 
