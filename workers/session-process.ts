@@ -29,7 +29,7 @@ async function start(settings: ProcessSettings, count: number, base: number): Pr
   supervisor = new Supervisor({
     kind: threads(own, { base }),
     listen: own.listen,
-    sealMs: sealMsOf(own),
+    sealMs: sealMsOf(own.archive.window.graceSeconds),
     line: {
       heard: (worker, message) => send({ type: 'worker', worker, message }),
       died: (death) => send({ type: 'died', death }),

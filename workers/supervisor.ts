@@ -1,8 +1,7 @@
 /**
  * The main thread's hold on its session workers: starts them on shared ports, carries what they say to
  * their owner, and replaces one that dies or no longer answers. What it starts are units: a thread with one
- * worker (`thread.ts`), or a process
- * with several (`process.ts`).
+ * worker (`thread.ts`), or a process with several (`process.ts`).
  */
 import type { Logger } from 'pino';
 import type { Beat, BlockedWorker, DeadWorker, DeathError, DeathReason, WorkerDeath } from './death.ts';
@@ -333,5 +332,5 @@ export function answering(owner: WorkerOwner, log: Logger): WorkerLine {
   };
 }
 
-/** Of {@link SupervisorOptions.sealMs}. */
-export const sealMsOf = ({ archive }: WorkerSettings): number => (archive.window.graceSeconds + 5) * 1_000;
+/** How long a session that is ended may take to seal its recording: the archive's grace, and somewhat longer. */
+export const sealMsOf = (graceSeconds: number): number => (graceSeconds + 5) * 1_000;

@@ -20,7 +20,7 @@ export function goalsOf({ sessions, typing, background, seeking }: ArchiveFigure
     if (busy.while === 'busy')
       goals.atMost(
         `echo while ${busy.sink} is worked on, added p99 in ms`,
-        5,
+        2,
         busy.p99Ms - (quiet?.p99Ms ?? Number.NaN),
       );
   }

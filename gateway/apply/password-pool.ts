@@ -1,7 +1,7 @@
 /**
  * Checks passwords on threads of their own, at a lower priority than those that sessions live on: a burst of
  * log-ons slows down log-ons, and no keystroke. Node's own thread pool, where argon2 runs otherwise, is not
- * nice, and has four threads on which recordings are written, too.
+ * nice, and recordings are written on it, too.
  */
 import { Piscina } from 'piscina';
 

@@ -7,6 +7,7 @@ import { ConfigurationError, configJsonSchema } from '../config/config.ts';
 import { LoginNameError } from '../policy/target-name.ts';
 import { RetentionError } from '../retention/error.ts';
 import { StoreError } from '../store/errors.ts';
+import { VERSION } from '../version.ts';
 import { addApply } from './apply.ts';
 import { addAudit } from './audit.ts';
 import { addCheck } from './check.ts';
@@ -17,7 +18,6 @@ import { printJson, UsageError } from './output.ts';
 import { addRecordings } from './recordings.ts';
 import { addServe } from './serve.ts';
 import { addSessions } from './sessions.ts';
-import { VERSION } from './version.ts';
 
 const program = new Command('sallyport')
   .description(

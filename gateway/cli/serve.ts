@@ -4,9 +4,9 @@ import pino from 'pino';
 import { type Bootstrapped, bootstrap } from '../bootstrap/bootstrap.ts';
 import { ListenError } from '../listener/free-port.ts';
 import { Node, type NodePorts } from '../node/node.ts';
+import { VERSION } from '../version.ts';
 import { configOf } from './common.ts';
 import { UsageError } from './output.ts';
-import { VERSION } from './version.ts';
 
 /** Ctrl-C reaches everyone at the terminal, npm too, which passes it on: within this time it is one signal. */
 const ONE_SIGNAL_MS = 1_000;

@@ -1,7 +1,7 @@
 /** `listen.agentCheck`: tells every connection in one line how the node is, and closes it. */
 import { createServer, type Server } from 'node:net';
 import type { Endpoint } from '../config/address.ts';
-import { listen } from './listen.ts';
+import { listen } from '../listener/listen.ts';
 import { agentLine, type Report } from './report.ts';
 
 export interface AgentServerOptions {

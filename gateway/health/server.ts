@@ -4,8 +4,8 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Endpoint } from '../config/address.ts';
+import { listen } from '../listener/listen.ts';
 import type { Exposition } from '../metrics/node-metrics.ts';
-import { listen } from './listen.ts';
 import type { Report } from './report.ts';
 
 export interface HealthServerOptions {

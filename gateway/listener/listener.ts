@@ -3,6 +3,7 @@
  * a bound on connections that have not yet logged on.
  */
 import { BlockList, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { listen } from './listen.ts';
 import { MAX_PENDING, Pending } from './pending.ts';
 import { parseProxyHeader } from './wire/proxy-protocol.ts';
 
@@ -56,17 +57,10 @@ export class Listener {
   /** Resolves to the port, once connections are accepted. Rejects when the address cannot be bound. */
   listen(): Promise<number> {
     setInterval(() => this.#sweep(), SWEEP_MS).unref();
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      // Each worker listens itself and the kernel spreads connections: a worker's death
-      // takes neither the port nor its peers' sessions.
-      const { host, port } = this.#options;
-      this.#server.listen({ host, port, backlog: 1_024, reusePort: true }, () => {
-        this.#server.removeListener('error', reject);
-        const address = this.#server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
-      });
-    });
+    // Each worker listens itself and the kernel spreads connections: a worker's death
+    // takes neither the port nor its peers' sessions.
+    const { host, port } = this.#options;
+    return listen(this.#server, { host, port, backlog: 1_024, reusePort: true });
   }
 
   /** Stops accepting; connections that are there stay. */

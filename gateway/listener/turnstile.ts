@@ -1,7 +1,7 @@
 /**
  * What connections cost that have not logged on, key exchanges above all, bounded to half of a
  * thread's time and to a few milliseconds at a time: whoever opens connections as fast as they
- * can makes others wait to log on, but no keystroke of a session. Who waits has its turn with the
+ * can makes others wait to log on, and keystrokes of sessions for milliseconds only. Who waits has its turn with the
  * other sources, not behind all that one of them has sent.
  */
 

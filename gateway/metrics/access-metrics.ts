@@ -8,7 +8,7 @@ const MAX_REASONS = 64;
 const OTHER = 'other';
 
 /** Reasons that are about what the node can bear, not about what somebody may do or did. */
-const ADMISSION = new Set(['full', 'overloaded', 'lease-lost', 'node-draining']);
+const ADMISSION = new Set(['full', 'overloaded', 'draining', 'lease-lost', 'node-draining']);
 
 export class AccessMetrics {
   readonly #known = new Map<string, Set<string>>();

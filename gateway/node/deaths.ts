@@ -5,7 +5,7 @@ import { crashFolder, writeCrashReport } from '../../workers/crash-report.ts';
 import type { WorkerDeath } from '../../workers/death.ts';
 import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
-import { VERSION } from '../cli/version.ts';
+import { VERSION } from '../version.ts';
 
 /** `sessions`: ids of those that ended with them. Never rejects. */
 export async function tellDeath(

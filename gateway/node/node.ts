@@ -10,12 +10,12 @@ import { hashPassword } from '../apply/password.ts';
 import { PasswordPool } from '../apply/password-pool.ts';
 import { auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
-import { VERSION } from '../cli/version.ts';
 import { archiveSettings } from '../config/archive.ts';
 import type { Limits } from '../control/admission.ts';
 import { ControlPlane, type WorkerDesk } from '../control/control-plane.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { timedStore } from '../metrics/timed-store.ts';
+import { VERSION } from '../version.ts';
 import { tellDeath } from './deaths.ts';
 import { DoorLog } from './door-log.ts';
 import { type HealthPorts, NodeHealth } from './health.ts';
@@ -233,7 +233,7 @@ export class Node {
     return new Supervisor({
       kind: unitsOf(this.#parts.config.workers, settings, lease, this.#spool, log),
       listen: settings.listen,
-      sealMs: sealMsOf(settings),
+      sealMs: sealMsOf(this.#parts.config.archive.graceSeconds),
       line: answering(owner, log),
       log,
     });

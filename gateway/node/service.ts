@@ -1,6 +1,7 @@
 /** Whether this node is in service: its drain, what operators order of it, and who is told. */
 import type { Logger } from 'pino';
 import type { ControlNotice } from '../../workers/messages.ts';
+import { sealMsOf } from '../../workers/supervisor.ts';
 import { type AuditCode, auditRow } from '../audit/events.ts';
 import type { Bootstrapped } from '../bootstrap/bootstrap.ts';
 import type { LiveSession } from '../control/session-registry.ts';
@@ -26,8 +27,6 @@ const MOVES: Readonly<Record<DrainPhase, readonly [AuditCode, string]>> = {
   maintenance: ['node.drained', 'node has drained'],
   serving: ['node.resumed', 'node serves again'],
 };
-/** How much longer than the archive's grace the end of a session may take. */
-const SEAL_MS = 5_000;
 
 export class Service {
   readonly #options: ServiceOptions;
@@ -48,7 +47,7 @@ export class Service {
       now: Date.now,
       monotonic: () => performance.now(),
     };
-    this.#drain = new Drain(hands, parts.config.archive.graceSeconds * 1000 + SEAL_MS);
+    this.#drain = new Drain(hands, sealMsOf(parts.config.archive.graceSeconds));
   }
 
   get phase(): DrainPhase {

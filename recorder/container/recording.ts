@@ -25,6 +25,7 @@ const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
 export const READ_AHEAD_BYTES = 512 * 1024;
 /** Bytes of streams on their way to be hashed at which the session pauses. */
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024;
+
 export class LiveRecording implements Recording, Sharer {
   readonly #parts: RecordingParts;
   readonly #origin: number;

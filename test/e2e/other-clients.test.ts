@@ -94,8 +94,8 @@ testWith(DROPBEAR, "Dropbear's client runs commands with exit code, both outputs
   assert.deepEqual([result.code, result.text], [7, 'in\n'], result.stderr);
   assert.match(result.stderr, /^err$/m);
   // Its window is 24 KiB: each costs a round trip through six processes, which takes long where others run too.
-  const data = randomBytes(1_000_000);
-  const big = await dbclient([bed.door.host, 'cat'], { input: data });
+  const data = randomBytes(3_000_000);
+  const big = await dbclient([bed.door.host, 'cat'], { input: data, timeoutMs: 120_000 });
   assert.ok(big.stdout.equals(data), big.stderr);
 });
 

@@ -55,7 +55,7 @@ function greeting(port: number): Promise<string | undefined> {
 }
 
 /** Resolves when an SSH server greets on `port`; rejects with its output when it ends before that. */
-export async function waitForSsh(daemon: Daemon, port: number, timeoutMs = 60_000): Promise<void> {
+export async function waitForSsh(daemon: Daemon, port: number, timeoutMs = 20_000): Promise<void> {
   let ended: number | undefined;
   void daemon.exited.then((code) => {
     ended = code;
