@@ -224,12 +224,16 @@ async function alterFile(): Promise<void> {
   writeFileSync(file, altered(readFileSync(file)));
 }
 
-/** In the largest object that holds the recording. */
+/** In its largest part; a journal whose parts are all there is not read any more. */
 async function alterObject(): Promise<void> {
   const client = s3.client();
   const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: s3.bucket }));
-  const [largest] = Contents.sort((a, b) => (b.Size ?? 0) - (a.Size ?? 0));
-  const where = { Bucket: s3.bucket, Key: largest?.Key };
+  const parts = Contents.filter(({ Key = '' }) => Key.includes(`/${id}/`));
+  const [largest] = parts.sort((a, b) => (b.Size ?? 0) - (a.Size ?? 0));
+  const where = {
+    Bucket: s3.bucket,
+    Key: largest?.Key ?? assert.fail('the bucket holds no part of the recording'),
+  };
   const { Body } = await client.send(new GetObjectCommand(where));
   const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
   await client.send(new PutObjectCommand({ ...where, Body: altered(bytes) }));
