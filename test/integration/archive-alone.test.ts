@@ -224,7 +224,7 @@ async function alterFile(): Promise<void> {
   writeFileSync(file, altered(readFileSync(file)));
 }
 
-/** In its largest part; a journal whose parts are all there is not read any more. */
+/** In the recording where it was compacted in time, else in its largest part; an index beside it may be larger. */
 async function alterObject(): Promise<void> {
   const client = s3.client();
   const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: s3.bucket }));
