@@ -7,6 +7,8 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, wri
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
+import { parsePart } from '../../recorder/archive/s3/names.ts';
+import { decodeFrameHeader, FRAME_HEADER_BYTES } from '../../recorder/format/frame.ts';
 import { generateIdentity } from '../../recorder/index.ts';
 import { type Bed, sshTerminal, startBed } from '../support/bed.ts';
 import { obstacle, testWith } from '../support/packages.ts';
@@ -207,9 +209,8 @@ for (const kind of ['folder', 'bucket'] as const) {
   });
 }
 
-function altered(bytes: Buffer): Buffer {
-  const middle = bytes.length >> 1;
-  bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);
+function alteredAt(bytes: Buffer, at: number): Buffer {
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
   return bytes;
 }
 
@@ -219,23 +220,30 @@ function recordingIn(folder: string): string {
   return join(folder, name ?? assert.fail('the recording is not in the folder'));
 }
 
-async function alterFile(): Promise<void> {
-  const file = recordingIn(join(brought, 'archive'));
-  writeFileSync(file, altered(readFileSync(file)));
+/** Offset of the first byte that belongs to what was encrypted: the first segment's, behind the header's frame. */
+function secretAt(): number {
+  const { bodyLength } = decodeFrameHeader(readFileSync(recordingIn(join(brought, 'archive'))), 0);
+  return FRAME_HEADER_BYTES + bodyLength + FRAME_HEADER_BYTES;
 }
 
-/** In the recording where it was compacted in time, else in its largest part; an index beside it may be larger. */
+async function alterFile(): Promise<void> {
+  const file = recordingIn(join(brought, 'archive'));
+  writeFileSync(file, alteredAt(readFileSync(file), secretAt()));
+}
+
+/** In the whole recording where it was compacted in time, else in the part that has the byte. */
 async function alterObject(): Promise<void> {
+  const at = secretAt();
   const client = s3.client();
   const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: s3.bucket }));
-  const parts = Contents.filter(({ Key = '' }) => Key.includes(`/${id}/`));
-  const [largest] = parts.sort((a, b) => (b.Size ?? 0) - (a.Size ?? 0));
-  const where = {
-    Bucket: s3.bucket,
-    Key: largest?.Key ?? assert.fail('the bucket holds no part of the recording'),
-  };
+  const keys = Contents.map(({ Key = '' }) => Key);
+  const whole = keys.find((key) => key.endsWith(`/${id}.slr`));
+  const parts = keys.map((key) => ({ key, ...parsePart(key.slice(key.lastIndexOf('/') + 1)) }));
+  const part = parts.find(({ start = Number.POSITIVE_INFINITY, end = 0 }) => start <= at && at < end);
+  const where = { Bucket: s3.bucket, Key: whole ?? part?.key ?? assert.fail('no object has the byte') };
   const { Body } = await client.send(new GetObjectCommand(where));
   const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
-  await client.send(new PutObjectCommand({ ...where, Body: altered(bytes) }));
+  const altered = alteredAt(bytes, whole === undefined ? at - (part?.start ?? 0) : at);
+  await client.send(new PutObjectCommand({ ...where, Body: altered }));
   client.destroy();
 }
