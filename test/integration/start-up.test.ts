@@ -1,6 +1,6 @@
 /** What keeps a gateway from starting, said in words and with exit code 1; and how it stops and comes back. */
 import assert from 'node:assert/strict';
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -18,19 +18,37 @@ let bed: Bed;
 let config: Record<string, Record<string, unknown>>;
 /** A data folder as a run left it. */
 let settled: string;
+/** Of the run that left it, whose operator wanted 6. */
+let threadsAsTold: number;
 
 before(async () => {
   if (obstacle(NEEDS) !== undefined) return;
-  bed = await startBed();
+  // Read at each start.
+  const env: Record<string, string> = { UV_THREADPOOL_SIZE: '6' };
+  bed = await startBed({ env });
   config = parse(readFileSync(bed.gateway.configFile, 'utf8')) as typeof config;
   const result = await ssh(bed.door, ['target', 'echo first']);
   assert.equal(result.text, 'first\n', result.stderr);
+  threadsAsTold = fileThreads(bed.gateway.pid);
   await bed.gateway.stop();
   settled = join(temporaryFolder('settled'), 'data');
   cpSync(bed.gateway.dataDir, settled, { recursive: true });
+  delete env['UV_THREADPOOL_SIZE'];
   await bed.gateway.start();
 });
 after(() => bed?.stop());
+
+/** libuv's threads of a process: it makes all of them when the first is needed. */
+function fileThreads(pid: number): number {
+  const names = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8');
+    } catch {
+      return 'has ended';
+    }
+  });
+  return names.filter((name) => name === 'libuv-worker\n').length;
+}
 
 /** Runs `serve` on a copy of the data folder, changed by `change`; it is expected to end by itself. */
 async function serve(
@@ -171,6 +189,13 @@ testWith(NEEDS, 'the port of another gateway is refused too, although its worker
   running.type('exit\r');
   assert.equal(await running.ended, 0);
   await stillServes(bed);
+});
+
+testWith(NEEDS, 'files have 32 threads, or as many as the operator wants', async () => {
+  // What is recorded goes to an archive folder.
+  await stillServes(bed);
+  assert.equal(fileThreads(bed.gateway.pid), 32);
+  assert.equal(threadsAsTold, 6);
 });
 
 testWith(NEEDS, 'a file without YAML is refused with its line', async () => {
