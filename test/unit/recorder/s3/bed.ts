@@ -1,10 +1,15 @@
 /** An object store in memory whose writes can be held back or fail, and nodes over it. */
+import assert from 'node:assert/strict';
 import { S3Archive } from '../../../../recorder/archive/s3/archive.ts';
 import type { ObjectStore, StoredObject } from '../../../../recorder/archive/s3/store.ts';
 import { ArchiveError, type ArchiveReader } from '../../../../recorder/index.ts';
 import { collect } from '../bed.ts';
 
 export const PREFIX = 'p/';
+export const DAY = Date.UTC(2026, 0, 2, 23, 59, 59);
+/** Of the recording `s1` that began on that day. */
+export const FOLDER = `${PREFIX}2026/01/02/s1/`;
+export const JOURNAL = `${PREFIX}journal/`;
 
 /** What happens to a write: 'lost' fails before anything is written, 'unheard' after it. */
 export type Fate = 'done' | 'lost' | 'unheard';
@@ -104,4 +109,17 @@ export async function wholeOf(reader: ArchiveReader): Promise<string> {
 
 export async function contentsOf(store: ObjectStore, sessionId: string): Promise<string> {
   return await wholeOf(await nodeOn(store, 'reader').open(sessionId));
+}
+
+/** As a recording does it. */
+export async function insist<T>(work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      assert.ok(error instanceof ArchiveError);
+      // One that was refused may be there all the same, until it is deleted.
+      if (error.code === 'recording-exists') await new Promise((resolve) => void setTimeout(resolve, 5));
+    }
+  }
 }
