@@ -83,11 +83,12 @@ export class SqliteWriter {
     this.#scheduled = true;
     const begin = (): void => {
       this.#tail = this.#tail.then(async () => {
-        this.#scheduled = false;
         const began = performance.now();
         await this.#group();
         const now = performance.now();
         this.#restsUntil = now + Math.min(REST_MAX_MS, REST * (now - began));
+        // Only now, so that what comes meanwhile, and from whom it has answered, waits for the rest to be over.
+        this.#scheduled = false;
         if (this.#waiting.length > 0 && !this.#closed) this.#schedule();
       });
     };
