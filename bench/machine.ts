@@ -1,5 +1,6 @@
 /** The machine that figures were measured on: ratios carry over to others, absolutes do not. */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 
 export interface Machine {
@@ -27,6 +28,25 @@ export function describeMachine(): Machine {
 export function machineLine(machine: Machine): string {
   const gib = (machine.memoryBytes / 2 ** 30).toFixed(0);
   return `${machine.cores} cores ${machine.cpu}, ${gib} GiB, Linux ${machine.kernel}, Node ${machine.node}, ${machine.openssh}`;
+}
+
+/**
+ * Counts from now on; the function returned gives the share of this machine's CPU time that its host spent on
+ * others since (steal time, proc(5)): what was measured then is slower by more than that.
+ */
+export function watchSteal(): () => number {
+  const before = machineTicks();
+  return () => {
+    const now = machineTicks();
+    return (now.stolen - before.stolen) / Math.max(1, now.all - before.all);
+  };
+}
+
+function machineTicks(): { readonly stolen: number; readonly all: number } {
+  const [line = ''] = readFileSync('/proc/stat', 'latin1').split('\n', 1);
+  // user, nice, system, idle, iowait, irq, softirq, steal; those of guests are in the first two already.
+  const ticks = line.split(/ +/).slice(1, 9).map(Number);
+  return { stolen: ticks[7] ?? 0, all: ticks.reduce((sum, count) => sum + count, 0) };
 }
 
 let ticksPerSecond: number | undefined;

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { archiveBenchmark } from './archive.ts';
 import { capacityBenchmark } from './capacity.ts';
 import { withSection } from './figures/results-file.ts';
+import { watchSteal } from './machine.ts';
 import { positive } from './numbers.ts';
 import { rdpBenchmark } from './rdp.ts';
 import { type Benchmark, makeReport, reportText } from './report.ts';
@@ -33,6 +34,7 @@ function odd(text: string): number {
 async function measure(benchmark: Benchmark, flags: Flags): Promise<void> {
   const started = performance.now();
   const seconds = (): string => ((performance.now() - started) / 1000).toFixed(0).padStart(4);
+  const stolen = watchSteal();
   const outcome = await benchmark.run({
     rounds: flags.rounds ?? (flags.quick === true ? 1 : 5),
     quick: flags.quick === true,
@@ -41,7 +43,7 @@ async function measure(benchmark: Benchmark, flags: Flags): Promise<void> {
     own: { ...flags },
     progress: (line) => process.stderr.write(`${seconds()} s  ${line}\n`),
   });
-  const report = makeReport(benchmark.name, outcome);
+  const report = makeReport(benchmark.name, outcome, stolen());
   const text = reportText(report, outcome.tables);
   process.stdout.write(flags.json === true ? `${JSON.stringify(report, undefined, 2)}\n` : `\n${text}`);
   if (flags.save === true) {

@@ -58,14 +58,17 @@ export interface Report extends Partial<LoadFigures> {
   /** ISO 8601, UTC. */
   readonly date: string;
   readonly machine: Machine;
+  /** Share of the machine's CPU time that its host spent on others meanwhile. */
+  readonly stolen: number;
   readonly results: Outcome['results'];
 }
 
-export function makeReport(name: string, outcome: Outcome): Report {
+export function makeReport(name: string, outcome: Outcome, stolen: number): Report {
   return {
     name,
     date: new Date().toISOString(),
     machine: describeMachine(),
+    stolen,
     results: outcome.results,
     ...outcome.load,
   };
@@ -73,6 +76,9 @@ export function makeReport(name: string, outcome: Outcome): Report {
 
 /** The report as Markdown without its heading. */
 export function reportText(report: Report, tables: readonly Table[]): string {
-  const head = `${report.date.slice(0, 10)}, ${machineLine(report.machine)}`;
+  const stolen = `of its CPU time its host spent ${percent(report.stolen)} on others`;
+  const head = `${report.date.slice(0, 10)}, ${machineLine(report.machine)}; ${stolen}`;
   return `${head}\n\n${tables.map(formatTable).join('\n')}`;
 }
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -2,6 +2,7 @@
 import { obstacle } from '../../test/support/packages.ts';
 import { percentile } from '../figures/statistics.ts';
 import { sleep } from '../load-process.ts';
+import { watchSteal } from '../machine.ts';
 import { type Mix, type Plan, planOf, sessionsOf, typistsOf } from '../people/mix.ts';
 import { cpuWithEnded, processTree } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
@@ -50,6 +51,8 @@ export interface Held {
   readonly gatewayCpuSeconds: number;
   readonly loadCores: number;
   readonly targetCores: number;
+  /** Share of the machine's CPU time that its host spent on others while all were open. */
+  readonly stolen: number;
   /** The largest that were seen. */
   readonly rssBytes: number;
   readonly pssBytes: number;
@@ -96,8 +99,10 @@ export async function holdSessions(options: HoldOptions, { progress, quick }: Be
     const allOpenAt = watch.second;
     watch.keys = new Keys();
     const bytes = watch.bytes;
+    const steal = watchSteal();
     await passTime(crew, options, progress, watch);
     const endedAt = watch.second;
+    const stolen = steal();
     const { keys } = watch;
     // What is answered from now on is of nobody's hold.
     watch.keys = new Keys();
@@ -135,6 +140,7 @@ export async function holdSessions(options: HoldOptions, { progress, quick }: Be
       gatewayCpuSeconds,
       loadCores: mean(held, ({ loadCores }) => loadCores),
       targetCores: mean(held, ({ targetCores }) => targetCores),
+      stolen,
       rssBytes: Math.max(...watch.samples.map(({ rssBytes }) => rssBytes)),
       pssBytes: Math.max(...watch.samples.map(({ pssBytes }) => pssBytes)),
       archiveLagMs: largest(held.map(({ archiveLagMs }) => archiveLagMs)),

@@ -87,6 +87,7 @@ function useTable(held: Held): Table {
       ['keys pressed, to those meant', figure(held.keysToMeant)],
       ['CPU of those who make the load', `${figure(held.loadCores)} cores`],
       ['CPU of the synthetic targets', `${figure(held.targetCores)} cores`],
+      ['CPU that the host of this machine spent on others', `${figure(100 * held.stolen)} %`],
       ['shown by the targets', `${figure(held.shownBytesPerSecond / 1000)} KB/s`],
       ['resident', mib(held.rssBytes)],
       ['proportional', mib(held.pssBytes)],

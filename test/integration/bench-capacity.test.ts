@@ -13,6 +13,7 @@ interface Report {
   readonly failures: number;
   readonly addedP50Ms: number;
   readonly addedP99Ms: number;
+  readonly stolen: number;
   readonly cpuSeconds: number;
   readonly rssBytes: number;
   readonly results: {
@@ -51,6 +52,7 @@ testWith(
     const report = JSON.parse(text) as Report;
     const { held, costs } = report.results;
     assert.equal(report.name, 'capacity');
+    assert.ok(report.stolen >= 0 && report.stolen <= 1);
     assert.ok(report.machine.cores > 0 && report.cpuSeconds > 0 && report.rssBytes > 2 ** 20);
     assert.equal(typeof report.addedP50Ms, 'number');
     assert.equal(typeof report.addedP99Ms, 'number');
