@@ -82,6 +82,7 @@ export class Outbox {
   /** Settled when the last of them is; those before it come first. */
   #landed: Promise<void> = Promise.resolve();
   #acknowledged: Progress;
+  #appendMs = 0;
   #finishing:
     | { readonly reason: string; readonly done: PromiseWithResolvers<Progress | undefined> }
     | undefined;
@@ -100,6 +101,11 @@ export class Outbox {
   /** What the archive has acknowledged so far; another object whenever that is more. */
   get progress(): Progress {
     return this.#acknowledged;
+  }
+
+  /** How long the archive took for the last append that it took. */
+  get appendMs(): number {
+    return this.#appendMs;
   }
 
   /** When the first byte was taken that is not acknowledged, by the clock. */
@@ -241,7 +247,8 @@ export class Outbox {
       const begun = clock.now();
       try {
         await appender.append(bytes, at);
-        observer?.appended((clock.now() - begun) / 1000, bytes.length);
+        this.#appendMs = clock.now() - begun;
+        observer?.appended(this.#appendMs / 1000, bytes.length);
         return !this.#dropped;
       } catch (error) {
         observer?.refused();

@@ -83,7 +83,7 @@ export type OnArchiveFailure =
 export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
 export const DEFAULT_WINDOW: DurabilityWindow = { bytes: 4 * 1024 * 1024, ms: 1000, graceSeconds: 30 };
 
-/** How exactly the 250 ms of a segment are kept; the timer runs only while bytes wait. */
+/** How exactly the age of a segment is kept; the timer runs only while bytes wait. */
 const TICK_MS = 25;
 
 export class Recorder {

@@ -1,7 +1,7 @@
 /**
  * One live recording: events in, and the durability window between them and the archive.
  *
- *     write → open segment → (full or 250 ms old) cut → outbox → acknowledged
+ *     write → open segment → (full or old enough) cut → outbox → acknowledged
  *
  * Bytes taken and not yet acknowledged are bounded in size and age by telling the session to pause.
  */
@@ -13,9 +13,15 @@ import type { OwnedStreamHash, StreamHash } from './scribe.ts';
 import { SegmentBuffer } from './segment-buffer.ts';
 import type { Sharer } from './shared-window.ts';
 
-/** A segment is cut at this size or age, or sooner when the window is small. */
+/** A segment is cut at this size, or sooner when the window is small. */
 const SEGMENT_BYTES = 256 * 1024;
-const SEGMENT_MS = 250;
+/**
+ * Or at an age between these, and these shares of a small window: the older, the sooner the archive answers. Each
+ * append costs the archive a write, and the session's thread about as much as a typed key does. Behind the oldest
+ * half of the window is left, in which a spool takes over from an archive that no longer answers.
+ */
+const SEGMENT_MS = { least: 250, most: 400 };
+const SEGMENT_SHARE = { least: 0.25, most: 0.4 };
 /** Longer payloads become several events, so that a segment stays far under the format's bound. */
 const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
 /**
@@ -96,6 +102,14 @@ export class LiveRecording implements Recording, Sharer {
     return bytes - Math.min(READ_AHEAD_BYTES, bytes / 2);
   }
 
+  /** Age at which a segment is cut: half of the window is left for the archive, or more where it took longer. */
+  get #segmentMs(): number {
+    const { ms } = this.#parts.window;
+    const least = Math.min(SEGMENT_MS.least, SEGMENT_SHARE.least * ms);
+    const most = Math.min(SEGMENT_MS.most, SEGMENT_SHARE.most * ms);
+    return Math.max(least, Math.min(most, ms / 2 - this.#outbox.appendMs));
+  }
+
   /** Stops the session for the sake of others. */
   stop(): void {
     this.#pause(this.#parts.clock.now());
@@ -167,9 +181,7 @@ export class LiveRecording implements Recording, Sharer {
   /** Acts on the time gone by; `now` by the clock. Returns whether anything is left to watch. */
   tick(now: number): boolean {
     const { window } = this.#parts;
-    if (this.#segment !== undefined && now - this.#segmentOpenedAt >= Math.min(SEGMENT_MS, window.ms / 4)) {
-      this.#cutSegment();
-    }
+    if (this.#segment !== undefined && now - this.#segmentOpenedAt >= this.#segmentMs) this.#cutSegment();
     const oldest = this.#oldest();
     if (oldest !== undefined && now - oldest >= window.ms) this.#pause(now);
     const stalledSince = this.#pausedSince ?? this.#sealing?.since;

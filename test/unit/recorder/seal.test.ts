@@ -33,7 +33,7 @@ before(async () => {
   heads = [headNow()];
   for (let i = 0; i < SEGMENTS; i += 1) {
     recording.write(EventKind.output, 0, text(`segment ${i}`));
-    await bed.clock.advance(300);
+    await bed.clock.advance(450);
     heads.push(headNow());
   }
   open = Buffer.from(bed.archive.bytes('s1'));

@@ -91,7 +91,7 @@ test('when all hold a little too much, all are paused, and all go on', async () 
   assert.ok(most <= limit, `${most} bytes of memory`);
   bed.archive.held = false;
   bed.archive.release();
-  await bed.clock.advance(300);
+  await bed.clock.advance(450);
   await until(() => all.every(({ recording }) => !recording.paused));
   for (const [i, { recording, signals, written }] of all.entries()) {
     assert.deepEqual(signals.seen, ['pause', 'resume']);

@@ -361,7 +361,7 @@ test('the first refusal ends a session that is to be terminated; a slow archive 
   assert.deepEqual(signals.seen, ['pause', 'resume']);
   bed.archive.failure = FULL;
   recording.write(EventKind.output, 0, text('refused'));
-  await bed.clock.advance(300);
+  await bed.clock.advance(450);
   assert.deepEqual(signals.seen, ['pause', 'resume', 'failed']);
   assert.equal(signals.error, FULL);
   assert.equal((await recording.seal('archive-failed')).sealed, false);

@@ -41,7 +41,7 @@ async function record(sessionId: string): Promise<{ unsealed: Buffer[]; sealed: 
       0,
       text(`segment ${i}, long enough for a compression that shrinks it `.repeat(9)),
     );
-    await bed.clock.advance(300);
+    await bed.clock.advance(450);
   }
   const before = split(Buffer.from(bed.archive.bytes(sessionId)));
   const summary = await recording.seal('done');

@@ -33,17 +33,39 @@ test('an idle session writes nothing and has no timer', async () => {
   assert.deepEqual(signals.seen, []);
 });
 
-test('a segment is cut 250 ms after its first byte', async () => {
+test('a segment is cut 400 ms after its first byte', async () => {
   const bed = await makeBed();
   const { recording } = await open(bed);
   recording.write(EventKind.output, 0, text('a'));
-  await bed.clock.advance(200);
+  await bed.clock.advance(350);
   recording.write(EventKind.output, 0, text('b'));
   await bed.clock.advance(40);
   assert.equal(bed.archive.appends, 0);
   await bed.clock.advance(35);
   assert.equal(bed.archive.appends, 1);
   assert.equal(await bytesBack(bed), 2);
+});
+
+test('a segment is cut the sooner, the longer the archive took for the append before', async () => {
+  for (const [took, age] of [
+    [100, 400],
+    [200, 300],
+    [300, 250],
+    [900, 250],
+  ] as const) {
+    const bed = await makeBed();
+    const { recording } = await open(bed);
+    bed.archive.held = true;
+    recording.write(EventKind.output, 0, text('a'));
+    await bed.clock.advance(400 + took);
+    bed.archive.release();
+    await bed.clock.advance(25);
+    recording.write(EventKind.output, 0, text('b'));
+    await bed.clock.advance(age - 25);
+    assert.equal(bed.archive.appends, 1, `not before ${age} ms`);
+    await bed.clock.advance(50);
+    assert.equal(bed.archive.appends, 2, `after ${age} ms`);
+  }
 });
 
 test('a full segment does not wait for the clock', async () => {
@@ -60,12 +82,12 @@ test('what is cut during an append goes together into the next', async () => {
   bed.archive.held = true;
   for (const letter of 'abcd') {
     recording.write(EventKind.output, 0, text(letter));
-    await bed.clock.advance(150);
+    await bed.clock.advance(225);
   }
-  await bed.clock.advance(150);
+  await bed.clock.advance(225);
   assert.equal(bed.archive.appends, 1, 'one append is in flight');
   bed.archive.release();
-  await bed.clock.advance(300);
+  await bed.clock.advance(450);
   assert.equal(bed.archive.appends, 2);
   assert.equal(await bytesBack(bed), 4);
 });
@@ -97,7 +119,7 @@ test('the window pauses the session with room for what its legs have read, and r
   await until(() => bed.archive.appends > 0);
   assert.deepEqual(signals.seen, ['pause'], 'not before the archive has it');
   bed.archive.release();
-  await bed.clock.advance(300);
+  await bed.clock.advance(450);
   await until(() => !recording.paused);
   assert.deepEqual(signals.seen, ['pause', 'resume']);
   const summary = await recording.seal('done');
@@ -160,7 +182,7 @@ test('a session stays paused while more than half of the window waits', async ()
   const { recording, signals } = await open(bed);
   bed.archive.held = true;
   for (let i = 0; i < 10; i += 1) recording.write(EventKind.output, 0, KIB);
-  await bed.clock.advance(300);
+  await bed.clock.advance(450);
   assert.equal(bed.archive.appends, 1, 'the first part is on its way');
   for (let i = 0; i < 54; i += 1) recording.write(EventKind.output, 0, KIB);
   assert.deepEqual(signals.seen, ['pause']);
@@ -168,7 +190,7 @@ test('a session stays paused while more than half of the window waits', async ()
   await until(() => bed.archive.appends === 2);
   assert.deepEqual(signals.seen, ['pause'], '54 of 64 KiB still wait');
   bed.archive.release();
-  await bed.clock.advance(300);
+  await bed.clock.advance(450);
   await until(() => !recording.paused);
   assert.deepEqual(signals.seen, ['pause', 'resume']);
 });
