@@ -1,5 +1,6 @@
 /** What a process used, from /proc (proc(5)). */
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { clockTicks } from './machine.ts';
 
 /** CPU seconds, user and system, of all threads of a process. Steps of 10 ms. */
@@ -92,6 +93,25 @@ export async function cpuOf(pid: number | undefined, work: () => Promise<void>):
   await work();
   const used = [...threadSeconds(pid)].map(([thread, all]) => all - (before.threads.get(thread) ?? 0));
   return { seconds: cpuSeconds(pid) - before.all, busiestThread: Math.max(...used) };
+}
+
+/** How long {@link settled} looks at a time, and what share of a core who works on something uses at least. */
+const LOOK_MS = 500;
+const BUSY = 0.05;
+const SETTLE_LIMIT_MS = 60_000;
+
+/**
+ * Until what closed sessions leave to be done is done: recordings are sealed, and what stands beside them is made
+ * in the background.
+ */
+export async function settled(pid: number): Promise<void> {
+  const deadline = performance.now() + SETTLE_LIMIT_MS;
+  for (let before = Number.NaN; performance.now() < deadline; ) {
+    const now = cpuSeconds(pid);
+    if (now - before < (BUSY * LOOK_MS) / 1000) return;
+    before = now;
+    await sleep(LOOK_MS);
+  }
 }
 
 /** CPU seconds by thread. */

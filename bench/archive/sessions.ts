@@ -7,8 +7,7 @@ import { startSshd } from '../../test/support/sshd.ts';
 import { atExit } from '../../test/support/temp.ts';
 import { randomFile } from '../../test/support/tree.ts';
 import { median, rotated } from '../figures/statistics.ts';
-import { sleep } from '../load-process.ts';
-import { cpuOf } from '../process-figures.ts';
+import { cpuOf, settled } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
 import { CIPHER, clientConfig, gatewayEndpoint, startBenchGateway } from '../ssh/bed.ts';
 import { type Direction, transfer } from '../ssh/transfer.ts';
@@ -24,9 +23,6 @@ export interface InSessions {
   /** CPU seconds of the gateway per GB. */
   readonly cpuPerGb: number;
 }
-
-/** What a session that is over still does. */
-const AFTERWORK_MS = 1000;
 
 export async function measureSessions(site: Site, mib: number, options: BenchOptions): Promise<InSessions[]> {
   const missing = obstacle(['openssh-server', 'openssh-client']);
@@ -56,7 +52,7 @@ export async function measureSessions(site: Site, mib: number, options: BenchOpt
       for (const { sink, gateway, direction, seconds, cpu } of rotated(runs, round)) {
         const used = await cpuOf(gateway.pid, async () => {
           seconds.push(await transfer({ sshConfig }, sink, direction, payload));
-          await sleep(AFTERWORK_MS);
+          await settled(gateway.pid);
         });
         cpu.push(used?.seconds ?? 0);
         await discard(site, sink, memory);

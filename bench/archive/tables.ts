@@ -43,7 +43,7 @@ export function tablesOf(figures: ArchiveFigures, goals: readonly Goal[], mib: n
 function sessionTable(rows: readonly InSessions[], mib: number): Table {
   return {
     title: 'An SSH session that is recorded in full',
-    note: `${mib} MiB of random bytes through a gateway, AES-128-GCM. Memory: a folder that no disk is below. CPU: of the gateway.`,
+    note: `${mib} MiB of random bytes through a gateway, AES-128-GCM. Memory: a folder that no disk is below. CPU: of the gateway, with what is made of the recording afterwards.`,
     columns: ['direction and archive', 'MB/s', 'to memory', 'CPU s/GB'],
     rows: rows.map(({ sink, direction, mbPerSecond, toMemory, cpuPerGb }) => [
       `${direction}, ${sink}`,

@@ -3,7 +3,7 @@ import { globSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { median, rotated } from '../figures/statistics.ts';
 import { figure, type Table } from '../figures/table.ts';
-import { type CpuUse, cpuOf, cpuSeconds } from '../process-figures.ts';
+import { type CpuUse, cpuOf, settled } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
 import { type Bed, directEndpoint, gatewayEndpoint, PATHS, type Path } from './bed.ts';
 import type { FloodKind } from './content.ts';
@@ -25,13 +25,6 @@ export interface Relayed {
 }
 
 const CONTENTS = ['dense', 'compressible'] as const;
-/** Looks at whether a server still works on something, and what share of a core it then uses at least. */
-const LOOK_MS = 1000;
-const BUSY = 0.03;
-const SETTLE_LIMIT_MS = 60_000;
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** Each content on each path once per round, in a rotating order, after one round that compares every byte. */
 export async function measureRelay(bed: Bed, options: BenchOptions): Promise<Relayed[]> {
   const runs = CONTENTS.flatMap((content) => PATHS.map((path) => ({ content, path })));
@@ -90,17 +83,6 @@ export async function measureRelay(bed: Bed, options: BenchOptions): Promise<Rel
       row.cpuSecondsPerGb === undefined || haproxy === undefined ? undefined : haproxy / row.cpuSecondsPerGb;
     return { ...row, ratioToDirect, perCoreToHaproxy };
   });
-}
-
-/** Until what a closed session leaves to be done is done: its key frames are made in the background. */
-async function settled(pid: number): Promise<void> {
-  const deadline = performance.now() + SETTLE_LIMIT_MS;
-  for (let before = Number.NaN; performance.now() < deadline; ) {
-    const now = cpuSeconds(pid);
-    if (now - before < (BUSY * LOOK_MS) / 1000) return;
-    before = now;
-    await sleep(LOOK_MS);
-  }
 }
 
 function endpointOf(bed: Bed, path: Path, content: FloodKind): Endpoint {

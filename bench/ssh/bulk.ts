@@ -3,7 +3,7 @@ import { globSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { median, rotated } from '../figures/statistics.ts';
 import { figure, type Table } from '../figures/table.ts';
-import { type CpuUse, cpuOf } from '../process-figures.ts';
+import { type CpuUse, cpuOf, settled } from '../process-figures.ts';
 import type { BenchOptions } from '../report.ts';
 import { type Bed, type Line, PATHS, type Path } from './bed.ts';
 import { type Direction, transfer, verifyTransfers } from './transfer.ts';
@@ -23,11 +23,6 @@ export interface Throughput {
 
 const DIRECTIONS = ['download', 'upload'] as const;
 
-/** What a closed session still does: seal its recording, leave the store. */
-const AFTERWORK_MS = 250;
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** Each path in each direction once per round, in a rotating order, after one round that only verifies. */
 export async function measureBulk(bed: Bed, options: BenchOptions): Promise<Throughput[]> {
   for (const path of PATHS) await verifyTransfers(bed, path, bed.short);
@@ -36,9 +31,11 @@ export async function measureBulk(bed: Bed, options: BenchOptions): Promise<Thro
   const samples = runs.map((run) => ({ ...run, rates: [] as number[], cpu: [] as CpuUse[] }));
   for (let round = 0; round < options.rounds; round += 1) {
     for (const { path, direction, rates, cpu } of rotated(samples, round)) {
-      const used = await cpuOf(bed.servers[path], async () => {
+      const server = bed.servers[path];
+      const used = await cpuOf(server, async () => {
         rates.push(bed.bulk.bytes / (await transfer(bed, path, direction, bed.bulk)) / 1e6);
-        await sleep(AFTERWORK_MS);
+        // What it leaves to be done is its own, and disturbs no other.
+        if (server !== undefined) await settled(server);
       });
       if (used !== undefined) cpu.push(used);
       if (path === 'gateway-full') discardRecordings(bed);
