@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Client, Connection } from 'ssh2';
+import { hangUp } from '../listener/hang-up.ts';
 import { RelayDelay } from '../metrics/read-clock.ts';
 import type { Histogram } from '../metrics/sheet.ts';
 import { inSlab, writerBegins, writerDone } from './packet-memory.ts';
@@ -209,10 +210,7 @@ export function disconnect(
   packet.set(message, start);
   sendPacket(protocol, write.finalize(packet, true), true);
   flush();
-  socket.resume();
-  socket.end();
-  // A peer that no longer reads must not keep the socket: what is unsent by then is given up.
-  setTimeout(() => socket.destroy(), 2_000).unref();
+  hangUp(socket);
 }
 
 /**

@@ -3,10 +3,9 @@
  * lets SSH_MSG_DISCONNECT be sent at any time, and before §7 packets are plain (§6).
  */
 import type { Socket } from 'node:net';
+import { hangUp } from '../listener/hang-up.ts';
 import { DisconnectReason, encodeMessage, Message } from './wire/connection.ts';
 
-/** A peer that neither reads nor leaves is not waited for longer. */
-const LINGER_MS = 2_000;
 /** Told at the same time in a worker; in a flood the others are only hung up on. */
 const MAX_LINGERING = 200;
 const BANNER = Buffer.from('SSH-2.0-Sallyport\r\n', 'latin1');
@@ -26,19 +25,15 @@ export function turnAway(socket: Socket, text: string, onEnd?: (spoke: boolean) 
   }
   let spoke = false;
   lingering += 1;
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once('close', () => {
     lingering -= 1;
-    clearTimeout(timer);
     onEnd?.(spoke);
   });
   socket.on('error', () => {});
-  // What the client sent is read away: closing over unread bytes resets the connection, and the words are lost.
   socket.on('data', () => {
     spoke = true;
   });
-  socket.resume();
-  socket.end(Buffer.concat([BANNER, plainPacket(disconnectMessage(text))]));
+  hangUp(socket, Buffer.concat([BANNER, plainPacket(disconnectMessage(text))]));
   socket.once('end', () => socket.destroySoon());
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { hangUp } from '../../listener/hang-up.ts';
 import { readShared } from '../../listener/shared-read.ts';
 import { RelayDelay } from '../../metrics/read-clock.ts';
 import type { Histogram } from '../../metrics/sheet.ts';
@@ -26,8 +27,6 @@ const UNSENT_MAX_BYTES = 16 * 1024 ** 2;
 const MAX_PDU_BYTES = 0xffff;
 /** Read and not asked for yet; the longest PDU of a handshake is 64 KiB. */
 const READ_AHEAD_BYTES = 128 * 1024;
-/** A peer that no longer reads must not keep the socket. */
-const LINGER_MS = 2_000;
 
 /** The connection ended while a PDU was waited for. */
 export class StreamClosedError extends Error {
@@ -182,10 +181,7 @@ export class PduStream {
   end(): void {
     if (this.#closed) return;
     this.#flushAll();
-    const socket = this.#socket;
-    socket.resume();
-    socket.end();
-    setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    hangUp(this.#socket);
   }
 
   destroy(): void {
