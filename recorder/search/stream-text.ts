@@ -14,6 +14,9 @@ const CONTROLS = /[\x00-\x1f\x7f-\x9f]+/g;
 const OTHERS = /[^ -~]/;
 /** A line of which more than this part is no UTF-8 is no text. */
 const MAX_BROKEN = 1 / 8;
+/** Output of at least so many bytes at once is no text where more than this part of it is NUL. */
+const MIN_BINARY_BYTES = 4096;
+const MAX_NUL = 1 / 1024;
 /** The same line counts again after this (µs): some programs repeat one for ever. */
 const AGAIN = 1_000_000;
 
@@ -32,6 +35,8 @@ export class StreamText {
   /** `at`: µs, never less than before. */
   write(at: number, bytes: Uint8Array): void {
     this.#at = at;
+    // To look for lines in an archive or a video would take many times as long as it took to record it.
+    if (isBinary(bytes)) return this.end();
     const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split(LINE_END);
     this.#rest = lines.pop() ?? '';
     for (const line of lines) this.#line(line);
@@ -54,6 +59,13 @@ export class StreamText {
       this.#found(this.#at, text);
     }
   }
+}
+
+function isBinary(bytes: Uint8Array): boolean {
+  if (bytes.length < MIN_BINARY_BYTES) return false;
+  let left = bytes.length * MAX_NUL;
+  for (let at = bytes.indexOf(0); at >= 0 && left >= 0; at = bytes.indexOf(0, at + 1)) left -= 1;
+  return left < 0;
 }
 
 /** Text as it reads: without sequences and what was erased. Empty where it is none. */
