@@ -18,7 +18,7 @@ export function tablesOf(figures: SshFigures, goals: readonly Goal[], bed: Bed):
     tables.push(
       throughputTable(
         'Bulk throughput',
-        `${mib(bed.bulk.bytes)} of random bytes, \`cat\` at the target, AES-128-GCM, no compression; log-on not counted. CPU: of the server that the client connects to, and of its busiest thread, which bounds one stream where cores are free.`,
+        `${mib(bed.bulk.bytes)} of random bytes, \`cat\` at the target, AES-128-GCM, no compression; log-on not counted. CPU: of the server that the client connects to, with what is made of a recording afterwards, and of its busiest thread, which bounds one stream where cores are free.`,
         figures.throughput,
       ),
     );

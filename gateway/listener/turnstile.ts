@@ -1,8 +1,8 @@
 /**
  * What connections cost that have not logged on, key exchanges above all, bounded to half of a
  * thread's time and to a few milliseconds at a time: whoever opens connections as fast as they
- * can makes others wait to log on, and keystrokes of sessions for milliseconds only. Who waits has its turn with the
- * other sources, not behind all that one of them has sent.
+ * can makes others wait to log on, and keystrokes of sessions for milliseconds only. Who waits has
+ * its turn with the other sources, not behind all that one of them has sent.
  */
 
 /** A stretch of work, in CPU; a key exchange takes 1 to 3 ms. The rest after it is as long as it was. */

@@ -36,7 +36,11 @@ export class StreamText {
   write(at: number, bytes: Uint8Array): void {
     this.#at = at;
     // To look for lines in an archive or a video would take many times as long as it took to record it.
-    if (isBinary(bytes)) return this.end();
+    if (isBinary(bytes)) {
+      // Half a character before it is none of what comes behind.
+      this.#decoder.decode();
+      return this.end();
+    }
     const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split(LINE_END);
     this.#rest = lines.pop() ?? '';
     for (const line of lines) this.#line(line);

@@ -114,6 +114,18 @@ describe('the sqlite writer', () => {
     await write;
   });
 
+  it('rests also where a caller writes again as soon as it is answered', async (t) => {
+    const bed = bedFor(t);
+    await bed.write('long', 5);
+    const write = bed.write('next');
+    await nextTurn();
+    await bed.pass(9);
+    assert.equal(bed.db.commits, 1);
+    await bed.pass(1);
+    assert.equal(bed.db.commits, 2);
+    await write;
+  });
+
   it('does not rest where there is little to write', async (t) => {
     const bed = bedFor(t);
     // No timer goes off: all are answered all the same.

@@ -27,6 +27,10 @@ test('what is around an archive is found, and nothing of the archive', () => {
   ]);
 });
 
+test('half a character before an archive is not put before what comes behind', () => {
+  assert.deepEqual(linesOf(Buffer.of(0xc3), Buffer.alloc(4_096), 'behind\n'), ['behind']);
+});
+
 test('text with a NUL now and then is text', () => {
   const lines = Array.from({ length: 1_000 }, (_, n) => `line number ${n}`);
   const bytes = Buffer.from(`${lines.join('\n')}\n`);
