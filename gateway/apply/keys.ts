@@ -28,6 +28,14 @@ export function checkPublicKey(line: string): Checked<string> {
   return { value: text };
 }
 
+/** A public key that a person may log on with: what {@link checkPublicKey} takes, and the front accepts. */
+export function checkPersonKey(line: string): Checked<string> {
+  const checked = checkPublicKey(line);
+  return 'value' in checked && checked.value.startsWith('ssh-dss ')
+    ? { problem: 'is a DSA key, which can sign with SHA-1 only; make another: ssh-keygen -t ed25519' }
+    : checked;
+}
+
 /**
  * The PEM or OpenSSH text of a private key, opened with its passphrase. It is opened here
  * because bcrypt takes a third of a second of JavaScript: at each log-on that would hold

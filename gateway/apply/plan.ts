@@ -12,7 +12,7 @@ import type {
   DeclaredSystem,
   DeclaredUser,
 } from './document.ts';
-import { type Checked, checkPrivateKey, checkPublicKey } from './keys.ts';
+import { type Checked, checkPersonKey, checkPrivateKey, checkPublicKey } from './keys.ts';
 import { parseDate, parseDay, parseTimeOfDay } from './times.ts';
 
 /** `undefined`: stays as it is. `false`: none. */
@@ -114,7 +114,7 @@ function planUser(user: DeclaredUser, at: string, context: Context): PlannedUser
     password: secret('password', checkPassword),
     totp: secret('totp', checkTotp),
     sshKeys: user.sshKeys.flatMap(
-      (line, i) => context.take(`${at}.sshKeys[${i}]`, checkPublicKey(line)) ?? [],
+      (line, i) => context.take(`${at}.sshKeys[${i}]`, checkPersonKey(line)) ?? [],
     ),
   };
 }

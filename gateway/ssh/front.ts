@@ -189,11 +189,16 @@ class LogOn {
 
   async #publicKey(context: PublicKeyAuthContext): Promise<AuthenticationOutcome> {
     const blob = context.key.data;
+    if (isOutdated(context.key.algo, context.hashAlgo))
+      return { outcome: 'rejected', methods: FIRST_METHODS };
     if (context.signature === undefined || context.blob === undefined)
       return await this.#present(context, { kind: 'publickey', blob, proven: false });
     const key = ssh2.utils.parseKey(blob);
+    // What the client called the key counts for nothing here: the key itself does.
     const proven =
-      !(key instanceof Error) && key.verify(context.blob, context.signature, context.hashAlgo) === true;
+      !(key instanceof Error) &&
+      !isOutdated(key.type, context.hashAlgo) &&
+      key.verify(context.blob, context.signature, context.hashAlgo) === true;
     if (!proven) return { outcome: 'rejected', methods: FIRST_METHODS };
     return await this.#present(context, { kind: 'publickey', blob, proven: true });
   }
@@ -256,4 +261,9 @@ class LogOn {
     if (!this.#socket.destroyed)
       disconnect(this.#connection, this.#socket, DisconnectReason.noMoreAuthMethods, text);
   }
+}
+
+/** Signatures with SHA-1: of DSA keys, and of RSA keys where the client asks for nothing newer (RFC 8332 §2). */
+function isOutdated(keyType: string, hash: string | undefined): boolean {
+  return keyType === 'ssh-dss' || (keyType === 'ssh-rsa' && hash === undefined);
 }

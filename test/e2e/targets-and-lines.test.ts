@@ -191,6 +191,17 @@ for (const name of ['alice-ed25519', 'alice-ecdsa', 'alice-rsa']) {
   });
 }
 
+gatewayTest('an RSA key signs with SHA-2 or not at all', async () => {
+  const there = bed.doorFor(bed.targetLogin('keyholder'), 'unused');
+  const offer = async (algorithm: string): Promise<number | null> => {
+    const how = ['PreferredAuthentications=publickey', 'PubkeyAuthentication=yes', 'IdentitiesOnly=yes'];
+    const options = [...how, `PubkeyAcceptedAlgorithms=${algorithm}`].flatMap((option) => ['-o', option]);
+    return (await ssh(there, [...options, '-i', keyFile('alice-rsa'), 'target', 'true'])).code;
+  };
+  assert.equal(await offer('rsa-sha2-256'), 0);
+  assert.equal(await offer('ssh-rsa'), 255);
+});
+
 gatewayTest('a key that is not the person’s is refused', async () => {
   await generateKey(keyFile('stranger'));
   const options = ['-o', 'PreferredAuthentications=publickey', '-o', 'PubkeyAuthentication=yes'];

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import ssh2 from 'ssh2';
-import { checkPrivateKey } from '../../../gateway/apply/keys.ts';
+import { checkPersonKey, checkPrivateKey, checkPublicKey } from '../../../gateway/apply/keys.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-keys-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -33,3 +34,13 @@ for (const type of ['ed25519', 'ecdsa', 'rsa'])
     );
     assert.ok('problem' in checkPrivateKey(readFileSync(file, 'utf8'), 'wrong'));
   });
+
+test('a person logs on with no DSA key, though an old system may have one', () => {
+  const { publicKey } = generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160 });
+  const parsed = ssh2.utils.parseKey(publicKey.export({ type: 'spki', format: 'pem' }));
+  assert.ok(!(parsed instanceof Error));
+  const line = `ssh-dss ${parsed.getPublicSSH().toString('base64')} old`;
+  assert.deepEqual(checkPublicKey(line), { value: line });
+  const refused = checkPersonKey(line);
+  assert.match('problem' in refused ? refused.problem : '', /^is a DSA key/);
+});
