@@ -85,7 +85,7 @@ export interface TargetAuthorization {
   readonly keystrokes: boolean;
   /** RDP: what is typed becomes `********`, names of keys stay. */
   readonly maskKeystrokes: boolean;
-  /** Bytes of each exec channel's streams that the recording keeps; `full`: all. */
+  /** Bytes of each stream of a command without a terminal that the recording keeps; `full`: all. */
   readonly execLimit: number | 'full';
   /** Milliseconds; undefined: no limit. */
   readonly maxDuration: number | undefined;

@@ -134,7 +134,9 @@ const policy = group({
     .union([z.number(), z.string()], wants(SIZE))
     .refine((value) => value === 'full' || parseSize(value) !== undefined, wants(SIZE))
     .default('16MiB')
-    .describe('What a recording keeps of each stream of a command'),
+    .describe(
+      'What a recording keeps of each stream (input, output, standard error) of a command without a terminal',
+    ),
   retention: z
     .string(wants(RETENTION))
     .refine((value) => parseRetention(value) !== undefined, wants(RETENTION))

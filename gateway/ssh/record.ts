@@ -28,7 +28,7 @@ export interface RecordOptions {
   readonly recording: Recording | undefined;
   /** Policy logs keystrokes. */
   readonly keystrokes: boolean;
-  /** Bytes of an exec channel's streams that are kept; the rest is counted and hashed. */
+  /** Bytes of each stream of a command without a terminal that are kept; the rest is counted and hashed. */
   readonly execLimit: number | 'full';
 }
 
@@ -71,7 +71,7 @@ export class SessionRecord {
   }
 }
 
-/** Bytes of one stream, and how much of its beginning was recorded. */
+/** Bytes of one stream of a program, and how much of its beginning was recorded. */
 interface StreamCount {
   bytes: number;
   recorded: number;
@@ -90,9 +90,12 @@ export class ChannelRecord {
   #fromClient = 0;
   #fromTarget = 0;
   #keys: KeystrokeLog | undefined;
-  /** Streams of a program without a terminal. */
-  #streams: Map<StreamName, StreamCount> | undefined;
-  #streamRoom = 0;
+  /** Streams of a program without a terminal, or of what passes before one is started. */
+  readonly #streams = new Map<StreamName, StreamCount>();
+  /** Bytes of each of them that are kept: each has its own, so that none displaces another. */
+  #streamLimit: number;
+  /** Digests that are awaited, and the channel itself while it is open. */
+  #unfinished = 1;
   #observer: SftpObserver | ScpObserver | undefined;
   #onMismatch: (error: Error) => void = () => {};
   closed = false;
@@ -102,8 +105,7 @@ export class ChannelRecord {
     this.#number = number;
     this.#recording = session.options.recording;
     this.#isSession = isSession;
-    // What passes before a program is started is a stream, too.
-    if (isSession) this.#startStreams();
+    this.#streamLimit = limitOf(session.options.execLimit);
   }
 
   terminal(size: { term: string; columns: number; rows: number }): void {
@@ -148,8 +150,12 @@ export class ChannelRecord {
       command === undefined ? { request } : { request, command },
     );
     this.#onMismatch = onMismatch;
-    // The program before, if any, was refused by the target.
+    // The program before, if any, was refused by the target: what it was sent takes nothing of this one's room.
     this.#observer = undefined;
+    this.#endStreams();
+    // A shell is a person at work, with a terminal or without.
+    this.#streamLimit =
+      request === 'shell' ? Number.POSITIVE_INFINITY : limitOf(this.#session.options.execLimit);
     if (kind === 'sftp' || kind === 'scp') {
       const sink = { operation: (operation: ObservedOperation) => this.#file(operation, kind) };
       const hash = (): { update(bytes: Uint8Array): void; digestHex(): string } => {
@@ -168,7 +174,7 @@ export class ChannelRecord {
       if (this.#keys === undefined) return;
       this.#keys.input(data);
       this.#recordKeys(this.#keys);
-    } else if (this.#streams !== undefined) this.#stream('input', EventKind.input, data);
+    } else if (this.#isSession) this.#stream('input', EventKind.input, data);
   }
 
   output(data: Uint8Array): void {
@@ -180,7 +186,7 @@ export class ChannelRecord {
         this.#keys.output(data);
         this.#recordKeys(this.#keys);
       }
-    } else if (this.#streams !== undefined) this.#stream('output', EventKind.output, data);
+    } else if (this.#isSession) this.#stream('output', EventKind.output, data);
   }
 
   errorOutput(data: Uint8Array): void {
@@ -217,24 +223,30 @@ export class ChannelRecord {
       this.#recordKeys(this.#keys);
     }
     if (this.#observer !== undefined) this.#observe(() => this.#observer?.end());
-    let open = 1;
-    const closed = (): void => {
-      open -= 1;
-      if (open > 0) return;
-      this.#session.note(EventKind.channelClose, this.#number, {
-        fromClient: this.#fromClient,
-        fromTarget: this.#fromTarget,
-      });
-    };
-    for (const [stream, { bytes, recorded, hash }] of this.#streams ?? []) {
+    this.#endStreams();
+    this.#finished();
+  }
+
+  /** Tells the digests of streams that were limited. */
+  #endStreams(): void {
+    for (const [stream, { bytes, recorded, hash }] of this.#streams) {
       if (hash === undefined) continue;
-      open += 1;
+      this.#unfinished += 1;
       hash.digest((sha256) => {
         this.#session.note(EventKind.digest, this.#number, { stream, bytes, recorded, sha256 });
-        closed();
+        this.#finished();
       });
     }
-    closed();
+    this.#streams.clear();
+  }
+
+  #finished(): void {
+    this.#unfinished -= 1;
+    if (this.#unfinished > 0) return;
+    this.#session.note(EventKind.channelClose, this.#number, {
+      fromClient: this.#fromClient,
+      fromTarget: this.#fromTarget,
+    });
   }
 
   #file(operation: ObservedOperation, protocol: 'sftp' | 'scp'): void {
@@ -254,26 +266,24 @@ export class ChannelRecord {
     for (const typed of keys.maskedInput()) this.#recording?.write(EventKind.input, this.#number, typed);
   }
 
-  #startStreams(): void {
-    const { execLimit } = this.#session.options;
-    this.#streams = new Map();
-    this.#streamRoom = execLimit === 'full' ? Number.POSITIVE_INFINITY : execLimit;
-  }
-
   #stream(name: StreamName, kind: EventKind, data: Uint8Array): void {
     if (this.#recording === undefined) return;
-    let count = this.#streams?.get(name);
+    let count = this.#streams.get(name);
     if (count === undefined) {
-      const limited = this.#session.options.execLimit !== 'full';
+      const limited = this.#streamLimit !== Number.POSITIVE_INFINITY;
       count = { bytes: 0, recorded: 0, hash: limited ? this.#recording.hashStream() : undefined };
-      this.#streams?.set(name, count);
+      this.#streams.set(name, count);
     }
     count.bytes += data.length;
     count.hash?.update(data);
-    if (this.#streamRoom <= 0) return;
-    const kept = data.length <= this.#streamRoom ? data : data.subarray(0, this.#streamRoom);
-    this.#streamRoom -= kept.length;
+    const room = this.#streamLimit - count.recorded;
+    if (room <= 0) return;
+    const kept = data.length <= room ? data : data.subarray(0, room);
     count.recorded += kept.length;
     this.#recording.write(kind, this.#number, kept);
   }
+}
+
+function limitOf(execLimit: number | 'full'): number {
+  return execLimit === 'full' ? Number.POSITIVE_INFINITY : execLimit;
 }

@@ -97,6 +97,7 @@ export interface FileOperation {
   /** What the target answered, when it was not success. */
   readonly error?: string;
 }
+/** Of one program, or of what passed before one was started, that is held to a limit; long ones may come late. */
 export interface StreamDigest {
   readonly stream: 'input' | 'output' | 'errorOutput';
   /** All bytes of the stream, and how many of the first of them the recording holds. */
