@@ -6,7 +6,7 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { readBegins, readEnds } from '../metrics/read-clock.ts';
-import { usesUp } from './turn.ts';
+import { readerInTurn } from './turn.ts';
 
 /**
  * Larger than Node's own 64 KiB: fewer calls, and fewer packets that span two reads. Well within what
@@ -17,10 +17,10 @@ const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /** The `onread` option of a socket whose `data` is valid only until its listeners return. */
 export function sharedRead(socket: () => Socket): OnReadOpts {
-  const goOn = (): void => {
+  const stops = readerInTurn(() => {
     // Whoever paused it meanwhile resumes it.
     if (!socket().isPaused()) socket().resume();
-  };
+  });
   return {
     buffer,
     callback: (bytes) => {
@@ -28,7 +28,7 @@ export function sharedRead(socket: () => Socket): OnReadOpts {
       readBegins(reader);
       reader.emit('data', buffer.subarray(0, bytes));
       readEnds();
-      return !usesUp(bytes, goOn);
+      return !stops(bytes);
     },
   };
 }

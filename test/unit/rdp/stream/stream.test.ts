@@ -115,6 +115,39 @@ test('a peer that does not read congests the stream, and frees it when it reads'
   assert.ok((await came).every((each, n) => Buffer.compare(each, pdu(32_000, n & 0xff)) === 0));
 });
 
+test('records of 8 KiB, however many wait, are read no more in one turn than is fair to others', async (t) => {
+  const [client, server] = await secured(t);
+  client.pause(Pause.starting);
+  let count = 0;
+  for (; !server.congested && count < 10_000; count += 1) {
+    server.send(pdu(8_000, count & 0xff));
+    // Each a record of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const perTurn: number[] = [];
+  let [left, inTurn] = [count, 0];
+  const all = new Promise<void>((resolve) => {
+    client.take((each) => {
+      if (inTurn === 0)
+        setImmediate(() => {
+          perTurn.push(inTurn);
+          inTurn = 0;
+        });
+      inTurn += each.length;
+      left -= 1;
+      if (left === 0) setImmediate(resolve);
+    });
+  });
+  client.resume(Pause.starting);
+  await all;
+  assert.equal(
+    perTurn.reduce((sum, bytes) => sum + bytes, 0),
+    count * 8_000,
+  );
+  // A turn's share, and what had been taken from the kernel when it was used up.
+  assert.ok(Math.max(...perTurn) <= (512 + 64) * 1024, `${Math.max(...perTurn)} bytes in one turn`);
+});
+
 test('what was sent before the end is sent, however much waits', async (t) => {
   const [client, server] = await secured(t);
   const sent = Array.from({ length: 60 }, (_, n) => pdu(30_000, n));
