@@ -1,14 +1,16 @@
 /** OpenSSH's client running commands: exit codes, streams, big data, rekeying, keepalives. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, readdirSync, writeFileSync } from 'node:fs';
+import { createReadStream, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { after, before } from 'node:test';
-import { type Bed, ssh, startBed } from '../support/bed.ts';
+import { EventKind } from '../../recorder/index.ts';
+import { type Bed, DIRECT, ssh, startBed } from '../support/bed.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { completeFile } from '../support/peers.ts';
 import { processesOf, run, runOk, startDaemon, until } from '../support/process.ts';
+import { newestEvents, payloads, said } from '../support/recording.ts';
 
 const NEEDS = ['openssh-server', 'openssh-client'] as const;
 let bed: Bed;
@@ -30,6 +32,26 @@ async function sha256File(file: string): Promise<string> {
 const MEGABYTE = 1024 * 1024;
 /** Reproducible on both sides without sending it: AES-CTR of zeros, which does not compress. */
 const STREAM = `openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2>/dev/null | head -c ${50 * MEGABYTE}`;
+
+/** What the policy's `execLimit` is by default. */
+const LIMIT = 16 * MEGABYTE;
+
+/** The recording holds the beginning of a stream that is longer than the limit, and proves all of it. */
+async function assertRecorded(name: 'input' | 'output', file: string): Promise<void> {
+  if (DIRECT) return;
+  const events = await newestEvents(bed.gateway);
+  const kept = payloads(events, EventKind[name]);
+  const whole = readFileSync(file);
+  assert.equal(kept.length, LIMIT);
+  assert.ok(kept.equals(whole.subarray(0, LIMIT)));
+  assert.deepEqual(
+    events
+      .filter(({ kind }) => kind === EventKind.digest)
+      .map(said)
+      .find(({ stream }) => stream === name),
+    { stream: name, bytes: whole.length, recorded: LIMIT, sha256: sha256(whole) },
+  );
+}
 
 for (const code of [0, 7, 255]) {
   testWith(NEEDS, `a command's exit code ${code} reaches the client`, async () => {
@@ -96,6 +118,7 @@ testWith(NEEDS, 'fifty megabytes come down with their checksum', async () => {
   const result = await ssh(bed.door, ['target', STREAM], { outputFile: file, timeoutMs: 50_000 });
   assert.equal(result.code, 0, result.stderr);
   assert.equal(`${await sha256File(file)}  -\n`, expected);
+  await assertRecorded('output', file);
 });
 
 testWith(NEEDS, 'fifty megabytes go up with their checksum', async () => {
@@ -103,7 +126,24 @@ testWith(NEEDS, 'fifty megabytes go up with their checksum', async () => {
   writeFileSync(file, randomBytes(50 * MEGABYTE));
   const result = await ssh(bed.door, ['target', 'sha256sum'], { input: { file }, timeoutMs: 50_000 });
   assert.equal(result.text, `${await sha256File(file)}  -\n`);
+  await assertRecorded('input', file);
 });
+
+testWith(
+  NEEDS,
+  'a shell without a terminal is recorded behind more output than a command may keep',
+  async () => {
+    const input = `head -c ${LIMIT + MEGABYTE} /dev/zero\necho after-$((1+1))\n`;
+    const result = await ssh(bed.door, ['-T', 'target'], { input, timeoutMs: 50_000 });
+    assert.equal(result.code, 0, result.stderr);
+    if (DIRECT) return;
+    const events = await newestEvents(bed.gateway);
+    assert.equal(payloads(events, EventKind.input).toString(), input);
+    const output = payloads(events, EventKind.output);
+    assert.equal(output.length, result.stdout.length);
+    assert.equal(output.subarray(-8).toString(), 'after-2\n');
+  },
+);
 
 for (const [name, options] of [
   ['rekeying every megabyte', ['-o', 'RekeyLimit=1M']],

@@ -4,10 +4,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { type Bed, ssh, startBed, userKey } from '../support/bed.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { EventKind } from '../../recorder/index.ts';
+import { type Bed, DIRECT, ssh, startBed, userKey } from '../support/bed.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { startAgent } from '../support/peers.ts';
 import { type Daemon, freePort, run, startDaemon, until } from '../support/process.ts';
+import { newestEvents, said } from '../support/recording.ts';
 import { startDisplay } from '../support/x11.ts';
 
 const NEEDS = ['openssh-server', 'openssh-client'] as const;
@@ -89,11 +92,38 @@ async function assertEchoes(to: number | string): Promise<void> {
   assert.equal(digest(await exchange(to, data)), digest(Buffer.concat([Buffer.from('hello\n'), data])));
 }
 
+/** Ends the client and finds the connections that carried so much in its recording: where from, where to, how many. */
+async function assertRecorded(
+  client: Daemon,
+  opened: { type: string; openedBy: 'client' | 'target'; destination: string },
+  bytes: { fromClient: number; fromTarget: number },
+  count: number,
+): Promise<void> {
+  await client.stop();
+  if (DIRECT) return;
+  const events = await newestEvents(bed.gateway);
+  const closed = events.filter(({ kind }) => kind === EventKind.channelClose);
+  // Others carried less: `tunnel` looks whether the port takes connections.
+  const carried = closed.filter((event) => isDeepStrictEqual(said(event), bytes));
+  assert.equal(carried.length, count, JSON.stringify(closed.map(said)));
+  for (const { channel } of carried) {
+    const [open, ...more] = events.filter(
+      (event) => event.kind === EventKind.channelOpen && event.channel === channel,
+    );
+    assert.ok(open !== undefined && more.length === 0);
+    const { originator, ...rest } = said(open);
+    assert.deepEqual(rest, opened);
+    assert.match(String(originator), /^127\.0\.0\.1:[1-9]\d*$/);
+  }
+}
+
 testWith(NEEDS, 'ssh -L carries data, half-close and a server that speaks first', async () => {
   const port = await freePort();
-  await tunnel(['-L', `127.0.0.1:${port}:127.0.0.1:${echoPort}`], port);
+  const client = await tunnel(['-L', `127.0.0.1:${port}:127.0.0.1:${echoPort}`], port);
   await assertEchoes(port);
   await Promise.all(Array.from({ length: 20 }, () => assertEchoes(port)));
+  const opened = { type: 'direct-tcpip', openedBy: 'client', destination: `127.0.0.1:${echoPort}` } as const;
+  await assertRecorded(client, opened, { fromClient: 300_000, fromTarget: 300_006 }, 21);
 });
 
 testWith(NEEDS, 'ssh -L carries twenty megabytes', async () => {
@@ -133,9 +163,11 @@ testWith(NEEDS, 'ssh -L reaches a socket file on the target', async () => {
 
 testWith(NEEDS, 'ssh -R lets the target reach a server at the client', async () => {
   const port = await freePort();
-  await tunnel(['-R', `127.0.0.1:${port}:127.0.0.1:${echoPort}`], port);
+  const client = await tunnel(['-R', `127.0.0.1:${port}:127.0.0.1:${echoPort}`], port);
   await assertEchoes(port);
   await Promise.all(Array.from({ length: 10 }, () => assertEchoes(port)));
+  const opened = { type: 'forwarded-tcpip', openedBy: 'target', destination: `127.0.0.1:${port}` } as const;
+  await assertRecorded(client, opened, { fromClient: 300_006, fromTarget: 300_000 }, 11);
 });
 
 testWith(NEEDS, 'ssh -R with port 0 says which port the target chose', async () => {
@@ -194,13 +226,15 @@ testWith(NEEDS, 'a remote forward ends when the client cancels it', async () => 
 
 testWith([...NEEDS, 'netcat-openbsd'], 'ssh -D is a SOCKS proxy at the target', async () => {
   const port = await freePort();
-  await tunnel(['-D', `127.0.0.1:${port}`], port);
+  const client = await tunnel(['-D', `127.0.0.1:${port}`], port);
   const result = await run(
     '/bin/nc.openbsd',
     [...['-X', '5', '-x', `127.0.0.1:${port}`, '-N', '127.0.0.1', String(echoPort)]],
     { input: 'through socks' },
   );
   assert.equal(result.text, 'hello\nthrough socks');
+  const opened = { type: 'direct-tcpip', openedBy: 'client', destination: `127.0.0.1:${echoPort}` } as const;
+  await assertRecorded(client, opened, { fromClient: 13, fromTarget: 19 }, 1);
 });
 
 testWith(NEEDS, 'ssh -W gives a jump through the target', async () => {

@@ -6,6 +6,7 @@ import {
   Message,
   readChannelOpen,
   readChannelRequest,
+  readEndpoints,
   readTerminalRequest,
   recipientOf,
   SshWireError,
@@ -34,6 +35,46 @@ test('channel open is read as RFC 4254 §5.1 lays it out', () => {
       data: 0,
     },
   );
+});
+
+const ENDPOINTS: readonly [string, (string | number)[], object][] = [
+  // RFC 4254 §7.2, §6.3.2 and PROTOCOL of OpenSSH §2.4.
+  [
+    'direct-tcpip',
+    ['db.example', 5432, '10.0.0.7', 40_001],
+    { destination: 'db.example:5432', originator: '10.0.0.7:40001' },
+  ],
+  [
+    'forwarded-tcpip',
+    ['::1', 8080, 'fe80::2', 65_535],
+    { destination: '[::1]:8080', originator: '[fe80::2]:65535' },
+  ],
+  ['x11', ['127.0.0.1', 6010], { originator: '127.0.0.1:6010' }],
+  ['direct-streamlocal@openssh.com', ['/run/db.sock', '', 0], { destination: '/run/db.sock' }],
+  ['forwarded-streamlocal@openssh.com', ['/run/agent.sock', ''], { destination: '/run/agent.sock' }],
+  ['session', [], {}],
+  ['auth-agent@openssh.com', [], {}],
+];
+for (const [type, fields, endpoints] of ENDPOINTS)
+  test(`where a channel of type ${type} comes from and goes to is read`, () => {
+    const message = encodeMessage(Message.channelOpen, type, 3, 2_097_152, 32_768, ...fields);
+    assert.deepEqual(readEndpoints(readChannelOpen(message)), endpoints);
+  });
+
+test('endpoints that are cut off are errors', () => {
+  for (const [type, fields, endpoints] of ENDPOINTS) {
+    const needed = Object.keys(endpoints).length;
+    if (needed === 0) continue;
+    const open = readChannelOpen(encodeMessage(Message.channelOpen, type, 3, 1, 1, ...fields));
+    // A socket path alone is read of the streamlocal channels; what follows it is reserved.
+    const read = type.includes('streamlocal') ? 4 + String(fields[0]).length : open.data.length;
+    for (let length = 0; length < read; length += 1)
+      assert.throws(
+        () => readEndpoints({ ...open, data: open.data.subarray(0, length) }),
+        SshWireError,
+        `${type} cut at ${length}`,
+      );
+  }
 });
 
 test('channel request and pty-req are read', () => {
