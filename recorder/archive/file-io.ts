@@ -1,5 +1,6 @@
 /** Files of the `file:` sink: descriptors, what their errors mean, appending and reading. */
 import * as fs from 'node:fs';
+import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import { type ArchiveAppender, ArchiveError, type ArchiveErrorCode, type ArchiveReader } from './port.ts';
 
@@ -37,19 +38,37 @@ export function explained(root: string, error: unknown, what = 'archive folder')
   return new ArchiveError(code, `${what} ${root} ${words} (${errno})`, error);
 }
 
+/**
+ * Failures that a descriptor may have for good although its file is there again: a server was restarted or
+ * exports anew (NFS: ESTALE, EIO), forgot what was open (CIFS: EBADF), or a mount's helper was (ENOTCONN).
+ */
+const LOST: ReadonlySet<ArchiveErrorCode> = new Set(['archive-stale', 'archive-io']);
+
 /** Appends; every write is durable when it returns. */
 export class FileAppender implements ArchiveAppender {
   /** Opened with O_DSYNC. */
-  readonly #fd: number;
+  #fd: number;
   readonly #explain: (error: unknown) => ArchiveError;
+  readonly #reopen: ((durable: number) => Promise<number>) | undefined;
   /** INVARIANT: so many bytes from the start of the file are durable. */
   #durable = 0;
   /** Whether bytes behind `#durable` may be in the file. */
   #torn = false;
+  /** Whether the file is to be opened anew first. */
+  #lost = false;
 
-  constructor(fd: number, explain: (error: unknown) => ArchiveError) {
+  /**
+   * `reopen`: another descriptor of the same file, of which so many bytes are durable; rejects where it is
+   * not there or not the same any more. Undefined: it is not worth it.
+   */
+  constructor(
+    fd: number,
+    explain: (error: unknown) => ArchiveError,
+    reopen?: (durable: number) => Promise<number>,
+  ) {
     this.#fd = fd;
     this.#explain = explain;
+    this.#reopen = reopen;
   }
 
   /** Goes on behind the first `end` bytes of a file; what stands behind them is given up. */
@@ -57,10 +76,11 @@ export class FileAppender implements ArchiveAppender {
     end: number,
     fd: number,
     explain: (error: unknown) => ArchiveError,
+    reopen?: (durable: number) => Promise<number>,
   ): Promise<FileAppender> {
     try {
       await truncate(fd, end);
-      const appender = new FileAppender(fd, explain);
+      const appender = new FileAppender(fd, explain, reopen);
       appender.#durable = end;
       return appender;
     } catch (error) {
@@ -71,6 +91,7 @@ export class FileAppender implements ArchiveAppender {
 
   async append(bytes: Uint8Array): Promise<void> {
     try {
+      if (this.#lost) await this.#openAnew();
       // A part that an append before left behind is written over.
       this.#torn = true;
       let done = 0;
@@ -85,15 +106,28 @@ export class FileAppender implements ArchiveAppender {
         done += bytesWritten;
       }
     } catch (error) {
-      throw this.#explain(error);
+      const failure = this.#explain(error);
+      this.#lost ||= LOST.has(failure.code);
+      throw failure;
     }
     this.#durable += bytes.length;
     this.#torn = false;
   }
 
+  async #openAnew(): Promise<void> {
+    if (this.#reopen === undefined) return;
+    const fd = await this.#reopen(this.#durable);
+    const gone = this.#fd;
+    this.#fd = fd;
+    this.#lost = false;
+    // It has said what it had to say, and may say it again.
+    void close(gone).catch(() => {});
+  }
+
   async close(): Promise<void> {
     try {
-      if (this.#torn) await truncate(this.#fd, this.#durable);
+      // One that is lost says nothing of the file that is there now; who seals that drops what is torn.
+      if (this.#torn && !this.#lost) await truncate(this.#fd, this.#durable);
     } catch (error) {
       throw this.#explain(error);
     } finally {
@@ -134,9 +168,16 @@ export class FileReader implements ArchiveReader {
   }
 }
 
+/** What network file systems say and Node has no name for: `Unknown system error -116`. */
+const UNNAMED: ReadonlyMap<unknown, string> = new Map([
+  [-constants.errno.ESTALE, 'ESTALE'],
+  [-constants.errno.EDQUOT, 'EDQUOT'],
+]);
+
+/** `ENOENT` and the like. */
 export function errnoOf(error: unknown): string {
   if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string') {
-    return error.code;
+    return ('errno' in error ? UNNAMED.get(error.errno) : undefined) ?? error.code;
   }
   return 'unknown error';
 }

@@ -56,7 +56,7 @@ export class FileArchive implements Archive {
     requireSessionId(sessionId);
     const path = this.#path(sessionId, startedAt);
     const fd = await this.#createFile(path, startedAt);
-    const appender = new FileAppender(fd, this.#explain);
+    const appender = new FileAppender(fd, this.#explain, this.#reopening(sessionId, startedAt));
     try {
       await appender.append(first);
       await this.#syncFolder(dirname(path));
@@ -135,10 +135,37 @@ export class FileArchive implements Archive {
     requireSessionId(sessionId);
     try {
       const fd = await open(this.#path(sessionId, startedAt), DURABLE);
-      return await FileAppender.behind(end, fd, this.#explain);
+      return await FileAppender.behind(end, fd, this.#explain, this.#reopening(sessionId, startedAt));
     } catch (error) {
       throw errnoOf(error) === 'ENOENT' ? await this.#absence(sessionId) : this.#explain(error);
     }
+  }
+
+  /** Opens a recording anew for its own writer, whose descriptor is of a mount that was there before. */
+  #reopening(sessionId: string, startedAt: number): (durable: number) => Promise<number> {
+    const [path, seal] = [this.#path(sessionId, startedAt), this.#path(sessionId, startedAt, SEAL_EXTENSION)];
+    return async (durable) => {
+      const fd = await open(path, DURABLE).catch(async (error: unknown) => {
+        throw errnoOf(error) === 'ENOENT' ? await this.#absence(sessionId) : error;
+      });
+      try {
+        const { size } = await statOf(fd);
+        if (size < durable) {
+          const words = `holds ${size} bytes of the recording of session ${sessionId}, of which it has taken ${durable}`;
+          throw new ArchiveError('recording-missing', `archive ${this.description} ${words}`);
+        }
+        // A seal says so before it puts its copy in this place: what was opened is not that copy.
+        if (await isThere(seal))
+          throw new ArchiveError(
+            'recording-exists',
+            `the recording of session ${sessionId} was sealed by another`,
+          );
+        return fd;
+      } catch (error) {
+        await close(fd);
+        throw error;
+      }
+    };
   }
 
   async seal(sessionId: string, startedAt: number, end: number, manifest: Uint8Array): Promise<Uint8Array> {
@@ -347,4 +374,14 @@ export class FileArchive implements Archive {
   }
 
   readonly #explain = (error: unknown): ArchiveError => explained(this.#root, error);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
 }

@@ -191,8 +191,13 @@ export class SpoolDrain {
   }
 }
 
-/** Failures after which an open recording may be one of a mount or server that is gone. */
-const LOST: ReadonlySet<string> = new Set(['archive-stale', 'archive-io']);
+/** Failures after which an open recording may be one of a mount or server that is gone, or not ours any more. */
+const LOST: ReadonlySet<string> = new Set([
+  'archive-stale',
+  'archive-io',
+  'recording-exists',
+  'recording-missing',
+]);
 
 /** Of a recording with its manifest: a writer has no more for it. */
 const NOTHING_LEFT: ArchiveAppender = { append: async () => {}, close: async () => {} };

@@ -95,6 +95,7 @@ testWith(NEEDS, 'what heals in time pauses people or slows them down, and loses 
     ['read-only', () => machine.refuse('EROFS'), () => machine.refuse(undefined), true],
     ['failing', () => machine.refuse('EIO'), () => machine.refuse(undefined), true],
     ['slow', () => machine.slow(500), () => machine.slow(0), false],
+    ['restarted', () => machine.restart(), () => {}, false],
     // Who has a recording open keeps it; the disk behind is there.
     ['unmounted', () => disk.unmount(), () => disk.mount(), false],
   ] as const) {
@@ -115,7 +116,7 @@ testWith(NEEDS, 'what heals in time pauses people or slows them down, and loses 
   }
   await people.leave();
   await people.report(t, archive, {
-    fault: 'archive full, read-only, failing, slow, unmounted, and back',
+    fault: 'archive full, read-only, failing, slow, restarted (ESTALE), unmounted, and back',
     sink: 'file',
     declared: 0,
   });

@@ -1,13 +1,15 @@
 /*
  * Faults of the machine below one process (LD_PRELOAD), set from outside while it runs: writes below a folder
- * that take their time or fail, and a clock of the day that jumps. The file in FAULTY_CONTROL holds three int32
- * of this machine's byte order: milliseconds that each write takes, the errno with which it fails (0: none),
- * seconds that the clock is off.
+ * that take their time or fail, files whose server was restarted, and a clock of the day that jumps. The file in
+ * FAULTY_CONTROL holds four int32 of this machine's byte order: milliseconds that each write takes, the errno with
+ * which it fails (0: none), seconds that the clock is off, how often the server was restarted: writes to what was
+ * opened before fail with ESTALE.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,20 +23,24 @@
 
 static volatile int32_t *control;
 static const char *below;
+/* How often the server was restarted when a descriptor was opened. */
+static int32_t opened[65536];
 
 __attribute__((constructor)) static void begin(void) {
   const char *file = getenv("FAULTY_CONTROL");
   below = getenv("FAULTY_BELOW");
   int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
   if (fd < 0) return;
-  void *mapped = mmap(NULL, 3 * sizeof(int32_t), PROT_READ, MAP_SHARED, fd, 0);
+  void *mapped = mmap(NULL, 4 * sizeof(int32_t), PROT_READ, MAP_SHARED, fd, 0);
   close(fd);
   if (mapped != MAP_FAILED) control = mapped;
 }
 
 /* Whether a write to `fd` fails, errno set; takes its time first. */
 static int fails(int fd) {
-  if (!control || (control[0] == 0 && control[1] == 0) || !below) return 0;
+  if (!control || !below) return 0;
+  int stale = fd >= 0 && fd < 65536 && opened[fd] != control[3];
+  if (control[0] == 0 && control[1] == 0 && !stale) return 0;
   char link[64], path[4096];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, path, sizeof path);
@@ -44,8 +50,18 @@ static int fails(int fd) {
   struct timespec rest = {ms / 1000, (long)(ms % 1000) * 1000000};
   while (nanosleep(&rest, &rest) != 0) {
   }
-  errno = control[1];
+  errno = stale ? ESTALE : control[1];
   return errno != 0;
+}
+
+int open64(const char *path, int flags, ...) {
+  va_list more;
+  va_start(more, flags);
+  mode_t mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(more, mode_t) : 0;
+  va_end(more);
+  int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+  if (control && fd >= 0 && fd < 65536) opened[fd] = control[3];
+  return fd;
 }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
