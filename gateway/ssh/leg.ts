@@ -54,10 +54,10 @@ export class Leg {
   #bytesSinceRekey = 0;
   #rekeyTimer: NodeJS.Timeout;
   #closed = false;
+  #error: Error | undefined;
+  #onClose: (error: Error | undefined) => void = () => {};
   /** Called with every message of the connection protocol; valid only during the call. */
   onMessage: (message: Uint8Array) => void = () => {};
-  /** Called once, when the connection is gone; `error` when it did not end by itself. */
-  onClose: (error: Error | undefined) => void = () => {};
   /** What waits to be sent crossed the limit (true) or went out (false). */
   onCongestion: (congested: boolean) => void = () => {};
 
@@ -74,15 +74,14 @@ export class Leg {
       this.onMessage(message);
     };
     this.#protocol._writer = (packet) => this.#collect(packet);
-    let error: Error | undefined;
     connection.on('error', (cause: Error) => {
-      error ??= cause;
+      this.#error ??= cause;
     });
     const closed = (): void => {
       if (this.#closed) return;
       this.#closed = true;
       clearInterval(this.#rekeyTimer);
-      this.onClose(error);
+      this.#onClose(this.#error);
     };
     connection.on('end', closed);
     connection.on('close', closed);
@@ -93,6 +92,18 @@ export class Leg {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /**
+   * Called once, when the connection is gone, or soon where it is gone already: whoever attends to it late
+   * hears it too. `error` when it did not end by itself.
+   */
+  set onClose(told: (error: Error | undefined) => void) {
+    this.#onClose = told;
+    if (this.#closed)
+      queueMicrotask(() => {
+        if (this.#onClose === told) told(this.#error);
+      });
   }
 
   /** From now on counts how long what the other leg reads takes to be written here, in seconds. */

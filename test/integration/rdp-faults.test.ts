@@ -14,6 +14,7 @@ import { type Gateway, startGateway } from '../support/gateway.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
 import {
+  activate,
   type DesktopClient,
   type DesktopSession,
   type DesktopTarget,
@@ -93,6 +94,9 @@ async function running(confirms = true): Promise<Running> {
   return { client, session, id };
 }
 
+const sessionIds = async (): Promise<ReadonlySet<string>> =>
+  new Set((await evidence.sessions()).map(({ id }) => id));
+
 async function ended(id: string): Promise<SessionRow> {
   return await until(`session ${id} is closed`, async () =>
     (await evidence.sessions()).find((row) => row.id === id && row.state === 'ended'),
@@ -123,6 +127,25 @@ testWith(NEEDS, 'a target that drops the connection in mid-session', async () =>
   assert.equal(row.sealed, true);
   await audited(id, 'target-closed');
   await isWhole(id);
+});
+
+testWith(NEEDS, 'a target that drops the connection behind the desktop that it begins', async () => {
+  options.begin = (session) => {
+    activate(session);
+    session.stream.end();
+  };
+  try {
+    const before = await sessionIds();
+    const client = await openDesktop(gateway.rdpPort, 'alice+admin+win01', { password: PASSWORD });
+    await client.ended;
+    const row = await until('the session is closed', async () =>
+      (await evidence.sessions()).find(({ id, state }) => state === 'ended' && !before.has(id)),
+    );
+    assert.equal(row.endCode, 'target-closed');
+    await audited(row.id, 'target-closed');
+  } finally {
+    delete options.begin;
+  }
 });
 
 testWith(NEEDS, 'a client that takes no desktop gives its place back', async () => {

@@ -70,8 +70,7 @@ export class PduStream {
   #pauses = 0;
   #error: Error | undefined;
   #closed = false;
-  /** Called once, when the connection is gone; `error` when it did not end by itself. */
-  onClose: (error: Error | undefined) => void = () => {};
+  #onClose: (error: Error | undefined) => void = () => {};
   /** What waits to be sent crossed the limit (true) or went out (false). */
   onCongestion: (congested: boolean) => void = () => {};
   /** The peer sent what is no PDU; reading has stopped. */
@@ -84,6 +83,18 @@ export class PduStream {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /**
+   * Called once, when the connection is gone, or soon where it is gone already: whoever attends to it late
+   * hears it too, behind what it had still sent. `error` when it did not end by itself.
+   */
+  set onClose(told: (error: Error | undefined) => void) {
+    this.#onClose = told;
+    if (this.#closed)
+      queueMicrotask(() => {
+        if (this.#onClose === told) told(this.#error);
+      });
   }
 
   /** More waits to be sent than the peer should be given before it has read; {@link onCongestion} tells when it went out. */
@@ -206,7 +217,7 @@ export class PduStream {
     waiter?.reject(
       new StreamClosedError(this.#error?.message ?? 'the connection was closed', { cause: this.#error }),
     );
-    this.onClose(this.#error);
+    this.#onClose(this.#error);
   }
 
   /** Gives the socket the next chunk, at the end of the turn and of each write. */

@@ -20,11 +20,13 @@ import {
 import { type RdpServices, runRdpSession } from '../../../../gateway/rdp/session.ts';
 import { PduStream } from '../../../../gateway/rdp/stream/stream.ts';
 import { dialTls } from '../../../../gateway/rdp/stream/tls.ts';
-import type { ControlRequests } from '../../../../workers/messages.ts';
+import type { ControlRequests, EndCode } from '../../../../workers/messages.ts';
+import { startDesktop } from '../../../support/rdp-actors.ts';
 import {
   acceptedClient,
   CERTIFICATE,
   dialling,
+  dialOptions,
   type Leg,
   leg,
   PRIVATE_KEY,
@@ -149,6 +151,50 @@ test('who has logged on and breaks the protocol is let go, which is no error of 
   await over;
   await settled();
   assert.ok(chooser.peer.readableEnded);
+});
+
+test('who leaves while the control plane decides has no session for long', async (t) => {
+  const target = await startDesktop();
+  t.after(() => target.stop());
+  const { authorization } = dialOptions(target.port);
+  const [asked, granted] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const ends: EndCode[] = [];
+  const client = leg();
+  const services = {
+    control: {
+      authorise: async () => {
+        asked.resolve();
+        await granted.promise;
+        return { granted: true, authorization };
+      },
+      checkOut: async () => ({ username: 'admin', password: 'leased' }),
+      sessionStarted: async () => {},
+      pin: async () => {},
+      sessionEnded: async ({ code }: { code: EndCode }) => void ends.push(code),
+    },
+    connectTimeoutMs: 20_000,
+    figures: new SessionFigures('rdp'),
+    started: () => {},
+    ended: () => {},
+    onFault: (error: unknown) => assert.fail(String(error)),
+  } as unknown as RdpServices;
+  const over = runRdpSession(
+    {
+      id: 'c',
+      socket: client.peer as unknown as Socket,
+      reception: new Reception(client.stream, acceptedClient(realBlocks(), []), ''),
+      loggedOn: { user: 'alice', target: { account: 'admin', system: 'win01' } },
+      source: '10.0.0.1',
+      acceptedAt: 0,
+    },
+    services,
+  );
+  await asked.promise;
+  client.peer.end();
+  await settled();
+  granted.resolve();
+  await over;
+  assert.deepEqual(ends, ['client-closed']);
 });
 
 for (const [name, key, expected] of [

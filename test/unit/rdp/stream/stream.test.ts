@@ -157,7 +157,7 @@ test('what was sent before the end is sent, however much waits', async (t) => {
   assert.deepEqual(await came, sent);
 });
 
-test('a stream that is gone takes nothing and says so', async (t) => {
+test('a stream that is gone takes nothing and says so', { timeout: 30_000 }, async (t) => {
   const [client, server] = await secured(t);
   const closed = new Promise<void>((resolve) => {
     client.onClose = () => resolve();
@@ -168,6 +168,22 @@ test('a stream that is gone takes nothing and says so', async (t) => {
   client.send(pdu(10, 2));
   assert.equal(client.closed, true);
   await assert.rejects(client.next(), StreamClosedError);
+  // Whoever attends to it only now, too.
+  await new Promise<void>((resolve) => {
+    client.onClose = () => resolve();
+  });
+});
+
+test('what was sent before the close is taken before the close is told', async () => {
+  const { stream, peer } = leg();
+  peer.end(pdu(9, 1));
+  await settled();
+  assert.equal(stream.closed, true);
+  const heard: string[] = [];
+  stream.onClose = () => heard.push('closed');
+  stream.take(() => heard.push('PDU'));
+  await settled();
+  assert.deepEqual(heard, ['PDU', 'closed']);
 });
 
 test('what is no PDU stops the stream at its place', async () => {
