@@ -22,6 +22,7 @@ import {
   WireReader,
 } from './wire/connection.ts';
 import { Flow } from './wire/flow.ts';
+import { needOfClientGlobal, needOfSessionRequest } from './wire/permission.ts';
 
 /** The number the desk gives the channel it answers: far above any that servers count up to. */
 const DESK_CHANNEL = 0x5a11_0000;
@@ -34,6 +35,8 @@ const HELD_LIMIT = 256 * 1024;
 export const FAREWELL_MS = 2_000;
 /** Clients open their channel at once after the log-on; who opens none (`ssh -N`) is told after this. */
 const OPENING_MS = 30_000;
+/** A global request that clients make only to hear an answer. */
+const KEEPALIVE = 'keepalive@openssh.com';
 /** Exit status for "the connection failed", as OpenSSH's client uses it. */
 const FAILED_STATUS = 255;
 
@@ -69,6 +72,8 @@ interface DeskChannel {
   readonly maxPacket: number;
   readonly output: Flow;
   readonly requests: Uint8Array[];
+  /** The last `window-change` among them: sizes before it are moot. */
+  resized: Uint8Array | undefined;
   terminal: { readonly term: string; columns: number; rows: number } | undefined;
   readonly env: Map<string, string>;
   request: Program['request'] | undefined;
@@ -81,6 +86,8 @@ export class Desk implements HandOver {
   #mode: Mode = 'hold';
   #held: Uint8Array[] = [];
   #heldBytes = 0;
+  /** A global request is among them that wants a reply: later ones may not be answered before it. */
+  #owed = false;
   #channel: DeskChannel | undefined;
   #serving: ((program: Program | undefined) => void) | undefined;
   #failure: { readonly text: string; readonly status: number } | undefined;
@@ -93,6 +100,9 @@ export class Desk implements HandOver {
   constructor(leg: Leg) {
     this.#leg = leg;
     leg.onMessage = (message) => this.#guard(message);
+    // Everything that a client says may be answered here: who does not read the answers is not read.
+    leg.onCongestion = (congested) =>
+      congested ? leg.pause(Pause.congestion) : leg.resume(Pause.congestion);
   }
 
   /**
@@ -147,13 +157,15 @@ export class Desk implements HandOver {
   }
 
   release(): readonly Uint8Array[] {
+    this.#heldBytes = 0;
+    this.#owed = false;
+    this.#leg.resume(Pause.congestion);
     return this.#held.splice(0);
   }
 
   #replay(mode: Mode): void {
     this.#mode = mode;
     const held = this.release();
-    this.#heldBytes = 0;
     for (const message of held) this.#guard(message);
     this.#leg.resume(Pause.starting);
   }
@@ -168,14 +180,13 @@ export class Desk implements HandOver {
   }
 
   #receive(message: Uint8Array): void {
+    if (message[0] === Message.globalRequest) return this.#global(message);
     if (this.#mode === 'hold') return this.#hold(message);
     switch (message[0]) {
       case Message.channelOpen:
         return this.#open(message);
       case Message.channelRequest:
         return this.#request(message);
-      case Message.globalRequest:
-        return this.#global(message);
       case Message.channelData:
         return this.#data(message);
       case Message.channelWindowAdjust:
@@ -209,6 +220,7 @@ export class Desk implements HandOver {
           open.maxPacket,
         ),
         requests: [],
+        resized: undefined,
         terminal: undefined,
         env: new Map(),
         request: undefined,
@@ -237,9 +249,21 @@ export class Desk implements HandOver {
     );
   }
 
+  /**
+   * What the target need not hear is answered here at once, with the failure that counts as an
+   * answer (RFC 4254 §4): a client whose keepalives stay without one leaves while its person thinks.
+   * Behind a request that is held replies must wait, so such a client is sent a sign of life instead.
+   */
   #global(message: Uint8Array): void {
-    if (this.#mode === 'serve') return this.#hold(message);
-    if (readGlobalRequest(message).wantReply) this.#leg.send(encodeMessage(Message.requestFailure));
+    const { type, wantReply } = readGlobalRequest(message);
+    const ours = this.#mode === 'fail' || type === KEEPALIVE || needOfClientGlobal(type) === 'never';
+    if (ours && !this.#owed) {
+      if (wantReply) this.#leg.send(encodeMessage(Message.requestFailure));
+    } else if (wantReply || !ours) {
+      this.#hold(message);
+      if (ours) this.#leg.send(encodeMessage(Message.ignore, ''));
+      this.#owed ||= wantReply;
+    }
   }
 
   #data(message: Uint8Array): void {
@@ -257,9 +281,17 @@ export class Desk implements HandOver {
       return;
     }
     const { type, wantReply, data } = readChannelRequest(message);
+    if (needOfSessionRequest(type, data) === 'never') {
+      if (wantReply) this.#leg.send(encodeMessage(Message.channelFailure, channel.number));
+      return;
+    }
+    const copy = new Uint8Array(message);
     if (type === 'window-change') {
       const size = readWindowChange(data);
       if (channel.terminal !== undefined) Object.assign(channel.terminal, size);
+      if (channel.resized !== undefined)
+        channel.requests.splice(channel.requests.indexOf(channel.resized), 1);
+      channel.resized = copy;
       this.onResize(size);
     } else if (type === 'pty-req') {
       channel.terminal = readTerminalRequest(data);
@@ -268,7 +300,7 @@ export class Desk implements HandOver {
       // Enough for locale and reason; a client that sends more is not one we know.
       if (channel.env.size < 64) channel.env.set(reader.text('variable name'), reader.text('variable value'));
     }
-    channel.requests.push(new Uint8Array(message));
+    channel.requests.push(copy);
     if (channel.requests.length > 256)
       throw new SshWireError('too many requests before a program was started');
     if (wantReply) this.#leg.send(encodeMessage(Message.channelSuccess, channel.number));

@@ -119,6 +119,7 @@ class SshLegs implements SessionLegs {
   attend(signals: SessionSignals): void {
     this.#signals = signals;
     this.#desk.hold();
+    this.#desk.onProtocolError = (error) => signals.broken('client', error);
     this.#front.onClose = (error) => signals.left(error);
   }
 

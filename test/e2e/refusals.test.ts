@@ -286,6 +286,23 @@ gatewayTest('a login without a target but with a terminal gets a picker', async 
   assert.equal(await cancelled.ended, 0);
 });
 
+gatewayTest('a client that wants signs of life gets them while its person thinks', async () => {
+  const alive = ['-o', 'ServerAliveInterval=1', '-o', 'ServerAliveCountMax=3'];
+  const door = bed.doorFor('alice', PASSWORD);
+  // A forwarding that waits for the target: no later question may be answered before it.
+  const forwarding = ['-R', `127.0.0.1:${await freePort()}:127.0.0.1:1`];
+  const terminals = [[], forwarding].map((more) => sshTerminal(door, [...alive, ...more, 'target']));
+  for (const terminal of terminals) await terminal.expect('web01');
+  // The client leaves when four seconds have brought nothing.
+  await new Promise((resolve) => void setTimeout(resolve, 6_000));
+  for (const terminal of terminals) {
+    terminal.type('web01\r');
+    await terminal.expect('$ ', 20_000);
+    terminal.type('exit 6\r');
+    assert.equal(await terminal.ended, 6);
+  }
+});
+
 gatewayTest('a reason is asked where policy wants one, and kept', async () => {
   const there = door('reasoner');
   const without = await ssh(there, ['target', 'id']);

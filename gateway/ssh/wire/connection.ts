@@ -7,6 +7,7 @@
 /** Message numbers, RFC 4250 §4.1.2. */
 export const Message = {
   disconnect: 1,
+  ignore: 2,
   globalRequest: 80,
   requestSuccess: 81,
   requestFailure: 82,

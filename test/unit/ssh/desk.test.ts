@@ -4,10 +4,14 @@ import { Desk } from '../../../gateway/ssh/desk.ts';
 import type { Leg } from '../../../gateway/ssh/leg.ts';
 import { encodeMessage, Message } from '../../../gateway/ssh/wire/connection.ts';
 
+const DESK_CHANNEL = 0x5a11_0000;
+
 /** A leg that keeps what it was given to send and what it was ended with. */
 class FakeLeg {
   onMessage: (message: Uint8Array) => void = () => {};
+  onCongestion: (congested: boolean) => void = () => {};
   readonly sent: number[] = [];
+  pauses = 0;
   ended: string | undefined;
   send(message: Uint8Array): void {
     this.sent.push(message[0] ?? 0);
@@ -15,8 +19,12 @@ class FakeLeg {
   disconnect(_reason: number, text: string): void {
     this.ended = text;
   }
-  pause(): void {}
-  resume(): void {}
+  pause(why: number): void {
+    this.pauses |= why;
+  }
+  resume(why: number): void {
+    this.pauses &= ~why;
+  }
 }
 
 function desk() {
@@ -41,7 +49,7 @@ test('a client that asks for a program gets it, whatever the time', async (t) =>
   const program = subject.serve();
   leg.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 1_000));
   t.mock.timers.tick(29_000);
-  leg.onMessage(encodeMessage(Message.channelRequest, 0x5a11_0000, 'exec', true, 'id'));
+  leg.onMessage(encodeMessage(Message.channelRequest, DESK_CHANNEL, 'exec', true, 'id'));
   assert.equal((await program)?.request, 'exec');
   assert.deepEqual(leg.sent, [Message.channelOpenConfirmation, Message.channelSuccess]);
 });
@@ -57,6 +65,89 @@ test('a client with no room that types on and on is stopped, not kept for', (t) 
   leg.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 0, 1_000));
   subject.onInput = () => subject.write('x'.repeat(100));
   for (let count = 0; count < 20_000 && error === undefined; count += 1)
-    leg.onMessage(encodeMessage(Message.channelData, 0x5a11_0000, 'k'));
+    leg.onMessage(encodeMessage(Message.channelData, DESK_CHANNEL, 'k'));
   assert.match(error?.message ?? '', /messages .*wait on the channel/);
+});
+
+const keepalive = encodeMessage(Message.globalRequest, 'keepalive@openssh.com', true);
+
+/** A desk that serves a terminal whose person has still to answer. */
+function serving() {
+  const { leg, desk: subject } = desk();
+  const errors: Error[] = [];
+  subject.onProtocolError = (error) => errors.push(error);
+  const program = subject.serve();
+  leg.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000_000, 1_000));
+  const terminal = ['xterm', 80, 24, 0, 0, ''] as const;
+  leg.onMessage(encodeMessage(Message.channelRequest, DESK_CHANNEL, 'pty-req', false, ...terminal));
+  leg.onMessage(encodeMessage(Message.channelRequest, DESK_CHANNEL, 'shell', false));
+  leg.sent.length = 0;
+  return { leg, desk: subject, program, errors };
+}
+
+test('keepalives are answered while a person thinks and while the target is dialled', () => {
+  const { leg, desk: subject } = serving();
+  leg.onMessage(keepalive);
+  // Other programs' keepalives are requests that nobody knows; both kinds have had their answer.
+  leg.onMessage(encodeMessage(Message.globalRequest, 'keepalive@libssh2.org', true));
+  leg.onMessage(encodeMessage(Message.channelRequest, DESK_CHANNEL, 'keepalive@openssh.com', true));
+  leg.onMessage(encodeMessage(Message.globalRequest, 'keepalive@openssh.com', false));
+  subject.hold();
+  leg.onMessage(keepalive);
+  assert.deepEqual(leg.sent, [
+    Message.requestFailure,
+    Message.requestFailure,
+    Message.channelFailure,
+    Message.requestFailure,
+  ]);
+  assert.deepEqual(subject.release(), []);
+  assert.equal(subject.channel?.requests.length, 2, 'the terminal and the shell');
+});
+
+test('a keepalive is not answered before a request that the target must answer', () => {
+  const { leg, desk: subject } = serving();
+  const forward = encodeMessage(Message.globalRequest, 'tcpip-forward', true, '', 8080);
+  leg.onMessage(forward);
+  leg.onMessage(keepalive);
+  subject.hold();
+  leg.onMessage(keepalive);
+  assert.deepEqual(leg.sent, [Message.ignore, Message.ignore]);
+  assert.deepEqual(subject.release(), [forward, keepalive, keepalive]);
+  leg.onMessage(keepalive);
+  assert.equal(leg.sent.at(-1), Message.requestFailure);
+});
+
+test('a failure answers all that was held, each once and in order', () => {
+  const { leg, desk: subject } = serving();
+  leg.onMessage(encodeMessage(Message.globalRequest, 'tcpip-forward', true, '', 8080));
+  leg.onMessage(keepalive);
+  leg.sent.length = 0;
+  subject.fail('no');
+  assert.deepEqual(
+    leg.sent.filter((number) => number < Message.channelOpen),
+    [Message.requestFailure, Message.requestFailure],
+  );
+});
+
+test('of sizes that come while a person thinks only the last is kept', () => {
+  const { leg, desk: subject, errors } = serving();
+  const resize = (columns: number): Uint8Array =>
+    encodeMessage(Message.channelRequest, DESK_CHANNEL, 'window-change', false, columns, 24, 0, 0);
+  const seen: number[] = [];
+  subject.onResize = (size) => seen.push(size.columns);
+  for (let columns = 1; columns <= 2_000; columns += 1) leg.onMessage(resize(columns));
+  assert.deepEqual(errors, []);
+  assert.equal(seen.length, 2_000);
+  assert.deepEqual(subject.channel?.requests.slice(2), [resize(2_000)]);
+});
+
+test('a client that does not read what it is answered is not read either, until it is relayed', () => {
+  const { leg, desk: subject } = serving();
+  leg.onCongestion(true);
+  assert.notEqual(leg.pauses, 0);
+  leg.onCongestion(false);
+  assert.equal(leg.pauses, 0);
+  leg.onCongestion(true);
+  subject.release();
+  assert.equal(leg.pauses, 0);
 });
