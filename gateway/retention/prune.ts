@@ -2,8 +2,9 @@
  * Deletes recordings whose time is over, and what was typed in their sessions with them. Sessions and
  * audit stay, and tell what was there.
  *
- * Each deletion is claimed in the session's row first, so that no hold comes between; then the archive
- * deletes; then the row says that it is done. Whatever dies in between, the next run comes to the end.
+ * A recording is looked for first; then its deletion is claimed in the session's row, so that no hold comes
+ * between; then the archive deletes; then the row says that it is done. Whatever dies or fails behind the claim
+ * may have deleted something, so the claim stays: the next run comes to the end.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -91,21 +92,27 @@ function keptBecause(session: SessionRow): string | undefined {
  * Deletes the recording for good.
  *
  * @returns false: it was held meanwhile, or another has deleted it
- * @throws ArchiveError when the archive refuses: it is kept then, and may be tried again
+ * @throws ArchiveError when the archive refuses: it may be tried again, and is to be where something may be deleted
  */
-export async function prune(pruner: Pruner, { session: { id }, rule }: Due): Promise<boolean> {
-  const { store, by, node } = pruner;
-  const session = await store.transaction(async (tx) => {
+export async function prune(pruner: Pruner, { session, rule }: Due): Promise<boolean> {
+  const { store, archive, by, node } = pruner;
+  const { id, openedAt } = session;
+  const places = await placesOf(archive, session);
+  const claimed = await store.transaction(async (tx) => {
     const row = await tx.session(id);
-    if (row === undefined || row.heldAt !== undefined || row.prunedAt !== undefined) return undefined;
+    if (row === undefined || row.heldAt !== undefined || row.prunedAt !== undefined) return false;
     await tx.updateSession(id, { prunedBy: by, pruneRule: rule });
-    return row;
+    return true;
   });
-  if (session === undefined) return false;
+  if (!claimed) return false;
   try {
-    await remove(pruner.archive, session);
+    for (const at of places ?? [openedAt, openedAt + DAY_MS]) await archive.remove(id, at);
   } catch (error) {
-    await store.updateSession(id, { prunedBy: undefined, pruneRule: undefined });
+    if (!(error instanceof ArchiveError)) throw error;
+    const detail = { rule, reason: error.message };
+    await store.insertAudit(
+      auditRow({ code: 'recording.prune_failed', node, actor: by, sessionId: id, detail }),
+    );
     throw error;
   }
   await forget(store, id);
@@ -125,19 +132,24 @@ async function forget(store: Store, sessionId: string): Promise<void> {
   while ((await store.deleteKeystrokes(sessionId, KEYSTROKES)) === KEYSTROKES) await sleep(BREATH_MS);
 }
 
-/** Archives find a recording by the time in its header, which is a little later than the session's. */
-async function remove(archive: Archive, { id, openedAt }: SessionRow): Promise<void> {
+/**
+ * When the archive may have a recording begun, ms since the epoch; undefined: it holds none. Archives find it by
+ * the time in its header, which is a little later than the session's.
+ */
+async function placesOf(
+  archive: Archive,
+  { id, openedAt }: SessionRow,
+): Promise<readonly number[] | undefined> {
   try {
     const reader = await openRecording(archive, id, []);
     const { startedAt } = reader.header();
     await reader.close();
-    await archive.remove(id, startedAt);
+    return [startedAt];
   } catch (error) {
-    if (error instanceof ArchiveError && error.code === 'recording-missing') return;
+    if (error instanceof ArchiveError && error.code === 'recording-missing') return undefined;
     if (!(error instanceof ContainerError)) throw error;
     // Its header is damaged: midnight may lie between the two.
-    await archive.remove(id, openedAt);
-    await archive.remove(id, openedAt + DAY_MS);
+    return [openedAt, openedAt + DAY_MS];
   }
 }
 

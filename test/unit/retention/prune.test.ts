@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { Retention } from '../../../gateway/policy/retention.ts';
@@ -14,6 +14,7 @@ import {
   unknownRecordings,
 } from '../../../gateway/retention/prune.ts';
 import type { Store } from '../../../gateway/store/port.ts';
+import { MirrorArchive } from '../../../recorder/archive/mirror.ts';
 import { type Archive, ArchiveError } from '../../../recorder/index.ts';
 import { type Bed, makeBed } from './bed.ts';
 
@@ -178,16 +179,46 @@ describe('recordings whose time is over', () => {
     await assert.rejects(hold(bed.store, ['s1'], CAROL), /recording s1 was deleted on/);
   });
 
-  it('stay, and may be held, when the archive refuses', async () => {
+  it('stay, and may be held, when the archive does not even show them', async () => {
     const bed = await makeBed();
     await bed.record('s1');
-    const refusal = new ArchiveError('archive-forbidden', 'it is locked until 2030');
-    const archive = changed(bed.archive, { remove: () => Promise.reject(refusal) });
+    const refusal = new ArchiveError('archive-unreachable', 'its server is away');
+    const archive = changed(bed.archive, { open: () => Promise.reject(refusal) });
     await assert.rejects(prune(prunerOf(bed, { archive }), await only(await due(bed, 90 * DAY))), refusal);
     assert.deepEqual(await auditOf(bed.store, 's1'), []);
     await hold(bed.store, ['s1'], CAROL);
     await release(bed.store, ['s1'], CAROL);
     assert.equal(await prune(prunerOf(bed), await only(await due(bed, 90 * DAY))), true);
+  });
+
+  it('cannot be held when one of two archives has deleted them and the other refuses', async () => {
+    const bed = await makeBed();
+    const other = await makeBed();
+    await bed.record('s1');
+    cpSync(bed.archiveFolder, other.archiveFolder, { recursive: true });
+    const both = new MirrorArchive(bed.archive, [
+      changed(other.archive, {
+        remove: () => Promise.reject(new ArchiveError('archive-forbidden', 'locked')),
+      }),
+    ]);
+    const one = await only(await due(bed, 90 * DAY));
+    await assert.rejects(prune(prunerOf(bed, { archive: both }), one), /locked/);
+    await assert.rejects(bed.archive.open('s1'), { code: 'recording-missing' });
+    await assert.rejects(hold(bed.store, ['s1'], CAROL), /carol began to delete recording s1/);
+    const detail = { rule: '90d (archive.retention)', reason: 'locked' };
+    assert.deepEqual(await auditOf(bed.store, 's1'), [
+      { code: 'recording.prune_failed', actor: 'carol', detail },
+    ]);
+    // An archive that is away for a later run does not take the claim back either.
+    const away = changed(bed.archive, { open: () => Promise.reject(new ArchiveError('archive-io', 'away')) });
+    await assert.rejects(prune(prunerOf(bed, { archive: away }), one), /away/);
+    await assert.rejects(hold(bed.store, ['s1'], CAROL), /began to delete/);
+    const healed = new MirrorArchive(bed.archive, [other.archive]);
+    assert.equal(
+      await prune(prunerOf(bed, { archive: healed }), await only(await due(bed, 'forever'))),
+      true,
+    );
+    await assert.rejects(other.archive.open('s1'), { code: 'recording-missing' });
   });
 
   it('are deleted once when two runs meet', async () => {
