@@ -22,6 +22,10 @@ export class LeasedArchive implements Archive {
     return this.#archive.description;
   }
 
+  get copies(): readonly Archive[] {
+    return this.#archive.copies;
+  }
+
   async create(...call: Call<'create'>): Promise<ArchiveAppender> {
     this.#require();
     return this.#leased(await this.#archive.create(...call));

@@ -241,7 +241,7 @@ export class Recovery {
 
   async #sealed(row: SessionRow, sealed: SealedRecording): Promise<void> {
     const { store, audit } = this.#options;
-    const { segments, bytes, head, recoveredBy, givenUp, cut } = sealed;
+    const { segments, bytes, head, recoveredBy, givenUp, cut, damaged } = sealed;
     await store.transaction(async (tx) => {
       if ((await tx.session(row.id))?.sealed !== false) return;
       await tx.updateSession(row.id, {
@@ -253,8 +253,9 @@ export class Recovery {
         ...(cut ? {} : { headHash: head }),
       });
       // It may have been sealed by its own worker, whose node stopped before it could say so.
-      if (recoveredBy === undefined) return;
-      const detail = { node: row.node, segments, bytes, givenUp, cut };
+      if (recoveredBy === undefined && damaged.length === 0) return;
+      const facts = { node: row.node, segments, bytes, givenUp, cut };
+      const detail = damaged.length === 0 ? facts : { ...facts, damaged: damaged.join('; ') };
       await audit.write(factOf(row, 'recording.recovered', detail), tx);
     });
   }

@@ -32,6 +32,7 @@ const NEW_DURABLE = DURABLE | fs.constants.O_CREAT | fs.constants.O_EXCL;
 
 export class FileArchive implements Archive {
   readonly description: string;
+  readonly copies: readonly Archive[] = [this];
   readonly #root: string;
   /** Whether the root was a mount when this began: it must stay one, or recordings would go below it. */
   readonly #wasMount: Promise<boolean>;

@@ -1,7 +1,8 @@
 /**
  * Several sinks as one archive: what is durable is durable in each. They are written the same bytes in the
- * same order, so that after a crash one may only be shorter than another; what is read comes from the first
- * that can give it. The first also decides who has sealed a recording.
+ * same order, so that after a crash one may only be shorter than another; who seals a recording looks at each
+ * (container/seal.ts). What is read comes from the first that can give it. The first also decides who has
+ * sealed a recording.
  */
 import {
   type Archive,
@@ -9,6 +10,8 @@ import {
   type ArchiveEntry,
   ArchiveError,
   type ArchiveReader,
+  isMissing,
+  openIfThere,
   type Side,
 } from './port.ts';
 
@@ -17,14 +20,14 @@ const COPY_BYTES = 1024 * 1024;
 
 export class MirrorArchive implements Archive {
   readonly description: string;
-  readonly #sinks: readonly Archive[];
+  readonly copies: readonly Archive[];
   readonly #first: Archive;
 
   /** `more`: at least one. Where several sinks fail, the error of the first of them is told. */
   constructor(first: Archive, more: readonly Archive[]) {
     this.#first = first;
-    this.#sinks = [first, ...more];
-    this.description = this.#sinks.map((sink) => sink.description).join(' and ');
+    this.copies = [first, ...more];
+    this.description = this.copies.map((sink) => sink.description).join(' and ');
   }
 
   async check(): Promise<void> {
@@ -46,7 +49,7 @@ export class MirrorArchive implements Archive {
 
   async *list(): AsyncGenerator<ArchiveEntry, void, void> {
     let failure: unknown;
-    for (const sink of this.#sinks) {
+    for (const sink of this.copies) {
       let begun = false;
       try {
         for await (const entry of sink.list()) {
@@ -66,7 +69,7 @@ export class MirrorArchive implements Archive {
   async open(sessionId: string): Promise<ArchiveReader> {
     let missing: unknown;
     let failure: unknown;
-    for (const sink of this.#sinks) {
+    for (const sink of this.copies) {
       try {
         return await sink.open(sessionId);
       } catch (error) {
@@ -129,7 +132,7 @@ export class MirrorArchive implements Archive {
 
   async openSide(sessionId: string, startedAt: number, side: Side): Promise<ArchiveReader | undefined> {
     let failure: unknown;
-    for (const sink of this.#sinks) {
+    for (const sink of this.copies) {
       try {
         const reader = await sink.openSide(sessionId, startedAt, side);
         if (reader !== undefined) return reader;
@@ -143,7 +146,7 @@ export class MirrorArchive implements Archive {
 
   /** Brings every sink to at least the first `end` bytes of a recording, from one that has them. */
   async #level(sessionId: string, startedAt: number, end: number): Promise<void> {
-    const readers = await Promise.all(this.#sinks.map((sink) => openIfThere(sink, sessionId)));
+    const readers = await Promise.all(this.copies.map((sink) => openIfThere(sink, sessionId)));
     try {
       const source = readers.find((reader) => reader !== undefined && reader.size >= end);
       if (source === undefined) {
@@ -153,7 +156,7 @@ export class MirrorArchive implements Archive {
         );
       }
       await this.#each(async (sink) => {
-        const size = readers[this.#sinks.indexOf(sink)]?.size;
+        const size = readers[this.copies.indexOf(sink)]?.size;
         if (size !== undefined && size >= end) return;
         const from = size ?? Math.min(end, COPY_BYTES);
         const appender =
@@ -173,7 +176,7 @@ export class MirrorArchive implements Archive {
 
   /** One appender to all sinks; where one cannot be had, those of the others are closed. */
   async #appenders(open: (sink: Archive) => Promise<ArchiveAppender>): Promise<ArchiveAppender> {
-    const results = await Promise.allSettled(this.#sinks.map((sink) => open(sink)));
+    const results = await Promise.allSettled(this.copies.map((sink) => open(sink)));
     const appenders = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const appender = new MirrorAppender(appenders);
     if (appenders.length === results.length) return appender;
@@ -183,7 +186,7 @@ export class MirrorArchive implements Archive {
 
   /** In all sinks at once; rejects when all are done and one has failed. */
   async #each(work: (sink: Archive) => Promise<void>): Promise<void> {
-    await settled(this.#sinks.map((sink) => work(sink)));
+    await settled(this.copies.map((sink) => work(sink)));
   }
 }
 
@@ -221,15 +224,6 @@ function firstReason(results: readonly PromiseSettledResult<unknown>[]): unknown
   return results.find((result) => result.status === 'rejected')?.reason;
 }
 
-async function openIfThere(sink: Archive, sessionId: string): Promise<ArchiveReader | undefined> {
-  try {
-    return await sink.open(sessionId);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
 async function* contents(
   reader: ArchiveReader,
   from: number,
@@ -238,8 +232,4 @@ async function* contents(
   for (let offset = from; offset < end; offset += COPY_BYTES) {
     yield await reader.read(offset, Math.min(COPY_BYTES, end - offset));
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof ArchiveError && error.code === 'recording-missing';
 }

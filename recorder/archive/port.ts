@@ -23,6 +23,8 @@ export type ArchiveErrorCode =
   | 'archive-recipient'
   | 'recording-exists'
   | 'recording-missing'
+  /** Nobody has put a manifest behind it yet. */
+  | 'recording-unsealed'
   | 'recording-id';
 
 /** The archive cannot take or give a recording. The message is for a person. */
@@ -79,6 +81,8 @@ export interface ArchiveEntry {
 export interface Archive {
   /** For people: where this archive is, without secrets. */
   readonly description: string;
+  /** Archives of one place each, which are to hold the same: this one, where it is of one place itself. */
+  readonly copies: readonly Archive[];
   /** Rejects when recordings could not be written now. */
   check(): Promise<void>;
   /**
@@ -121,4 +125,21 @@ export interface Archive {
   putSide(sessionId: string, startedAt: number, side: Side, bytes: AsyncIterable<Uint8Array>): Promise<void>;
   /** Undefined: there is none. */
   openSide(sessionId: string, startedAt: number, side: Side): Promise<ArchiveReader | undefined>;
+}
+
+/** Undefined: the archive has no such recording. Rejects as {@link Archive.open} does else. */
+export async function openIfThere(
+  archive: Pick<Archive, 'open'>,
+  sessionId: string,
+): Promise<ArchiveReader | undefined> {
+  try {
+    return await archive.open(sessionId);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+export function isMissing(error: unknown): error is ArchiveError {
+  return error instanceof ArchiveError && error.code === 'recording-missing';
 }

@@ -47,11 +47,14 @@ export function cancellable(archive: Archive, cancellation: Cancellation): Archi
     compact: (sessionId, startedAt, check) =>
       archive.compact(sessionId, startedAt, (compacted) => check(watch(compacted))),
   };
-  return new Proxy(archive, {
+  const proxy: Archive = new Proxy(archive, {
     get(target, name) {
       if (name === 'open' || name === 'compact') return watched[name];
+      if (name === 'copies')
+        return target.copies.map((copy) => (copy === target ? proxy : cancellable(copy, cancellation)));
       const member: unknown = Reflect.get(target, name);
       return typeof member === 'function' ? member.bind(target) : member;
     },
   });
+  return proxy;
 }

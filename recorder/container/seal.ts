@@ -1,6 +1,6 @@
 /** Ends recordings whose writer is gone, and compacts ended ones. Neither takes a recording's key. */
 import { hash, type KeyObject } from 'node:crypto';
-import type { Archive, ArchiveReader } from '../archive/port.ts';
+import { type Archive, ArchiveError, type ArchiveReader, isMissing, openIfThere } from '../archive/port.ts';
 import { decodeManifest } from '../format/document.ts';
 import { ContainerError } from '../format/error.ts';
 import { FRAME_HEADER_BYTES } from '../format/frame.ts';
@@ -32,47 +32,154 @@ export interface SealedRecording {
   readonly givenUp: number;
   /** The store knows of segments that the archive does not have: its end was cut. */
   readonly cut: boolean;
+  /** What is wrong with copies that were altered, while another is whole. */
+  readonly damaged: readonly string[];
+}
+
+/** What one place of an archive holds of a recording. */
+interface Copy {
+  readonly archive: Archive;
+  readonly walked: Walked;
+  readonly size: number;
+}
+
+/** It holds nothing of it (`recording-missing`), or something else. */
+interface NoCopy {
+  readonly archive: Archive;
+  readonly error: ArchiveError | ContainerError;
 }
 
 /**
- * Seals a recording behind its last whole frame; one that is sealed stays as it is. However many do so
- * at once, all get the same. Rejects with {@link ArchiveError}, and with {@link ContainerError} where the
- * recording is damaged: it is then left as it is.
+ * Seals a recording behind its last whole frame, in every place of the archive: what one lacks comes from
+ * another. One that is sealed stays as it is. However many do so at once, all get the same. Rejects with
+ * {@link ArchiveError}, also while one place is away, and with {@link ContainerError} where the recording is
+ * damaged and no copy has all that the store knows of: it is then left as it is.
  */
 export async function sealRecording(
   archive: Archive,
   sessionId: string,
   sealing: Sealing,
 ): Promise<SealedRecording> {
-  const { walked, size } = await walkIn(await archive.open(sessionId), sessionId, sealing.knownHead);
-  const { end, header, headSeen, manifest } = walked;
-  if (manifest !== undefined && endOf(manifest.offset, manifest.header) === size)
-    return { ...factsOf(manifest.bytes), givenUp: 0, cut: !headSeen };
+  const copies = await copiesOf(archive, sessionId, sealing.knownHead);
+  const best = bestOf(copies);
+  const { walked, size } = best;
+  const sealed = isSealed(best);
   // A damaged length looks like a torn end: nothing of what the store knows of may be given up.
-  if (!headSeen && end < size) {
+  if (!walked.headSeen && walked.end < size && !sealed) {
     throw new ContainerError(
       'torn',
       `segment ${walked.segments + 1}: it was altered, and the store knows of more behind it`,
-      end,
+      walked.end,
     );
   }
-  const own = manifest?.bytes ?? manifestOf(walked, sealing);
-  const won = await archive.seal(sessionId, header.startedAt, end, own);
-  return { ...factsOf(won), givenUp: size - end, cut: !headSeen };
+  const won = await sealAll(archive, copies, best, walked.manifest?.bytes ?? manifestOf(walked, sealing));
+  const damaged = copies.flatMap((copy) => (isDamaged(copy) ? [wordsOf(copy)] : []));
+  return { ...factsOf(won), givenUp: sealed ? 0 : size - walked.end, cut: !walked.headSeen, damaged };
 }
 
-/** Compacts a sealed recording. Rejects as {@link sealRecording} does, also where the result is another recording. */
+/**
+ * Compacts a sealed recording. Rejects as {@link sealRecording} does, also where the result is another
+ * recording, and with `recording-unsealed` where no copy is sealed.
+ */
 export async function compactRecording(archive: Archive, sessionId: string): Promise<void> {
+  if (!(await allEndSealed(archive, sessionId))) {
+    const copies = await copiesOf(archive, sessionId);
+    const best = bestOf(copies);
+    const { manifest } = best.walked;
+    if (manifest === undefined) {
+      throw new ArchiveError(
+        'recording-unsealed',
+        `the recording of session ${sessionId} is not sealed yet, so that it cannot be compacted`,
+      );
+    }
+    await sealAll(archive, copies, best, manifest.bytes);
+  }
   const { walked, size } = await walkIn(await archive.open(sessionId), sessionId);
   const before = headOf(walked.manifest);
-  if (before === undefined)
-    throw new ContainerError('torn', 'the recording is not sealed, so that it cannot be compacted');
   await archive.compact(sessionId, walked.header.startedAt, async (compacted) => {
     const after = await walk(new FrameSource(compacted), sessionId);
-    if (headOf(after.manifest) !== before || compacted.size !== size)
+    if (before === undefined || headOf(after.manifest) !== before || compacted.size !== size)
       throw new ContainerError('broken-chain', 'what was compacted is not the recording: nothing is deleted');
   });
 }
+
+/** Whether a manifest stands at the end of each copy that there is: a look at the end, not a proof. */
+async function allEndSealed(archive: Archive, sessionId: string): Promise<boolean> {
+  for (const copy of archive.copies) {
+    const reader = await openIfThere(copy, sessionId);
+    try {
+      if (reader !== undefined && (await new FrameSource(reader).closingManifest()) === undefined)
+        return false;
+    } finally {
+      await reader?.close();
+    }
+  }
+  return true;
+}
+
+/** Walks through all copies; rejects where it cannot be known what one holds. */
+async function copiesOf(
+  archive: Archive,
+  sessionId: string,
+  knownHead?: string,
+): Promise<readonly (Copy | NoCopy)[]> {
+  return await Promise.all(
+    archive.copies.map(async (copy) => {
+      try {
+        return { archive: copy, ...(await walkIn(await copy.open(sessionId), sessionId, knownHead)) };
+      } catch (error) {
+        if (error instanceof ContainerError || isMissing(error)) return { archive: copy, error };
+        throw error;
+      }
+    }),
+  );
+}
+
+/**
+ * The copy that the others are to be like: one that is sealed, else the one that goes furthest. Throws where
+ * there is none, and where a damaged one may hold what it lacks.
+ */
+function bestOf(copies: readonly (Copy | NoCopy)[]): Copy {
+  const whole = copies.filter((copy) => 'walked' in copy);
+  const best =
+    whole.find((copy) => isSealed(copy)) ?? whole.toSorted((a, b) => b.walked.end - a.walked.end)[0];
+  const damaged = copies.find(isDamaged);
+  if (best !== undefined && (damaged === undefined || best.walked.headSeen)) return best;
+  if (damaged?.error instanceof ContainerError && copies.length > 1)
+    throw new ContainerError(damaged.error.code, wordsOf(damaged), undefined, damaged.error);
+  throw damaged?.error ?? copies.find((copy) => 'error' in copy)?.error;
+}
+
+/** Makes all copies like `best`, with `manifest` at their end; resolves with the manifest that they have then. */
+async function sealAll(
+  archive: Archive,
+  copies: readonly (Copy | NoCopy)[],
+  best: Copy,
+  manifest: Uint8Array,
+): Promise<Uint8Array> {
+  const { end, header } = best.walked;
+  const { sessionId, startedAt } = header;
+  const done = (copy: Copy | NoCopy): boolean =>
+    'walked' in copy ? isSealed(copy, manifest) : isDamaged(copy);
+  if (copies.every(done)) return manifest;
+  for (const copy of copies) {
+    // The rest of a frame that is torn here comes whole from the best copy.
+    if ('walked' in copy && !isSealed(copy) && copy.walked.end < end && copy.walked.end < copy.size)
+      await (await copy.archive.resume(sessionId, startedAt, copy.walked.end)).close();
+  }
+  return await archive.seal(sessionId, startedAt, end, manifest);
+}
+
+/** Whether a manifest, or the one that is given, ends it. */
+function isSealed({ walked: { manifest }, size }: Copy, own = manifest?.bytes): boolean {
+  if (manifest === undefined || own === undefined) return false;
+  return endOf(manifest.offset, manifest.header) === size && Buffer.compare(manifest.bytes, own) === 0;
+}
+
+const isDamaged = (copy: Copy | NoCopy): copy is NoCopy =>
+  'error' in copy && copy.error instanceof ContainerError;
+
+const wordsOf = ({ archive, error }: NoCopy): string => `${archive.description}: ${error.message}`;
 
 async function walkIn(
   reader: ArchiveReader,

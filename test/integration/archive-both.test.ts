@@ -1,7 +1,11 @@
 /** A recording that goes to a folder and to an S3 bucket at once, one of which fails for a while. */
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { renameSync } from 'node:fs';
 import { after, before } from 'node:test';
+import { FrameSource } from '../../recorder/container/frame-source.ts';
+import { compactRecording, sealRecording } from '../../recorder/container/seal.ts';
+import { walk } from '../../recorder/container/walk.ts';
 import { openArchives } from '../../recorder/index.ts';
 import { type Bed, sshTerminal, startBed } from '../support/bed.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
@@ -84,6 +88,35 @@ testWith(NEEDS, 'a session waits for the archive that fails, and in the end both
   const verified = await bed.gateway.sallyport(['recordings', 'verify', id]);
   assert.equal(verified.code, 0, verified.text);
 });
+
+testWith(
+  NEEDS,
+  'what the bucket lacks of a recording is brought there before it counts as sealed',
+  async () => {
+    const listed = await newest();
+    const id = listed?.id ?? assert.fail('there is no recording');
+    const [inFolder, inBucket] = [`file:${folder}`, bucket].map((url) =>
+      openArchives({ urls: [url], credentials: s3 }),
+    );
+    const both = openArchives({ urls: [`file:${folder}`, bucket], credentials: s3 });
+    const reader = await (inFolder ?? assert.fail()).open(id);
+    const { header, index } = await walk(new FrameSource(reader), id);
+    const whole = Buffer.from(await reader.read(0, reader.size));
+    await reader.close();
+    const { privateKey: signingKey } = generateKeyPairSync('ed25519');
+    const sealing = { node: 'peer', signingKey, reason: 'its node died', knownHead: undefined };
+    const steps = [() => sealRecording(both, id, sealing), () => compactRecording(both, id)];
+    for (const step of steps) {
+      // As a node leaves it that dies between its two writes.
+      await inBucket?.remove(id, header.startedAt);
+      await (await inBucket?.create(id, header.startedAt, whole.subarray(0, index[0]?.[1])))?.close();
+      assert.ok((await bytesIn(bucket, id)).length < whole.length);
+      await step();
+      assert.ok(whole.equals(await bytesIn(bucket, id)));
+      assert.ok(whole.equals(await bytesIn(`file:${folder}`, id)));
+    }
+  },
+);
 
 testWith(NEEDS, 'a recording is read from the second archive when the first is away', async () => {
   const listed = await newest();

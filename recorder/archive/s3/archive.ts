@@ -37,6 +37,7 @@ export interface S3ArchiveOptions {
 
 export class S3Archive implements Archive {
   readonly description: string;
+  readonly copies: readonly Archive[] = [this];
   readonly #store: ObjectStore;
   readonly #prefix: string;
   readonly #journals: JournalReader;

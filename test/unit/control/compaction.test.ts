@@ -52,15 +52,16 @@ test('what is sealed is compacted once: of this node, and of nodes that do not r
 
 test('one that fails is left alone for a while, one that is damaged or gone for good', async (t) => {
   const { store, time, failures, turn, put } = await compacting(t);
-  for (const id of ['away', 'damaged', 'gone', 'fine']) await put(id);
+  for (const id of ['away', 'damaged', 'gone', 'open', 'fine']) await put(id);
   failures.set('away', new ArchiveError('archive-io', 'the archive is away'));
   failures.set('damaged', new ContainerError('broken-chain', 'it was altered'));
   failures.set('gone', new ArchiveError('recording-missing', 'it was pruned'));
+  failures.set('open', new ArchiveError('recording-unsealed', 'no copy of it is sealed yet'));
   assert.deepEqual(await turn(), ['fine']);
   failures.clear();
   assert.deepEqual(await turn(), [], 'not so soon');
   time.at += 60_000;
-  assert.deepEqual(await turn(), ['away']);
+  assert.deepEqual(await turn(), ['away', 'open']);
   assert.equal((await store.session('damaged'))?.compacted, true);
 });
 

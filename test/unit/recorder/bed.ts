@@ -75,7 +75,8 @@ export async function until(condition: () => boolean): Promise<void> {
 
 /** Keeps recordings in memory. `held`: appends wait for {@link release}; `failure`: they fail. */
 export class MemoryArchive implements Archive {
-  readonly description = 'memory';
+  readonly description: string = 'memory';
+  readonly copies: readonly Archive[] = [this];
   readonly recordings = new Map<string, Buffer>();
   /** By session and side. */
   readonly sides = new Map<string, Buffer>();

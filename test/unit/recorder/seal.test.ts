@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, hash } from 'node:crypto';
 import { before, test } from 'node:test';
+import { MirrorArchive } from '../../../recorder/archive/mirror.ts';
 import { compactRecording, sealRecording } from '../../../recorder/container/seal.ts';
 import {
   type Archive,
+  ArchiveError,
   type ArchiveReader,
   EventKind,
   keyIdOf,
@@ -75,6 +77,7 @@ test('a recording whose writer is gone is sealed behind its last whole frame, wi
     recoveredBy: 'node2',
     givenUp: 30,
     cut: false,
+    damaged: [],
   });
   const report = await verify(archive, { expectedHead: sealed.head });
   assert.deepEqual([report.ok, report.truncatedAt, report.problem], [true, SEGMENTS, undefined]);
@@ -131,9 +134,7 @@ test('a cut end that the store knows of is sealed, told, and never verified as w
 });
 
 test('a damaged recording is left as it is', async () => {
-  const starts: number[] = [];
-  for (let at = open.indexOf('SLYR'); at >= 0; at = open.indexOf('SLYR', at + 1)) starts.push(at);
-  const [, one = 0, two = 0, three = 0] = starts;
+  const [, one = 0, two = 0, three = 0] = startsOf(open);
   const altered = Buffer.from(open);
   altered[two - 1] = (altered[two - 1] ?? 0) ^ 1;
   const longer = Buffer.from(open);
@@ -153,6 +154,106 @@ test('a damaged recording is left as it is', async () => {
     assert.equal(archive.bytes('s1'), bytes);
   }
   await assert.rejects(sealRecording(new MemoryArchive(), 's1', sealing()), { code: 'recording-missing' });
+});
+
+/** Two archives at once, of which the second may be `away`; undefined: it holds nothing. */
+function pairOf(inFirst: Buffer | undefined, inSecond: Buffer | undefined) {
+  class Second extends MemoryArchive {
+    override readonly description = 'the second';
+    away = false;
+    compactions = 0;
+    override async open(sessionId: string): Promise<ArchiveReader> {
+      if (this.away) throw new ArchiveError('archive-missing', 'the second archive is away');
+      return await super.open(sessionId);
+    }
+    override async compact(): Promise<void> {
+      this.compactions += 1;
+    }
+  }
+  const [first, second] = [new MemoryArchive(), new Second()];
+  if (inFirst !== undefined) first.recordings.set('s1', inFirst);
+  if (inSecond !== undefined) second.recordings.set('s1', inSecond);
+  return { first, second, both: new MirrorArchive(first, [second]) };
+}
+
+/** Starts of the header, of the segments, and of the end of what was not sealed. */
+const startsOf = (bytes: Buffer): number[] => {
+  const starts: number[] = [];
+  for (let at = bytes.indexOf('SLYR'); at >= 0; at = bytes.indexOf('SLYR', at + 1)) starts.push(at);
+  return starts;
+};
+
+test('two archives are sealed alike, whichever of them is ahead', async () => {
+  const [, one = 0, two = 0, three = 0] = startsOf(open);
+  const noiseAtEnd = Buffer.concat([open.subarray(0, two + 30), Buffer.alloc(three - two - 30)]);
+  const cases: readonly (readonly [string, Buffer, Buffer | undefined, Buffer | undefined])[] = [
+    ['one has the manifest', reference, open.subarray(0, one), reference],
+    ['one is torn', open, open.subarray(0, two + 30), undefined],
+    ['one has room for what was never written', open, open.subarray(0, three - 1), undefined],
+    ['one has nothing', reference, undefined, reference],
+    ['both are open and as long', open, open, undefined],
+    ['one has a part of the manifest', reference, reference.subarray(0, open.length + 30), reference],
+  ];
+  for (const [name, ahead, behind, wanted] of cases) {
+    for (const pair of [pairOf(ahead, behind), pairOf(behind, ahead)]) {
+      const sealed = await sealRecording(pair.both, 's1', sealing(heads[2]));
+      assert.deepEqual([sealed.segments, sealed.cut, sealed.damaged], [SEGMENTS, false, []], name);
+      assert.ok(pair.first.bytes('s1').equals(pair.second.bytes('s1')), name);
+      if (wanted !== undefined) assert.ok(wanted.equals(pair.first.bytes('s1')), name);
+      assert.equal((await verify(pair.second, { expectedHead: sealed.head })).ok, true, name);
+      const again = await sealRecording(pair.both, 's1', { ...sealing(sealed.head), node: 'node3' });
+      assert.deepEqual(again, { ...sealed, givenUp: 0 }, name);
+    }
+  }
+  // A file system may have made a file longer that it had no bytes for yet.
+  const { first, second, both } = pairOf(open, noiseAtEnd);
+  assert.equal((await sealRecording(both, 's1', sealing(heads[2]))).segments, SEGMENTS);
+  assert.equal((await verify(first)).ok, true);
+  assert.equal((await verify(second)).ok, false, 'which is told apart from one that is whole');
+});
+
+test('nothing is sealed while one archive is away', async () => {
+  for (const inFirst of [open, reference]) {
+    const { second, both } = pairOf(inFirst, open);
+    second.away = true;
+    await assert.rejects(sealRecording(both, 's1', sealing(heads[5])), { code: 'archive-missing' });
+    await assert.rejects(compactRecording(both, 's1'), { code: 'archive-missing' });
+    second.away = false;
+    await sealRecording(both, 's1', sealing(heads[5]));
+    assert.equal((await verify(second)).ok, true);
+  }
+});
+
+test('a copy that was altered keeps nobody from sealing the other, and is told of', async () => {
+  const [, , two = 0] = startsOf(open);
+  const altered = Buffer.from(open);
+  altered[two - 1] = (altered[two - 1] ?? 0) ^ 1;
+  for (const pair of [pairOf(open, altered), pairOf(altered, open)]) {
+    const { damaged, segments } = await sealRecording(pair.both, 's1', sealing(heads[5]));
+    assert.equal(segments, SEGMENTS);
+    assert.match(damaged.join(), /^(memory|the second): segment 2: it or the frame before it was altered/);
+    const reports = await Promise.all([verify(pair.first), verify(pair.second)]);
+    assert.deepEqual(reports.map(({ ok }) => ok).toSorted(), [false, true]);
+  }
+  // Where the other lacks what the store knows of, it may be in the one that was altered.
+  const { first, both } = pairOf(open.subarray(0, two), altered);
+  await assert.rejects(sealRecording(both, 's1', sealing(heads[5])), {
+    code: 'broken-chain',
+    message: /^the second: segment 2/,
+  });
+  assert.equal(first.bytes('s1').length, two);
+});
+
+test('what only one archive has sealed is sealed in the other before it is compacted', async () => {
+  const [, one = 0] = startsOf(open);
+  for (const pair of [pairOf(reference, open.subarray(0, one)), pairOf(open, reference)]) {
+    await compactRecording(pair.both, 's1');
+    assert.equal(pair.second.compactions, 1);
+    for (const archive of [pair.first, pair.second]) assert.deepEqual(archive.bytes('s1'), reference);
+  }
+  const { second, both } = pairOf(open, open);
+  await assert.rejects(compactRecording(both, 's1'), { name: 'ArchiveError', code: 'recording-unsealed' });
+  assert.equal(second.compactions, 0);
 });
 
 test('what is compacted is proved to be the recording before anything is deleted', async () => {
@@ -184,5 +285,9 @@ test('what is compacted is proved to be the recording before anything is deleted
     await assert.rejects(compactRecording(archive, 's1'), { name: 'ContainerError' });
     assert.ok(!archive.deleted);
   }
-  await assert.rejects(compactRecording(archiveOf(open), 's1'), /not sealed/);
+  // It will be sealed: that is not damage.
+  await assert.rejects(compactRecording(archiveOf(open), 's1'), {
+    name: 'ArchiveError',
+    code: 'recording-unsealed',
+  });
 });

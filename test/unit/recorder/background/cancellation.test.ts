@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { MirrorArchive } from '../../../../recorder/archive/mirror.ts';
 import { Cancellation, CancelledError, cancellable } from '../../../../recorder/background/cancellation.ts';
 import { type Archive, openRecording, verifyRecording } from '../../../../recorder/index.ts';
 import { archived, desktop, fill } from '../video/bed.ts';
@@ -37,6 +38,9 @@ test('nothing is read any further of a recording once that is cancelled', async 
   await reader.close();
   await assert.rejects(openRecording(watched, 's1', [identity]), CancelledError);
   await assert.rejects(verifyRecording(watched, 's1', {}), CancelledError);
+  const both = cancellable(new MirrorArchive(archive, [archive]), cancellation);
+  for (const copy of [...watched.copies, ...both.copies])
+    await assert.rejects(openRecording(copy, 's1', [identity]), CancelledError);
 });
 
 test('the check of what is compacted is cancelled, too', async () => {
