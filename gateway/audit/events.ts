@@ -43,6 +43,7 @@ export const AUDIT_EVENTS = {
   'recording.held': 'an operator forbade the deletion of a recording',
   'recording.released': 'an operator allowed the deletion of a recording again',
   'recording.pruned': 'a recording was deleted from the archive, because its time was over',
+  'recording.missing': 'a recording whose time was over is not in the archive: nothing was deleted',
   'recording.prune_failed':
     'the archive refused to delete a recording, of which a part may be gone: the next prune run comes to the end',
   'key.rotated': 'a key was replaced by a new one',

@@ -6,6 +6,8 @@ import { archiveSettings } from '../config/archive.ts';
 import {
   type Due,
   dueRecordings,
+  holdsAny,
+  type Pruned,
   type Pruner,
   prune,
   retentionToday,
@@ -20,13 +22,14 @@ interface PruneOptions {
   readonly json?: boolean;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
+  readonly missing?: boolean;
 }
 
 /** One recording of the list. */
 interface Line {
   readonly id: string;
-  /** `prune`: would go. `kept`: stays although its time is over. `unknown`: of no session. */
-  readonly action: 'prune' | 'pruned' | 'kept' | 'failed' | 'unknown';
+  /** `prune`: would go. `kept`: stays although its time is over. `missing`: not there. `unknown`: of no session. */
+  readonly action: 'prune' | 'failed' | 'unknown' | Pruned;
   readonly user?: string;
   readonly account?: string;
   readonly system?: string;
@@ -36,10 +39,15 @@ interface Line {
   readonly age?: number | undefined;
   readonly bytes: number | undefined;
   readonly rule?: string;
-  /** Of what stays or failed. */
+  /** Of what stays, failed or is missing. */
   readonly why?: string | undefined;
 }
 
+const WHY: Readonly<Record<Pruned, string | undefined>> = {
+  pruned: undefined,
+  kept: 'held or deleted meanwhile',
+  missing: 'the archive does not hold it',
+};
 /** An archive that refuses so many one after another refuses all. */
 const MAX_FAILURES = 10;
 const DAY_MS = 86_400_000;
@@ -52,12 +60,15 @@ export function addPrune(recordings: Command): void {
   )
     .option('--dry-run', 'only list what would be deleted')
     .option('--yes', 'delete without asking')
+    .option('--missing', 'take what is due and not in the archive for deleted')
     .addHelpText(
       'after',
       '\nA recording stays at least as long as its policy (retention), else archive.retention, said when it was\n' +
         'recorded; where they say longer today, that long. Where neither says anything it stays for ever.\n' +
         'Recordings that are held, not sealed yet, or of no session in the store stay, and are listed with the\n' +
-        'reason. What was typed in a session is deleted with its recording; the session and its audit stay.\n\n' +
+        'reason. What was typed in a session is deleted with its recording; the session and its audit stay.\n' +
+        'What is due and not in the archive is listed as missing, with exit code 1, and stays on the list: look\n' +
+        'whether archive.url is what it was, or say --missing.\n\n' +
         'No node deletes by itself: run it daily, for example with cron, as who may delete in the archive:\n' +
         '  sallyport recordings prune --yes',
     )
@@ -65,7 +76,13 @@ export function addPrune(recordings: Command): void {
       const config = configOf(options.config);
       await using store = await openStore(options.config);
       const archive = openArchives(archiveSettings(config));
-      const pruner: Pruner = { store, archive, node: config.node.name, by: operator() };
+      const pruner: Pruner = {
+        store,
+        archive,
+        node: config.node.name,
+        by: operator(),
+        settleMissing: options.missing,
+      };
       const now = Date.now();
       const today = await retentionToday(store, config.archive.retention);
       const due: Due[] = [];
@@ -78,12 +95,13 @@ export function addPrune(recordings: Command): void {
       print(lines, options);
       // Behind what was done, which an archive that cannot be listed must not hide.
       if (failed !== undefined) throw failed;
-      if (lines.some(({ action }) => action === 'failed')) process.exitCode = 1;
+      if (lines.some(({ action }) => action === 'failed' || action === 'missing')) process.exitCode = 1;
     });
 }
 
 /** Deletes what may go; a failure is told, and the others go on. */
 async function run(pruner: Pruner, due: readonly Due[], now: number, options: PruneOptions): Promise<Line[]> {
+  await requireSome(pruner, due);
   const lines: Line[] = [];
   let failures = 0;
   using progress = new Progress(options, (done, all) => `${done} of ${all} recordings`);
@@ -95,12 +113,8 @@ async function run(pruner: Pruner, due: readonly Due[], now: number, options: Pr
       lines.push({ ...line, action: 'failed', why: `not tried: the ${MAX_FAILURES} before it failed` });
     else
       try {
-        const done = await prune(pruner, each);
-        lines.push(
-          done
-            ? { ...line, action: 'pruned' }
-            : { ...line, action: 'kept', why: 'held or deleted meanwhile' },
-        );
+        const action = await prune(pruner, each);
+        lines.push({ ...line, action, why: WHY[action] });
         failures = 0;
       } catch (error) {
         if (!(error instanceof ArchiveError)) throw error;
@@ -109,6 +123,16 @@ async function run(pruner: Pruner, due: readonly Due[], now: number, options: Pr
       }
   }
   return lines;
+}
+
+/** @throws UsageError: an archive that has none of them is probably not the one that they are in */
+async function requireSome({ archive, settleMissing }: Pruner, due: readonly Due[]): Promise<void> {
+  const going = due.filter(({ kept }) => kept === undefined);
+  if (settleMissing === true || (await holdsAny(archive, going))) return;
+  throw new UsageError(
+    `archive.url: ${archive.description} holds none of the recordings whose time is over (${going.length}): ` +
+      'point it at where they are; nothing was deleted (--missing takes them for deleted)',
+  );
 }
 
 /** @returns why the archive cannot be listed */

@@ -34,7 +34,15 @@ export interface Pruner {
   /** Name of the node, and who deletes, for the audit log. */
   readonly node: string;
   readonly by: string;
+  /** Whether what the archive does not hold is taken for deleted. */
+  readonly settleMissing?: boolean | undefined;
 }
+
+/**
+ * `kept`: it was held meanwhile, or another has deleted it. `missing`: the archive does not hold it, and nothing
+ * was deleted, what was typed neither.
+ */
+export type Pruned = 'pruned' | 'kept' | 'missing';
 
 const PAGE = 500;
 /** Rows of keystrokes that are deleted in one go: some tens of ms, because they are overwritten. */
@@ -91,20 +99,25 @@ function keptBecause(session: SessionRow): string | undefined {
 /**
  * Deletes the recording for good.
  *
- * @returns false: it was held meanwhile, or another has deleted it
  * @throws ArchiveError when the archive refuses: it may be tried again, and is to be where something may be deleted
  */
-export async function prune(pruner: Pruner, { session, rule }: Due): Promise<boolean> {
+export async function prune(pruner: Pruner, { session, rule }: Due): Promise<Pruned> {
   const { store, archive, by, node } = pruner;
-  const { id, openedAt } = session;
+  const { id, openedAt, user, account, system } = session;
   const places = await placesOf(archive, session);
-  const claimed = await store.transaction(async (tx) => {
+  const gone = places === undefined;
+  const outcome = await store.transaction(async (tx): Promise<Pruned> => {
     const row = await tx.session(id);
-    if (row === undefined || row.heldAt !== undefined || row.prunedAt !== undefined) return false;
+    if (row === undefined || row.heldAt !== undefined || row.prunedAt !== undefined) return 'kept';
+    if (gone && pruner.settleMissing !== true && row.pruneRule === undefined && wasBegun(row)) {
+      const detail = { rule, user, account, system };
+      await tx.insertAudit(auditRow({ code: 'recording.missing', node, actor: by, sessionId: id, detail }));
+      return 'missing';
+    }
     await tx.updateSession(id, { prunedBy: by, pruneRule: rule });
-    return true;
+    return 'pruned';
   });
-  if (!claimed) return false;
+  if (outcome !== 'pruned') return outcome;
   try {
     for (const at of places ?? [openedAt, openedAt + DAY_MS]) await archive.remove(id, at);
   } catch (error) {
@@ -117,14 +130,33 @@ export async function prune(pruner: Pruner, { session, rule }: Due): Promise<boo
   }
   await forget(store, id);
   return await store.transaction(async (tx) => {
-    if ((await tx.session(id))?.prunedAt !== undefined) return false;
+    if ((await tx.session(id))?.prunedAt !== undefined) return 'kept';
     // There is nothing left to compact.
     await tx.updateSession(id, { prunedAt: Date.now(), compacted: true });
-    const { user, account, system, recordedBytes } = session;
-    const detail = { rule, user, account, system, bytes: recordedBytes ?? 0 };
+    const bytes = session.recordedBytes ?? 0;
+    const detail = { rule, user, account, system, bytes, ...(gone ? { missing: true } : {}) };
     await tx.insertAudit(auditRow({ code: 'recording.pruned', node, actor: by, sessionId: id, detail }));
-    return true;
+    return 'pruned';
   });
+}
+
+/** Whether the archive holds any of these; also when it does not say, and where none of them was ever begun. */
+export async function holdsAny(archive: Archive, due: readonly Due[]): Promise<boolean> {
+  const begun = due.filter(({ session }) => wasBegun(session));
+  for (const { session } of begun) {
+    try {
+      if ((await placesOf(archive, session)) !== undefined) return true;
+    } catch (error) {
+      if (error instanceof ArchiveError) return true;
+      throw error;
+    }
+  }
+  return begun.length === 0;
+}
+
+/** Of a session that never started, the archive may never have had a recording. */
+function wasBegun({ unsealable, startedAt, headHash }: SessionRow): boolean {
+  return unsealable === undefined || (startedAt ?? headHash) !== undefined;
 }
 
 /** Deletes what was typed, a little at a time: nodes write to the same store. */

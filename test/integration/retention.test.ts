@@ -1,6 +1,6 @@
 /** Recordings whose time is over, with the real command line: held, listed, deleted, and what is said of them then. */
 import assert from 'node:assert/strict';
-import { readdirSync, renameSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { type Bed, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
@@ -122,6 +122,16 @@ testWith(NEEDS, 'a hold keeps a recording, its release lets it go, and what is g
   assert.match(away.text, new RegExp(`${id} +failed .*is missing: create it or mount it`));
   assert.match(away.stderr, /is missing: create it or mount it/);
   assert.match(inArchive(), new RegExp(id));
+
+  // Another archive is noticed: nothing is taken for deleted.
+  renameSync(archive, `${archive}.away`);
+  mkdirSync(join(archive, '2026'), { recursive: true });
+  const wrong = await sallyport('recordings', 'prune', '--yes');
+  rmSync(archive, { recursive: true });
+  renameSync(`${archive}.away`, archive);
+  assert.deepEqual([wrong.code, wrong.text], [1, '']);
+  assert.match(wrong.stderr, /archive\.url: file:.* holds none of the recordings whose time is over \(1\)/);
+  assert.match(await ok('recordings', 'search', 'xyzzy'), /forget-xyzzy/);
 
   const done = await bed.gateway.json<Line[]>(['recordings', 'prune', '--yes']);
   assert.deepEqual(

@@ -7,6 +7,7 @@ import { hold, prunedText, release } from '../../../gateway/retention/hold.ts';
 import {
   type Due,
   dueRecordings,
+  holdsAny,
   keptText,
   type Pruner,
   prune,
@@ -125,7 +126,7 @@ describe('recordings whose time is over', () => {
     for (const name of ['s1.index', 's1.text', 's1.seal']) writeFileSync(join(side, name), 'beside it');
 
     const one = await only(await due(bed, 90 * DAY, midnight + 92 * DAY));
-    assert.equal(await prune(prunerOf(bed), one), true);
+    assert.equal(await prune(prunerOf(bed), one), 'pruned');
     assert.deepEqual(readdirSync(side), []);
     await assert.rejects(archive.open('s1'), { code: 'recording-missing' });
     await (await archive.open('s2')).close();
@@ -149,7 +150,7 @@ describe('recordings whose time is over', () => {
     assert.deepEqual(await auditOf(store, 's1'), [{ code: 'recording.pruned', actor: 'carol', detail }]);
     // A second run finds nothing, and one that still had it on its list does nothing.
     assert.deepEqual(await due(bed, 90 * DAY, midnight + 92 * DAY), []);
-    assert.equal(await prune(prunerOf(bed), one), false);
+    assert.equal(await prune(prunerOf(bed), one), 'kept');
     assert.equal((await auditOf(store, 's1')).length, 1);
   });
 
@@ -158,10 +159,10 @@ describe('recordings whose time is over', () => {
     await bed.record('s1');
     const one = await only(await due(bed, 90 * DAY));
     await hold(bed.store, ['s1'], CAROL);
-    assert.equal(await prune(prunerOf(bed), one), false);
+    assert.equal(await prune(prunerOf(bed), one), 'kept');
     await (await bed.archive.open('s1')).close();
     await release(bed.store, ['s1'], { ...CAROL, reason: 'closed' });
-    assert.equal(await prune(prunerOf(bed), one), true);
+    assert.equal(await prune(prunerOf(bed), one), 'pruned');
   });
 
   it('cannot be held any more once their deletion began', async () => {
@@ -174,7 +175,7 @@ describe('recordings whose time is over', () => {
         await bed.archive.remove(id, startedAt);
       },
     });
-    assert.equal(await prune(prunerOf(bed, { archive }), await only(await due(bed, 90 * DAY))), true);
+    assert.equal(await prune(prunerOf(bed, { archive }), await only(await due(bed, 90 * DAY))), 'pruned');
     assert.match(String(refusal), /carol began to delete recording s1.*and did not come to the end/);
     await assert.rejects(hold(bed.store, ['s1'], CAROL), /recording s1 was deleted on/);
   });
@@ -188,7 +189,7 @@ describe('recordings whose time is over', () => {
     assert.deepEqual(await auditOf(bed.store, 's1'), []);
     await hold(bed.store, ['s1'], CAROL);
     await release(bed.store, ['s1'], CAROL);
-    assert.equal(await prune(prunerOf(bed), await only(await due(bed, 90 * DAY))), true);
+    assert.equal(await prune(prunerOf(bed), await only(await due(bed, 90 * DAY))), 'pruned');
   });
 
   it('cannot be held when one of two archives has deleted them and the other refuses', async () => {
@@ -216,7 +217,7 @@ describe('recordings whose time is over', () => {
     const healed = new MirrorArchive(bed.archive, [other.archive]);
     assert.equal(
       await prune(prunerOf(bed, { archive: healed }), await only(await due(bed, 'forever'))),
-      true,
+      'pruned',
     );
     await assert.rejects(other.archive.open('s1'), { code: 'recording-missing' });
   });
@@ -226,7 +227,7 @@ describe('recordings whose time is over', () => {
     await bed.record('s1');
     const one = await only(await due(bed, 90 * DAY));
     const both = await Promise.all([prune(prunerOf(bed), one), prune(prunerOf(bed), one)]);
-    assert.deepEqual(both.sort(), [false, true]);
+    assert.deepEqual(both.sort(), ['kept', 'pruned']);
     assert.equal((await auditOf(bed.store, 's1')).length, 1);
   });
 
@@ -246,9 +247,58 @@ describe('recordings whose time is over', () => {
         ['s1', '1d (policy ops)', undefined],
       ],
     );
-    for (const each of found) assert.equal(await prune(prunerOf(bed), each), true);
+    for (const each of found) assert.equal(await prune(prunerOf(bed), each), 'pruned');
     assert.deepEqual(await collect(bed.archive.list()), []);
     assert.equal((await auditOf(bed.store, 's2')).length, 1);
+  });
+
+  it('are told as missing, with what was typed kept, when the archive does not hold them', async () => {
+    const bed = await makeBed();
+    const other = await makeBed();
+    await bed.record('s1');
+    await bed.record('s2');
+    await other.record('s3');
+    const typed = { sessionId: 's1', channel: 0, at: 1, kind: 'keys', text: 'ls' } as const;
+    await bed.store.insertKeystrokes([typed]);
+    const [s2, s1] = await due(bed, 90 * DAY);
+    assert(s1 !== undefined && s2 !== undefined);
+    assert.equal(await holdsAny(bed.archive, [s1, s2]), true);
+    // As after `archive.url` was pointed elsewhere.
+    const { archive } = other;
+    assert.equal(await holdsAny(archive, [s1, s2]), false);
+    assert.equal(await prune(prunerOf(bed, { archive }), s1), 'missing');
+    assert.equal((await bed.store.keystrokes('s1')).length, 1);
+    const detail = { rule: '90d (archive.retention)', user: 'alice', account: 'root', system: 'web01' };
+    assert.deepEqual(await auditOf(bed.store, 's1'), [{ code: 'recording.missing', actor: 'carol', detail }]);
+    assert.equal((await due(bed, 90 * DAY)).length, 2, 'it stays to be deleted');
+    await hold(bed.store, ['s1'], CAROL);
+    await release(bed.store, ['s1'], CAROL);
+
+    // One that is really lost does not stop the others, and comes to its end when that is said.
+    await bed.archive.remove('s1', s1.session.openedAt + 60_000);
+    assert.equal(await holdsAny(bed.archive, [s1, s2]), true);
+    assert.equal(await prune(prunerOf(bed), s1), 'missing');
+    assert.equal(await prune(prunerOf(bed), s2), 'pruned');
+    assert.equal(await prune(prunerOf(bed, { settleMissing: true }), s1), 'pruned');
+    assert.deepEqual(await bed.store.keystrokes('s1'), []);
+    assert.deepEqual((await auditOf(bed.store, 's1'))[0], {
+      code: 'recording.pruned',
+      actor: 'carol',
+      detail: { ...detail, bytes: s1.session.recordedBytes, missing: true },
+    });
+    assert.deepEqual(await due(bed, 90 * DAY), []);
+  });
+
+  it('are not missed where the archive never had any', async () => {
+    const bed = await makeBed();
+    await bed.record('s1');
+    const never = { sealed: false, unsealable: 'none', startedAt: undefined, headHash: undefined };
+    await bed.store.updateSession('s1', never);
+    const { archive } = await makeBed();
+    await (await archive.create('other', 1, Buffer.from('x'))).close();
+    const one = await only(await due(bed, 90 * DAY));
+    assert.equal(await holdsAny(archive, [one]), true);
+    assert.equal(await prune(prunerOf(bed, { archive }), one), 'pruned');
   });
 
   it('are deleted although they are damaged from their header on', async () => {
@@ -257,7 +307,7 @@ describe('recordings whose time is over', () => {
     const path = join(bed.archiveFolder, '2026/11/22/s1.slr');
     chmodSync(path, 0o600);
     writeFileSync(path, 'not a recording');
-    assert.equal(await prune(prunerOf(bed), await only(await due(bed, 90 * DAY))), true);
+    assert.equal(await prune(prunerOf(bed), await only(await due(bed, 90 * DAY))), 'pruned');
     assert(!existsSync(path));
   });
 
