@@ -26,6 +26,8 @@ export class SqliteConnection {
       // process has on it (fcntl(2)), and the next process to leave would take the log along.
       if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600));
       this.#db = new DatabaseSync(path, { timeout: busyMs, enableForeignKeyConstraints: true });
+      // What a transaction that is taken back would restore: in files it would lie outside of the node's folder.
+      this.#db.exec('PRAGMA temp_store = MEMORY');
     } catch (cause) {
       const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';
       throw new StoreError('unavailable', `database ${path}: cannot be opened (${why}); check store.url`, {

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -50,6 +58,27 @@ describe('the sqlite store', () => {
     const second = await openSqliteStore(path);
     assert.equal(await second.setting('a'), 'b');
     await second.close();
+  });
+
+  it('writes to no file but its own, however much one transaction changes', async () => {
+    const store = await openSqliteStore(join(folder, 'alone.db'));
+    for (let i = 0; i < 2000; i += 1) void store.insertSession(session(`s${i}`));
+    const open = await store.transaction(async (tx) => {
+      for (let i = 0; i < 2000; i += 1) await tx.updateSession(`s${i}`, { state: 'active' });
+      return readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          return [readlinkSync(`/proc/self/fd/${fd}`)];
+        } catch {
+          return [];
+        }
+      });
+    });
+    await store.close();
+    assert.ok(open.some((path) => path.endsWith('alone.db')));
+    assert.deepEqual(
+      open.filter((path) => path.includes('etilqs')),
+      [],
+    );
   });
 
   it('leaves nothing of deleted keystrokes in its file', async () => {
@@ -175,7 +204,7 @@ describe('the sqlite store', () => {
   it('refuses a damaged file', async () => {
     const path = join(folder, 'damaged.db');
     const store = await openSqliteStore(path);
-    for (let i = 0; i < 200; i++) await store.insertSession(session(`s${i}`));
+    for (let i = 0; i < 2000; i++) await store.insertSession(session(`s${i}`));
     await store.close();
     const content = readFileSync(path);
     content.fill(0xa5, 4096, content.length - 4096);
