@@ -12,13 +12,7 @@ export {
   type ArchiveReader,
 } from './archive/port.ts';
 export type { SpoolEvent } from './archive/spool.ts';
-export {
-  type Drained,
-  drainSpool,
-  SpoolConflict,
-  spooledBytes,
-  spooledSessions,
-} from './archive/spool-drain.ts';
+export { type Drained, drainSpool, spooledBytes, spooledSessions } from './archive/spool-drain.ts';
 export type { SpoolSettings } from './archive/spool-room.ts';
 export type { RecordingSource, SealingOrder } from './background/job.ts';
 export { BackgroundPool, type PoolOptions, type RenderOptions } from './background/pool.ts';

@@ -7,7 +7,6 @@ import {
   type Archive,
   ArchiveError,
   drainSpool,
-  SpoolConflict,
   type SpoolEvent,
   type SpoolSettings,
   spooledBytes,
@@ -234,4 +233,4 @@ export class NodeSpool {
 
 /** Whether trying again would not help. */
 const isFinal = (error: Error): boolean =>
-  error instanceof SpoolConflict || (error instanceof ArchiveError && error.code === 'recording-id');
+  error instanceof ArchiveError && (error.code === 'spool-conflict' || error.code === 'recording-id');

@@ -21,6 +21,8 @@ export type ArchiveErrorCode =
   | 'archive-lease'
   /** `archive.recipients` holds no age recipient that keys can be wrapped to. */
   | 'archive-recipient'
+  /** What is spooled of a recording can never be joined to it. */
+  | 'spool-conflict'
   | 'recording-exists'
   | 'recording-missing'
   /** Nobody has put a manifest behind it yet. */

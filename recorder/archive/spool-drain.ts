@@ -6,11 +6,6 @@ import { type ArchiveAppender, ArchiveError, type ArchiveForWriters, type Archiv
 import { explain, SPOOL_EXTENSION, SpoolFile, spoolPath } from './spool-file.ts';
 import { SpoolRoom, type SpoolSettings } from './spool-room.ts';
 
-/** What is spooled and what the archive holds do not fit together: trying again would not help. */
-export class SpoolConflict extends Error {
-  override readonly name = 'SpoolConflict';
-}
-
 export class SpoolDrain {
   readonly #archive: ArchiveForWriters;
   readonly #file: SpoolFile;
@@ -63,8 +58,8 @@ export class SpoolDrain {
   }
 
   /**
-   * Brings the next batch into the archive. Rejects with {@link ArchiveError}, to be tried again, or with
-   * {@link SpoolConflict}.
+   * Brings the next batch into the archive. Rejects with {@link ArchiveError}, to be tried again unless it is
+   * `spool-conflict`.
    */
   async step(): Promise<void> {
     this.#appender ??= await this.#join();
@@ -98,8 +93,7 @@ export class SpoolDrain {
     } finally {
       await reader?.close();
     }
-    if (this.#file.bytes === bytes)
-      throw new SpoolConflict('the archive does not hold what it has acknowledged');
+    if (this.#file.bytes === bytes) throw conflict('the archive does not hold what it has acknowledged');
   }
 
   /** The archive was told of the first record before it was spooled: it goes again by itself. */
@@ -116,9 +110,7 @@ export class SpoolDrain {
       this.#position = next;
     }
     if (this.#offset > this.#archived)
-      throw new SpoolConflict(
-        `the archive holds ${this.#archived} bytes, which end within what was appended as one`,
-      );
+      throw conflict(`the archive holds ${this.#archived} bytes, which end within what was appended as one`);
   }
 
   /** The appender's file or connection is of an archive that was there before. */
@@ -156,7 +148,7 @@ export class SpoolDrain {
   async #create(): Promise<ArchiveAppender> {
     const { sessionId, startedAt, from } = this.#file.place;
     if (this.#archived > 0)
-      throw new SpoolConflict(
+      throw conflict(
         `the archive no longer holds the recording, of which it has taken ${this.#archived} bytes`,
       );
     const first = await this.#file.read(this.#file.start, this.#file.start + 1);
@@ -181,15 +173,18 @@ export class SpoolDrain {
   /** Notes what the archive holds; whether that is all there will ever be. */
   async #isSealed(reader: ArchiveReader): Promise<boolean> {
     if (reader.size < this.#archived)
-      throw new SpoolConflict(
+      throw conflict(
         `the archive holds ${reader.size} bytes of the recording, of which it has taken ${this.#archived}`,
       );
     const sealed = (await new FrameSource(reader).closingManifest()) !== undefined;
     if (await this.#holdsAll(reader)) this.#archived = reader.size;
-    else if (sealed) throw new SpoolConflict('the recording was sealed meanwhile, without what is spooled');
+    else if (sealed) throw conflict('the recording was sealed meanwhile, without what is spooled');
     return sealed;
   }
 }
+
+/** What is spooled and what the archive holds do not fit together: trying again would not help. */
+const conflict = (message: string): ArchiveError => new ArchiveError('spool-conflict', message);
 
 /** Failures after which an open recording may be one of a mount or server that is gone, or not ours any more. */
 const LOST: ReadonlySet<string> = new Set([
@@ -207,7 +202,7 @@ export interface Drained {
   readonly sessionId: string;
   /** Bytes of the recording that were spooled. */
   readonly bytes: number;
-  /** Undefined: the archive has them and the file is gone. {@link SpoolConflict}: they fit nowhere any more. */
+  /** Undefined: the archive has them and the file is gone. `spool-conflict`: they fit nowhere any more. */
   readonly error: Error | undefined;
 }
 

@@ -7,7 +7,7 @@ import type { Clock } from '../container/clock.ts';
 import type { ChunkPool } from '../container/segment-buffer.ts';
 import { requireSessionId } from './layout.ts';
 import { type Archive, type ArchiveAppender, ArchiveError, type ArchiveForWriters } from './port.ts';
-import { SpoolConflict, SpoolDrain } from './spool-drain.ts';
+import { SpoolDrain } from './spool-drain.ts';
 import { SpoolFile } from './spool-file.ts';
 import { SpoolRoom, type SpoolSettings } from './spool-room.ts';
 
@@ -139,6 +139,8 @@ class SpooledRecording implements ArchiveAppender {
   #flight: Flight | undefined;
   /** Undefined: the archive is up to date. */
   #file: SpoolFile | undefined;
+  /** Why what was spooled can never be joined to the recording, which takes nothing more then. */
+  #stuck: ArchiveError | undefined;
   /** An append on its way into the file. */
   #adding: Promise<void> | undefined;
   /** Whether the archive takes what is drained. */
@@ -160,6 +162,7 @@ class SpooledRecording implements ArchiveAppender {
   async append(bytes: Uint8Array): Promise<void> {
     if (this.#answers && (await this.#inTime(this.#turn(bytes.length))) === LATE) this.#answers = false;
     await this.#ending;
+    if (this.#stuck !== undefined) throw this.#stuck;
     if (this.#file !== undefined) return await this.#add(this.#file, bytes);
     // After a rejection the same bytes come again: the call that was late may have been answered since.
     this.#flight ??= this.#send(bytes);
@@ -272,7 +275,10 @@ class SpooledRecording implements ArchiveAppender {
         if (drain.done && this.#adding === undefined) break;
       } catch (error) {
         this.#tell(false, 0);
-        if (error instanceof SpoolConflict) return this.#spool.stuck(this.#session.sessionId, error);
+        if (error instanceof ArchiveError && error.code === 'spool-conflict') {
+          this.#inner = drain.appender;
+          return await this.#giveUp(file, error);
+        }
         await new Promise<void>((resolve) => void clock.after(delay, resolve));
         delay = Math.min(delay * 2, MAX_RETRY_MS);
       }
@@ -284,6 +290,16 @@ class SpooledRecording implements ArchiveAppender {
     this.#tell(false, 0);
     await this.#ending;
     this.#ending = undefined;
+    if (this.#closed) await this.#closeInner().catch(() => {});
+  }
+
+  /** The file stays as it is, for people to look at. Never rejects. */
+  async #giveUp(file: SpoolFile, error: ArchiveError): Promise<void> {
+    this.#stuck = error;
+    await this.#adding?.catch(() => {});
+    this.#file = undefined;
+    await file.close().catch(() => {});
+    this.#spool.stuck(this.#session.sessionId, error);
     if (this.#closed) await this.#closeInner().catch(() => {});
   }
 }

@@ -129,7 +129,8 @@ export class Recorder {
         settings: onFailure.spool,
         onEvent: (event) => {
           onFailure.onEvent(event);
-          if (event.type === 'drained') this.#drained(event.sessionId);
+          if (event.type === 'drained') this.#onceDrained.get(event.sessionId)?.();
+          if (event.type !== 'spooling') this.#onceDrained.delete(event.sessionId);
         },
         // A segment waits for a quarter of the window, and the spool's disk has the last one.
         patienceMs: this.#window.ms / 2,
@@ -233,11 +234,6 @@ export class Recorder {
       heads.push({ sessionId, segments, bytes, head });
     }
     return heads;
-  }
-
-  #drained(sessionId: string): void {
-    this.#onceDrained.get(sessionId)?.();
-    this.#onceDrained.delete(sessionId);
   }
 
   /** A mount that hangs must not leave the person waiting without an answer. */

@@ -90,7 +90,10 @@ export interface RecordingParts {
   readonly shared: SharedWindow;
   readonly scribe: Scribe;
   readonly observer: RecorderObserver | undefined;
-  /** Whether the first refusal of the archive ends the recording, instead of a whole grace time of them. */
+  /**
+   * Whether the first refusal of the archive ends the recording, instead of a whole grace time of them; one that
+   * no time helps against (`spool-conflict`) does so always.
+   */
   readonly failFast: boolean;
   /** Asks for {@link LiveRecording.tick} until it returns false. */
   wake(recording: LiveRecording): void;

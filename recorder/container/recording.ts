@@ -65,7 +65,7 @@ export class LiveRecording implements Recording, Sharer {
       acknowledged: (plain) => this.#acknowledge(plain),
       refused: (error) => {
         this.#refusal = error;
-        if (parts.failFast) this.#fail(error);
+        if (parts.failFast || error.code === 'spool-conflict') this.#fail(error);
       },
     });
     this.#acknowledged = { ...this.#outbox.progress, sealed: false };

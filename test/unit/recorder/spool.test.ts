@@ -22,7 +22,6 @@ import {
   openArchive,
   openRecording,
   type Recording,
-  SpoolConflict,
   type SpoolEvent,
   type SpoolSettings,
   spooledBytes,
@@ -431,7 +430,8 @@ test('what fits nowhere any more stays, and says why', async () => {
   const taken = archive.bytes('s1');
   const tried = async (): Promise<string> => {
     const [result] = await drainSpool(bed.settings, archive);
-    assert.ok(result?.error instanceof SpoolConflict);
+    assert.ok(result?.error instanceof ArchiveError);
+    assert.equal(result.error.code, 'spool-conflict');
     assert.deepEqual(bed.files(), ['s1.spool']);
     return result.error.message;
   };
@@ -449,9 +449,9 @@ test('what fits nowhere any more stays, and says why', async () => {
   assert.match(await tried(), /was sealed meanwhile, without what is spooled/);
 });
 
-test('nothing is deleted that the archive does not give back', async () => {
+test('nothing is deleted that the archive does not give back, and the session ends', async () => {
   const bed = await spoolBed();
-  const { recording } = await open(bed);
+  const { recording, signals } = await open(bed);
   await say(bed, recording, 'direct ');
   const sealed = bed.archive.bytes('s1');
   bed.archive.failure = FULL;
@@ -471,6 +471,21 @@ test('nothing is deleted that the archive does not give back', async () => {
     reason: 'the archive does not hold what it has acknowledged',
   });
   assert.deepEqual(bed.files(), ['s1.spool']);
+  // What would be taken from now on would be kept nowhere.
+  const kept = readFileSync(join(bed.settings.folder, 's1.spool'));
+  recording.write(EventKind.output, 0, text('lost'));
+  await pass(bed, () => signals.seen.length > 0);
+  assert.deepEqual(signals.seen, ['failed']);
+  assert.deepEqual(
+    [signals.error?.code, signals.error?.message],
+    ['spool-conflict', 'the archive does not hold what it has acknowledged'],
+  );
+  const summary = await recording.seal('archive-failed');
+  assert.deepEqual([summary.sealed, summary.spooled], [false, undefined]);
+  assert.deepEqual(readFileSync(join(bed.settings.folder, 's1.spool')), kept);
+  assert.equal(new SpoolRoom(bed.settings).used, kept.length);
+  await bed.clock.advance(5000);
+  assert.equal(bed.clock.timers, 0, 'nothing is tried any more');
 });
 
 test('what is no spool file is left alone', async () => {
