@@ -47,7 +47,7 @@ async function run(options: BenchOptions): Promise<Outcome> {
       ...(wanted('seeking') && { seeking: await measureSeeking(site, quick ? 10 : 200, options) }),
     };
     const goals = goalsOf(figures);
-    return { results: { ...figures, goals }, tables: tablesOf(figures, goals, mib) };
+    return { results: { ...figures }, goals, tables: tablesOf(figures, goals, mib) };
   } finally {
     options.progress('stopping the servers');
     await site.stop();

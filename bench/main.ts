@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { archiveBenchmark } from './archive.ts';
 import { capacityBenchmark } from './capacity.ts';
+import { goalLine } from './figures/goals.ts';
 import { withSection } from './figures/results-file.ts';
 import { watchSteal } from './machine.ts';
 import { positive } from './numbers.ts';
@@ -44,8 +45,9 @@ async function measure(benchmark: Benchmark, flags: Flags): Promise<void> {
     progress: (line) => process.stderr.write(`${seconds()} s  ${line}\n`),
   });
   const report = makeReport(benchmark.name, outcome, stolen());
-  const text = reportText(report, outcome.tables);
+  const text = reportText(report, outcome);
   process.stdout.write(flags.json === true ? `${JSON.stringify(report, undefined, 2)}\n` : `\n${text}`);
+  process.stderr.write(`${seconds()} s  ${goalLine(outcome.goals)}\n`);
   if (flags.save === true) {
     const name = outcome.variant === undefined ? benchmark.name : `${benchmark.name}, ${outcome.variant}`;
     const before = existsSync(RESULTS) ? readFileSync(RESULTS, 'utf8') : RESULTS_HEAD;

@@ -61,7 +61,8 @@ async function run(options: BenchOptions): Promise<Outcome> {
     };
     const goals = goalsOf(figures);
     return {
-      results: { ...figures, goals },
+      results: { ...figures },
+      goals,
       tables: tablesOf(figures, goals, bed),
       load: loadOf(figures, bed),
     };

@@ -1,5 +1,6 @@
 /** What every benchmark hands over, and how it is shown. */
 import type { Option } from 'commander';
+import { type Goal, goalLine } from './figures/goals.ts';
 import { formatTable, type Table } from './figures/table.ts';
 import { describeMachine, type Machine, machineLine } from './machine.ts';
 
@@ -34,6 +35,8 @@ export interface Outcome {
   readonly results: Readonly<Record<string, unknown>>;
   /** The figures for people, each beside its baselines. */
   readonly tables: readonly Table[];
+  /** What was wanted of them. */
+  readonly goals: readonly Goal[];
   readonly load?: LoadFigures;
   /** Of what was asked for: a section of its own in RESULTS.md. */
   readonly variant?: string;
@@ -69,15 +72,15 @@ export function makeReport(name: string, outcome: Outcome, stolen: number): Repo
     date: new Date().toISOString(),
     machine: describeMachine(),
     stolen,
-    results: outcome.results,
+    results: { ...outcome.results, goals: outcome.goals },
     ...outcome.load,
   };
 }
 
 /** The report as Markdown without its heading. */
-export function reportText(report: Report, tables: readonly Table[]): string {
+export function reportText(report: Report, { tables, goals }: Outcome): string {
   const stolen = `of its CPU time its host spent ${percent(report.stolen)} on others`;
-  const head = `${report.date.slice(0, 10)}, ${machineLine(report.machine)}; ${stolen}`;
+  const head = `${report.date.slice(0, 10)}, ${machineLine(report.machine)}; ${stolen}; ${goalLine(goals)}`;
   return `${head}\n\n${tables.map(formatTable).join('\n')}`;
 }
 

@@ -69,7 +69,7 @@ export async function startCapacityGateway(targets: Targets, sessions: number): 
           name: 'everything',
           users: ['*'],
           accounts: ['*'],
-          allow: ['shell', 'exec', 'desktop'],
+          allow: ['shell', 'exec', 'sftp', 'desktop'],
           record: true,
           keystrokes: true,
         },

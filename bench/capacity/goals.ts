@@ -1,6 +1,6 @@
 /** What the gateway is meant to carry, beside what this run measured. */
 import { type Goal, Goals } from '../figures/goals.ts';
-import type { Leak } from '../figures/leak.ts';
+import { type Leak, wantNoGrowth } from '../figures/leak.ts';
 import type { Cost } from './compare.ts';
 import type { Held } from './hold.ts';
 
@@ -13,7 +13,8 @@ const REFERENCE = 600;
 
 export interface CapacityFigures {
   readonly held?: Held;
-  readonly leak?: Leak | undefined;
+  /** Of a soak. */
+  readonly leak?: Leak;
   readonly costs?: readonly Cost[];
 }
 
@@ -34,12 +35,7 @@ export function goalsOf({ held, leak, costs }: CapacityFigures): Goal[] {
       goals.atMost('from none to all, s', 30, held.noneToAllSeconds);
     }
   }
-  if (leak !== undefined)
-    goals.atMost(
-      'growth of memory beyond twice its standard error, MiB an hour',
-      0,
-      Math.max(0, leak.mibPerHour - 2 * leak.standardError),
-    );
+  if (leak !== undefined) wantNoGrowth(goals, leak);
   const gateway = costs?.find(({ subject }) => subject === 'gateway');
   for (const bastion of costs ?? []) {
     if (gateway === undefined || bastion === gateway) continue;

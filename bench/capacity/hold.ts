@@ -26,6 +26,8 @@ export interface HoldOptions {
 export interface Added {
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** One key each: says what may happen, not how often. */
+  readonly maxMs: number;
 }
 
 export interface Held {
@@ -183,7 +185,7 @@ async function passTime(
 function added(keys: Keys, protocol: Protocol): Added | undefined {
   const [via, direct] = [keys.figures('via', protocol), keys.figures('direct', protocol)];
   if (via === undefined || direct === undefined) return undefined;
-  return { p50Ms: via.p50 - direct.p50, p99Ms: via.p99 - direct.p99 };
+  return { p50Ms: via.p50 - direct.p50, p99Ms: via.p99 - direct.p99, maxMs: via.max - direct.max };
 }
 
 function perProtocol<T>(value: (protocol: Protocol) => T | undefined): Partial<Record<Protocol, T>> {

@@ -25,7 +25,7 @@ export const PRINTED_LINES = 40;
 export type ToLoad =
   /** Once, first. `concurrency`: how many are opened at once. */
   | { readonly kind: 'open'; readonly orders: readonly Order[]; readonly concurrency: number }
-  /** So many of the sessions via the gateway in which somebody types end, and are opened anew. */
+  /** So many of the sessions via the gateway end and are opened anew; beside them come people for one thing alone. */
   | { readonly kind: 'renew'; readonly count: number }
   | { readonly kind: 'end' };
 

@@ -3,6 +3,7 @@
  * became of them.
  */
 import { many, sleep } from '../load-process.ts';
+import type { Endpoint as Shell } from '../ssh/jobs.ts';
 import {
   type FromLoad,
   KEYS_PER_SECOND,
@@ -12,6 +13,7 @@ import {
   type ToLoad,
   type Way,
 } from './jobs.ts';
+import { ERRANDS, passBy } from './passers-by.ts';
 import { type Held, openSession } from './sessions.ts';
 
 const KEY_MS = 1000 / KEYS_PER_SECOND;
@@ -30,6 +32,7 @@ let setUps = byProtocol();
 let keys = byWay();
 let bytes = 0;
 let errors: string[] = [];
+let errands = 0;
 const seats = new Set<Seat>();
 
 const tell = (message: FromLoad): void => void process.send?.(message);
@@ -121,15 +124,26 @@ async function openAll(orders: readonly Order[], concurrency: number): Promise<v
   tell({ kind: 'opened' });
 }
 
-/** The sessions that were opened first are renewed first. */
+/** The sessions that were opened first are renewed first, whatever is done in them. */
 async function renew(count: number): Promise<void> {
-  const chosen = [...seats]
-    .filter(({ order }) => order.way === 'via' && (order.work === 'type' || order.work === 'desktop'))
-    .slice(0, count);
+  const chosen = [...seats].filter(({ order }) => order.way === 'via').slice(0, count);
   for (const seat of chosen) {
     await seat.finish();
     seat.close();
     await new Seat(seat.order).open();
+    if (seat.order.work !== 'desktop') await errand(seat.order.endpoint);
+  }
+}
+
+/** Beside each SSH session that is renewed somebody comes for one thing alone, another each time. */
+async function errand(endpoint: Shell): Promise<void> {
+  const next = ERRANDS[errands % ERRANDS.length] ?? 'exec';
+  errands += 1;
+  try {
+    const ms = await passBy(endpoint, next);
+    if (ms !== undefined) setUps.ssh.push(ms);
+  } catch (error) {
+    errors.push(`via, ${next}: ${error}`);
   }
 }
 

@@ -1,14 +1,15 @@
 /**
  * Process entry: an SSH server for many sessions, which need no programs of their own. Its shell echoes
  * each key, and prints some lines when Enter is pressed; `exit` ends it. Its commands are `watch`, lines
- * that scroll by, and `bulk`, random bytes at a limited rate. Whoever has a key may log on.
+ * that scroll by, `bulk`, random bytes at a limited rate, and `true`; SFTP shows an empty folder. Whoever
+ * has a key may log on.
  *
  * Argument: the file of its private host key. Says its port as JSON.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import ssh2, { type ServerChannel, type Session } from 'ssh2';
+import ssh2, { type ServerChannel, type Session, type SFTPWrapper } from 'ssh2';
 import { logLine } from '../rdp/content.ts';
 import { BULK_BYTES_PER_SECOND, PRINTED_LINES, PROMPT, WATCHED_LINES_PER_SECOND } from './jobs.ts';
 
@@ -61,15 +62,22 @@ function command(channel: ServerChannel, name: string): void {
       return channel.write(LINES[line % LINES.length] ?? '');
     });
   else {
-    channel.exit(127);
+    channel.exit(name === 'true' ? 0 : 127);
     channel.end();
   }
+}
+
+function files(sftp: SFTPWrapper): void {
+  sftp.on('OPENDIR', (id) => sftp.handle(id, Buffer.of(1)));
+  sftp.on('READDIR', (id) => sftp.status(id, ssh2.utils.sftp.STATUS_CODE.EOF));
+  sftp.on('CLOSE', (id) => sftp.status(id, ssh2.utils.sftp.STATUS_CODE.OK));
 }
 
 function serve(session: Session): void {
   session.on('pty', (accept) => accept?.());
   session.on('shell', (accept) => shell(accept()));
   session.on('exec', (accept, _reject, info) => command(accept(), info.command));
+  session.on('sftp', (accept) => files(accept()));
 }
 
 const [keyFile = ''] = process.argv.slice(2);

@@ -4,6 +4,7 @@ import { figure, type Table } from './table.ts';
 export interface Goal {
   readonly what: string;
   readonly wanted: string;
+  /** NaN: it could not be told, which is no goal reached. */
   readonly measured: number;
   readonly holds: boolean;
 }
@@ -21,6 +22,14 @@ export class Goals {
     if (measured !== undefined)
       this.all.push({ what, wanted: `≤ ${figure(limit)}`, measured, holds: measured <= limit });
   }
+}
+
+/** One line for who reads no table: whether all hold, else which do not. */
+export function goalLine(goals: readonly Goal[]): string {
+  const missed = goals.filter(({ holds }) => !holds);
+  if (missed.length === 0) return `all ${goals.length} goals hold`;
+  const each = missed.map(({ what, wanted, measured }) => `${what}: ${figure(measured)}, wanted ${wanted}`);
+  return `${missed.length} of ${goals.length} goals MISSED (${each.join('; ')})`;
 }
 
 export function goalTable(goals: readonly Goal[]): Table {

@@ -34,9 +34,9 @@ export function formatTable(table: Table): string {
   ].join('\n');
 }
 
-/** A figure with about three significant digits; what was not measured shows as a dash. */
+/** A figure with about three significant digits; what was not measured, or could not be, shows as a dash. */
 export function figure(value: number | undefined): string {
-  if (value === undefined) return '–';
+  if (value === undefined || Number.isNaN(value)) return '–';
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }

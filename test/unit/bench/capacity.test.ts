@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { leakOf } from '../../../bench/figures/leak.ts';
+import { type Goal, Goals, goalLine } from '../../../bench/figures/goals.ts';
+import { type Leak, leakOf, wantNoGrowth } from '../../../bench/figures/leak.ts';
 import { planOf, sessionsOf } from '../../../bench/people/mix.ts';
 import { LETTERS, Typist } from '../../../bench/people/typist.ts';
+import { seeded } from '../../support/random.ts';
 
 test('a plan has as many sessions as were asked for, of each mix', () => {
   for (const sessions of [20, 300, 600, 1200, 3000])
@@ -76,22 +78,98 @@ test('a key that is not echoed is missed, and what no key explains is a failure'
   assert.match(extra.seen.failures.join(), /not the echo of a key/);
 });
 
-test('memory that grows shows beyond the error of its line, and memory that swings does not', () => {
-  const samples = (mib: (second: number) => number): (readonly [number, number])[] =>
-    Array.from({ length: 3600 }, (_, second) => [second, mib(second) * 2 ** 20] as const);
-  const swing = (second: number): number => 10 * Math.sin(second / 7) + 3 * Math.sin(second / 200);
+/** MiB of every second of an hour. */
+const hour = (mib: (second: number) => number): (readonly [number, number])[] =>
+  Array.from({ length: 3600 }, (_, second) => [second, mib(second) * 2 ** 20] as const);
+const swing = (second: number): number => 10 * Math.sin(second / 7) + 3 * Math.sin(second / 200);
+function goalsOf(leak: Leak): Goal[] {
+  const goals = new Goals();
+  wantNoGrowth(goals, leak);
+  return goals.all;
+}
+const growth = (leak: Leak): Goal | undefined => goalsOf(leak)[0];
+
+test('a soak says what growth it rules out: none of what swings, and not that of what grows', () => {
   const grows = leakOf(
-    samples((second) => 300 + (second / 3600) * 60 + swing(second)),
+    hour((second) => 300 + (second / 3600) * 60 + swing(second)),
     0,
     3600,
   );
-  assert.ok(grows !== undefined && grows.mibPerHour > 40 && grows.mibPerHour < 80);
-  assert.ok(grows.mibPerHour > 2 * grows.standardError);
+  assert.ok(grows.mibPerHour > 40 && grows.mibPerHour < 80);
+  assert.ok(grows.atMostMibPerHour > grows.mibPerHour);
+  assert.equal(growth(grows)?.holds, false, 'a fifth in an hour');
   const flat = leakOf(
-    samples((second) => 300 + swing(second)),
+    hour((second) => 300 + swing(second)),
     0,
     3600,
   );
-  assert.ok(flat !== undefined && Math.abs(flat.mibPerHour) <= 2 * flat.standardError);
-  assert.equal(leakOf(samples(swing).slice(0, 5), 0, 5), undefined);
+  assert.ok(Math.abs(flat.mibPerHour) <= flat.standardError * 2);
+  assert.equal(growth(flat)?.holds, true, `${flat.atMostSharePerHour}`);
+});
+
+test('the bound is that of Student for the blocks there are', () => {
+  // Six blocks of a minute behind a warm-up of three: levels of no slope but an error.
+  const levels = [1, -1, 0, 0, -1, 1];
+  const leak = leakOf(
+    hour((second) => 100 + (levels[Math.floor((second - 180) / 60)] ?? 0)),
+    0,
+    540,
+  );
+  assert.equal(leak.blocks, 6);
+  assert.ok(Math.abs(leak.mibPerHour) < 0.5);
+  assert.ok(Math.abs(leak.atMostMibPerHour - leak.mibPerHour - 2.132 * leak.standardError) < 1e-9);
+  assert.ok(Math.abs(leak.atMostSharePerHour - leak.atMostMibPerHour / leak.meanMib) < 1e-12);
+});
+
+test('a run that is too noisy to tell fails, though its line is flat, and so does one that is too short', () => {
+  const random = seeded(7);
+  // Each minute another level, as far as 150 MiB from the mean: a leak of a third in an hour could hide in it.
+  const levels = Array.from({ length: 60 }, () => 300 * random() - 150);
+  const noisy = leakOf(
+    hour((second) => 450 + (levels[Math.floor(second / 60)] ?? 0)),
+    0,
+    3600,
+  );
+  assert.ok(noisy.mibPerHour < 2 * noisy.standardError, 'no growth shows');
+  assert.equal(growth(noisy)?.holds, false);
+  const short = leakOf(
+    hour(() => 300),
+    0,
+    300,
+  );
+  assert.ok(Number.isNaN(short.atMostSharePerHour));
+  assert.equal(growth(short)?.holds, false);
+  assert.match(goalLine(goalsOf(short)), /^1 of 1 goals MISSED \(growth of memory .*: –, wanted ≤ 10\.0/);
+  assert.equal(
+    goalLine(
+      goalsOf(
+        leakOf(
+          hour(() => 300),
+          0,
+          3600,
+        ),
+      ),
+    ),
+    'all 1 goals hold',
+  );
+});
+
+test('samples that follow each other closely do not make the bound too narrow', () => {
+  const random = seeded(3);
+  let [level, held] = [0, 0];
+  const runs = 200;
+  for (let run = 0; run < runs; run += 1) {
+    // Wanders, and comes back within about twenty seconds, as garbage does; it grows by 20 MiB an hour.
+    level = 0;
+    const { atMostMibPerHour } = leakOf(
+      hour((second) => {
+        level = 0.95 * level + 4 * (random() - 0.5);
+        return 300 + (second / 3600) * 20 + level;
+      }),
+      0,
+      3600,
+    );
+    if (atMostMibPerHour >= 20) held += 1;
+  }
+  assert.ok(held / runs >= 0.9, `the growth was within the bound in ${held} of ${runs} runs`);
 });
