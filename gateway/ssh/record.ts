@@ -14,6 +14,7 @@ import {
   type StreamHash,
 } from '../../recorder/index.ts';
 import type { KeystrokeLine } from '../../workers/messages.ts';
+import { WaitingRoom } from './wire/file-content.ts';
 import type { ObservedOperation } from './wire/file-operation.ts';
 import { parseScpCommand } from './wire/scp-command.ts';
 import { ScpObserver } from './wire/scp-observer.ts';
@@ -37,6 +38,8 @@ export type StreamKind = 'stream' | 'sftp' | 'scp';
 
 export class SessionRecord {
   readonly options: RecordOptions;
+  /** For SFTP content that comes out of order, in all channels. */
+  readonly waiting = new WaitingRoom();
   readonly #terminals = new Set<ChannelRecord>();
   #channels = 0;
 
@@ -163,7 +166,10 @@ export class ChannelRecord {
         return { update: (bytes) => void sha256.update(bytes), digestHex: () => sha256.digest('hex') };
       };
       const scp = kind === 'scp' ? parseScpCommand(command ?? '') : undefined;
-      this.#observer = scp === undefined ? new SftpObserver(sink, hash) : new ScpObserver(scp, sink, hash);
+      this.#observer =
+        scp === undefined
+          ? new SftpObserver(sink, hash, this.#session.waiting)
+          : new ScpObserver(scp, sink, hash);
     }
   }
 

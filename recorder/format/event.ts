@@ -92,8 +92,10 @@ export interface FileOperation {
   /** New name of a rename, target of a link. */
   readonly to?: string;
   readonly bytes?: number;
-  /** Lower-case hex SHA-256 of the content, when it was transferred from start to end in order. */
+  /** Of a transfer: lower-case hex SHA-256 of the file's first `bytes` bytes, where these are what passed. */
   readonly sha256?: string;
+  /** Of a transfer by SFTP without `sha256`: why there is none, for example `resumed`. */
+  readonly unhashed?: string;
   /** What the target answered, when it was not success. */
   readonly error?: string;
 }

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { type Bed, openssh, startBed } from '../support/bed.ts';
+import { type Bed, DIRECT, openssh, startBed } from '../support/bed.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import type { RunResult } from '../support/process.ts';
+import { transfers } from '../support/recording.ts';
 import { digestFile, makeTree, randomFile, treeDigest } from '../support/tree.ts';
 
 const NEEDS = ['openssh-server', 'openssh-client', 'openssh-sftp-server'] as const;
@@ -28,6 +29,10 @@ function sftp(commands: readonly string[], options: readonly string[] = []): Pro
   });
 }
 const ASK = ['-o', 'BatchMode=no'];
+
+async function assertRecorded(expected: readonly unknown[][]): Promise<void> {
+  if (!DIRECT) assert.deepEqual(await transfers(bed.gateway), expected);
+}
 
 testWith(NEEDS, 'sftp puts, lists, renames, gets and removes', async () => {
   const file = randomFile(join(bed.folder, 'sftp-up'), 3 * MEGABYTE + 17);
@@ -63,6 +68,9 @@ testWith(NEEDS, 'sftp moves fifty megabytes both ways', async () => {
   assert.equal(result.code, 0, result.stderr);
   assert.equal(digestFile(join(home, 'big')), digestFile(file));
   assert.equal(digestFile(`${file}.back`), digestFile(file));
+  await assertRecorded(
+    ['upload', 'download'].map((operation) => [operation, 50 * MEGABYTE, digestFile(file)]),
+  );
 });
 
 testWith(NEEDS, 'sftp resumes a broken transfer', async () => {
@@ -75,6 +83,10 @@ testWith(NEEDS, 'sftp resumes a broken transfer', async () => {
   assert.equal(result.code, 0, result.stderr);
   assert.equal(digestFile(join(home, 'resume')), digestFile(file));
   assert.equal(digestFile(`${file}.back`), digestFile(file));
+  await assertRecorded([
+    ['upload', MEGABYTE, 'appended'],
+    ['download', MEGABYTE, 'resumed'],
+  ]);
 });
 
 testWith(NEEDS, 'sftp shows the errors of the target', async () => {
@@ -105,8 +117,10 @@ for (const [name, options] of [
     const remote = `copied-${options.length}`;
     const up = await openssh(bed.door, 'scp', [...options, '-p', file, `target:${remote}`]);
     assert.equal(up.code, 0, up.stderr);
+    await assertRecorded([['upload', 20 * MEGABYTE + 1, digestFile(file)]]);
     const down = await openssh(bed.door, 'scp', [...options, '-p', `target:${remote}`, `${file}.back`]);
     assert.equal(down.code, 0, down.stderr);
+    await assertRecorded([['download', 20 * MEGABYTE + 1, digestFile(file)]]);
     assert.equal(digestFile(join(home, remote)), digestFile(file));
     assert.equal(digestFile(`${file}.back`), digestFile(file));
     const seconds = (path: string): number => Math.floor(statSync(path).mtimeMs / 1000);

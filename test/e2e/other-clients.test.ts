@@ -5,9 +5,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { type Bed, startBed } from '../support/bed.ts';
+import { type Bed, DIRECT, startBed } from '../support/bed.ts';
 import { obstacle, PYTHON, testWith } from '../support/packages.ts';
 import { freePort, type RunOptions, type RunResult, run, runOk } from '../support/process.ts';
+import { transfers } from '../support/recording.ts';
 import { openTerminal } from '../support/terminal.ts';
 import { digestFile, randomFile } from '../support/tree.ts';
 
@@ -36,6 +37,16 @@ function putty(
   });
   const common = ['-batch', '-P', String(door.port), '-l', door.login, '-pwfile', passwordFile, ...pins];
   return run(program, [...common, ...args], { ...options, env: { HOME: bed.folder } });
+}
+
+/** The recording proves what went up and came down, however many requests the client had on the way. */
+async function assertTransfers(file: string): Promise<void> {
+  if (DIRECT) return;
+  const digest = digestFile(file);
+  assert.deepEqual(await transfers(bed.gateway), [
+    ['upload', 5_000_003, digest],
+    ['download', 5_000_003, digest],
+  ]);
 }
 
 testWith(PUTTY, 'plink runs commands with exit code, both outputs and input', async () => {
@@ -73,6 +84,7 @@ testWith(PUTTY, 'psftp puts, lists and gets', async () => {
   assert.equal(result.code, 0, result.stderr);
   assert.match(result.text, /psftp-file/);
   assert.equal(digestFile(`${file}.back`), digestFile(file));
+  await assertTransfers(file);
 });
 
 /** Runs dbclient with the host key in its own known_hosts, which knows no ports. */
@@ -139,6 +151,7 @@ testWith([...NEEDS, 'python3-paramiko'], 'Paramiko: commands, sftp, shell, chann
     channels: Array.from({ length: 8 }, (_, index) => [String(index), index]),
     rekeyed: 'rekeyed\n',
   });
+  await assertTransfers(join(bed.folder, 'paramiko-up'));
 });
 
 testWith(
@@ -165,5 +178,6 @@ testWith(
       shell: [true, 4],
       forward: 'hello through',
     });
+    await assertTransfers(join(bed.folder, 'asyncssh-up'));
   },
 );

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ProxyProtocolError, parseProxyHeader } from '../../gateway/listener/wire/proxy-protocol.ts';
 import { Picker } from '../../gateway/ssh/picker.ts';
+import { WaitingRoom } from '../../gateway/ssh/wire/file-content.ts';
 import { parseScpCommand } from '../../gateway/ssh/wire/scp-command.ts';
 import { ScpObserver, ScpProtocolError } from '../../gateway/ssh/wire/scp-observer.ts';
 import { SftpObserver, SftpProtocolError } from '../../gateway/ssh/wire/sftp-observer.ts';
@@ -30,7 +31,9 @@ for (const name of ['sftp-batch', 'scp-upload-recursive', 'scp-download-recursiv
       const sink = collector();
       const parsed = parseScpCommand(command);
       const observer =
-        parsed === undefined ? new SftpObserver(sink, sha256) : new ScpObserver(parsed, sink, sha256);
+        parsed === undefined
+          ? new SftpObserver(sink, sha256, new WaitingRoom())
+          : new ScpObserver(parsed, sink, sha256);
       const start = Math.floor(random() * chunks.length);
       const broken = chunks.map(([side, bytes], index) =>
         index < start || random() < 0.9

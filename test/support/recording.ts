@@ -1,7 +1,7 @@
 /** Recordings of a gateway, opened as its own commands open them. */
 import { join } from 'node:path';
 import {
-  type EventKind,
+  EventKind,
   loadIdentities,
   openArchive,
   openRecording,
@@ -41,4 +41,12 @@ export function payloads(events: readonly RecordingEvent[], wanted: EventKind): 
 /** What an event with a JSON payload says. */
 export function said(event: RecordingEvent): Record<string, unknown> {
   return JSON.parse(Buffer.from(event.payload).toString()) as Record<string, unknown>;
+}
+
+/** The transfers of the newest recording: `[upload or download, bytes, SHA-256 or why there is none]`. */
+export async function transfers(gateway: Gateway): Promise<unknown[][]> {
+  const files = (await newestEvents(gateway)).filter(({ kind }) => kind === EventKind.file).map(said);
+  return files
+    .filter(({ bytes }) => bytes !== undefined)
+    .map(({ operation, bytes, sha256, unhashed }) => [operation, bytes, sha256 ?? unhashed]);
 }

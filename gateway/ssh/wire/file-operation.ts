@@ -8,8 +8,10 @@ export interface ObservedOperation {
   /** New name of a rename, target of a link, new attributes; see each observer. */
   readonly to?: string;
   readonly bytes?: number;
-  /** Lower-case hex, when the content passed from its first byte on, in order and without gaps. */
+  /** Of a transfer: lower-case hex, of the file's first `bytes` bytes, where these are what passed. */
   readonly sha256?: string;
+  /** Of a transfer without `sha256`: why there is none. */
+  readonly unhashed?: string;
   /** What the target answered, when it was not success. */
   readonly error?: string;
 }

@@ -1,8 +1,9 @@
 /**
  * Watches an SFTP version 3 channel (draft-ietf-secsh-filexfer-02, with OpenSSH's
  * extensions) in both directions and tells each file operation once its outcome is
- * known. Changes nothing; holds no file content.
+ * known. Changes nothing; holds no file content but what is out of order.
  */
+import { FileContent, type WaitingRoom } from './file-content.ts';
 import type { Hash, ObservedOperation, OperationSink } from './file-operation.ts';
 import { recordedName } from './file-operation.ts';
 import type { SftpBody } from './sftp-packets.ts';
@@ -52,19 +53,12 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'version-select',
 ]);
 
-/** One direction of one open file. INVARIANT: `hash` is there only while `next` bytes came from 0 on in order. */
-interface Flow {
-  bytes: number;
-  next: number;
-  hash: Hash | undefined;
-}
-
 interface OpenFile {
   readonly kind: 'file' | 'directory';
   readonly path: string;
   readonly flags: number;
-  readonly read: Flow;
-  readonly write: Flow;
+  readonly read: FileContent;
+  readonly write: FileContent;
   /** Took part in a copy on the target, which was told as such. */
   copied: boolean;
   error: string | undefined;
@@ -89,32 +83,37 @@ const QUIET: Request = { kind: 'quiet' };
 export class SftpObserver {
   readonly #sink: OperationSink;
   readonly #newHash: () => Hash;
+  readonly #room: WaitingRoom;
   readonly #client: SftpPackets;
   readonly #target: SftpPackets;
   readonly #requests = new Map<number, Request>();
   readonly #files = new Map<string, OpenFile>();
   #initSeen = false;
   #versionSeen = false;
-  /** The flow that the data now passing belongs to, one per direction. */
-  #writing: Flow | undefined;
-  #reading: Flow | undefined;
+  /** The content that the data now passing belongs to, one per direction. */
+  #writing: FileContent | undefined;
+  #reading: FileContent | undefined;
 
-  constructor(sink: OperationSink, hash: () => Hash) {
+  /** @param room for content out of order, shared with the session's other channels */
+  constructor(sink: OperationSink, hash: () => Hash, room: WaitingRoom) {
     this.#sink = sink;
     this.#newHash = hash;
+    this.#room = room;
     this.#client = new SftpPackets('client', {
       packet: (type, body) => this.#request(type, body),
       dataStart: (_type, head, size) => this.#writeStart(head, size),
-      data: (bytes) => pass(this.#writing, bytes),
+      data: (bytes) => this.#writing?.push(bytes),
       dataEnd: () => {
+        this.#writing?.end();
         this.#writing = undefined;
       },
     });
     this.#target = new SftpPackets('target', {
       packet: (type, body) => this.#response(type, body),
       dataStart: (_type, head, size) => this.#readStart(head, size),
-      data: (bytes) => pass(this.#reading, bytes),
+      data: (bytes) => this.#reading?.push(bytes),
       dataEnd: () => {
+        this.#reading?.end();
         this.#reading = undefined;
       },
     });
@@ -136,9 +135,6 @@ export class SftpObserver {
       if (request.kind === 'change') this.#sink.operation({ ...request.operation, error: 'no answer' });
     }
     this.#requests.clear();
-    // Data cut off in its middle left a hash of less than was announced.
-    if (this.#writing !== undefined) this.#writing.hash = undefined;
-    if (this.#reading !== undefined) this.#reading.hash = undefined;
     for (const file of this.#files.values()) {
       file.error ??= 'not closed';
       this.#tellFile(file);
@@ -226,7 +222,7 @@ export class SftpObserver {
         if (to !== undefined) {
           to.copied = true;
           // The target writes the content itself: what passes here is not the whole file.
-          to.write.hash = undefined;
+          to.write.lose('copied on the target');
         }
         const operation = { operation: 'copy', path: from?.path ?? NO_FILE, to: to?.path ?? NO_FILE };
         return { kind: 'change', operation };
@@ -253,17 +249,17 @@ export class SftpObserver {
     const id = head.uint32('id');
     const file = this.#files.get(head.handle());
     this.#await(id, { kind: 'write', file }, head);
-    if (file === undefined) return;
+    if (file?.kind !== 'file') return;
     this.#writing = file.write;
-    advance(file.write, head.uint64('offset'), size);
+    file.write.begin(head.uint64('offset'), size);
   }
 
   #readStart(head: SftpBody, size: number): void {
     const request = this.#answered(head);
     if (request.kind !== 'read') throw head.error('type', `data in answer to ${request.kind}`);
-    if (request.file === undefined) return;
+    if (request.file?.kind !== 'file') return;
     this.#reading = request.file.read;
-    advance(request.file.read, request.offset, size);
+    request.file.read.begin(request.offset, size);
   }
 
   #answered(body: SftpBody): Request {
@@ -315,7 +311,7 @@ export class SftpObserver {
       case 'write':
         if (request.file !== undefined && error !== undefined) {
           request.file.error ??= error;
-          request.file.write.hash = undefined;
+          request.file.write.lose('write failed');
         }
         break;
       case 'close':
@@ -339,17 +335,15 @@ export class SftpObserver {
     if (before !== undefined) this.#tellFile(before);
     else if (this.#files.size >= HANDLES_MAX) throw body.error('handle', `more than ${HANDLES_MAX} are open`);
     const flags = directory ? 0 : request.flags;
+    const write = new FileContent(this.#room, this.#newHash);
+    // The offsets then say nothing about where the bytes land (§6.3).
+    if (flags & OPEN_APPEND) write.lose('appended');
     this.#files.set(handle, {
       kind: directory ? 'directory' : 'file',
       path: request.path,
       flags,
-      read: { bytes: 0, next: 0, hash: directory ? undefined : this.#newHash() },
-      // Behind APPEND the offsets say nothing about where the bytes land (§6.3).
-      write: {
-        bytes: 0,
-        next: 0,
-        hash: flags & OPEN_WRITE && !(flags & OPEN_APPEND) ? this.#newHash() : undefined,
-      },
+      read: new FileContent(this.#room, this.#newHash),
+      write,
       copied: false,
       error: undefined,
     });
@@ -359,30 +353,20 @@ export class SftpObserver {
   #tellFile(file: OpenFile): void {
     if (file.kind === 'directory') return;
     const { read, write } = file;
-    if (file.copied && read.bytes + write.bytes === 0 && file.error === undefined) return;
     const wrote = write.bytes > 0 || (read.bytes === 0 && (file.flags & OPEN_WRITE) !== 0);
     const both = wrote && read.bytes > 0;
-    const hash = both ? undefined : wrote ? write.hash : read.hash;
+    const digest = both ? { unhashed: 'read and written' } : (wrote ? write : read).finish();
+    // What may still wait in the other one gives its room back.
+    for (const content of [read, write]) content.lose('cut off');
+    if (file.copied && read.bytes + write.bytes === 0 && file.error === undefined) return;
     this.#sink.operation({
       operation: both ? 'read+write' : wrote ? 'upload' : 'download',
       path: file.path,
       bytes: both ? read.bytes + write.bytes : wrote ? write.bytes : read.bytes,
-      ...(hash === undefined ? {} : { sha256: hash.digestHex() }),
+      ...digest,
       ...(file.error === undefined ? {} : { error: file.error }),
     });
   }
-}
-
-/** Announces `size` bytes at `offset`; out of order, the content can no longer be hashed. */
-function advance(flow: Flow, offset: number, size: number): void {
-  if (offset !== flow.next) flow.hash = undefined;
-  flow.next = offset + size;
-}
-
-function pass(flow: Flow | undefined, bytes: Uint8Array): void {
-  if (flow === undefined) return;
-  flow.bytes += bytes.length;
-  flow.hash?.update(bytes);
 }
 
 function change(operation: string, path: Uint8Array, to?: Uint8Array): Request {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WaitingRoom } from '../../../gateway/ssh/wire/file-content.ts';
 import { SftpObserver, SftpProtocolError } from '../../../gateway/ssh/wire/sftp-observer.ts';
 import { SftpType } from '../../../gateway/ssh/wire/sftp-packets.ts';
 import { seeded } from '../../support/random.ts';
@@ -53,7 +54,7 @@ test('a real session tells every operation, whatever the chunking', () => {
   const random = seeded(1);
   for (const size of [() => 1 << 20, () => 1, () => 7, () => 1 + Math.floor(random() * 5000)]) {
     const sink = collector();
-    const observer = new SftpObserver(sink, sha256);
+    const observer = new SftpObserver(sink, sha256, new WaitingRoom());
     replay(observer, chunks, size);
     observer.end();
     assert.deepEqual(sink.operations, BATCH);
@@ -70,7 +71,7 @@ const OK = [...u32(0), ...string(''), ...string('')];
 /** An observer with both greetings behind it and one open file `/f` under handle `h`. */
 function opened(flags: number) {
   const sink = collector();
-  const observer = new SftpObserver(sink, sha256);
+  const observer = new SftpObserver(sink, sha256, new WaitingRoom());
   observer.fromClient(packet(SftpType.init, u32(3)));
   observer.fromTarget(packet(SftpType.version, u32(3)));
   observer.fromClient(packet(SftpType.open, u32(1), string('/f'), u32(flags), u32(0)));
@@ -95,33 +96,72 @@ function opened(flags: number) {
   };
 }
 
-test('content out of order, with gaps or appended is counted without a hash', () => {
+test('answers out of order and the rest of short ones end up in one hash', () => {
+  const { observer, sink, read, close } = opened(0x01);
+  // Two are asked for at once; the first answer is short, and its rest is asked for behind the second.
+  observer.fromClient(packet(SftpType.read, u32(10), string('h'), offset(0), u32(4)));
+  observer.fromClient(packet(SftpType.read, u32(11), string('h'), offset(4), u32(4)));
+  observer.fromTarget(packet(SftpType.data, u32(10), string('ab')));
+  const second = packet(SftpType.data, u32(11), string('efgh'));
+  observer.fromTarget(second.subarray(0, second.length - 2));
+  observer.fromTarget(second.subarray(second.length - 2));
+  read(2, 'cd');
+  read(8, 'i');
+  close();
+  assert.deepEqual(sink.operations, [
+    { operation: 'download', path: '/f', bytes: 9, sha256: sha256Of('abcdefghi') },
+  ]);
+});
+
+test('an upload sent in parallel has its hash, whatever the order of its pieces', () => {
+  const random = seeded(7);
+  const pieces = Array.from({ length: 64 }, (_, i) => ({ place: i * 10, text: `piece ${i}`.padEnd(10) }));
+  const { write, close } = opened(0x1a);
+  for (const { place, text } of pieces.toSorted(() => random() - 0.5)) write(place, text);
+  const sha = sha256Of(pieces.map(({ text }) => text).join(''));
+  assert.deepEqual(close(), [{ operation: 'upload', path: '/f', bytes: 640, sha256: sha }]);
+});
+
+test('content with gaps, from the middle on, twice or appended is counted, and the reason told', () => {
   const gap = opened(0x1a);
   gap.write(0, 'abc');
   gap.write(4, 'e');
-  assert.deepEqual(gap.close(), [{ operation: 'upload', path: '/f', bytes: 4 }]);
+  const random = { operation: 'upload', path: '/f', bytes: 4, unhashed: 'random access' };
+  assert.deepEqual(gap.close(), [random]);
+
+  const twice = opened(0x1a);
+  twice.write(0, 'abc');
+  twice.write(2, 'c');
+  assert.deepEqual(twice.close(), [random]);
+
+  const twiceAhead = opened(0x1a);
+  for (const text of ['b', 'c']) twiceAhead.write(1, text);
+  twiceAhead.write(0, 'ab');
+  assert.deepEqual(twiceAhead.close(), [random]);
 
   const append = opened(0x0e);
   append.write(0, 'abc');
-  assert.deepEqual(append.close(), [{ operation: 'upload', path: '/f', bytes: 3 }]);
+  assert.deepEqual(append.close(), [{ operation: 'upload', path: '/f', bytes: 3, unhashed: 'appended' }]);
 
   const resumed = opened(0x01);
   resumed.read(10, 'abc');
-  assert.deepEqual(resumed.close(), [{ operation: 'download', path: '/f', bytes: 3 }]);
+  assert.deepEqual(resumed.close(), [{ operation: 'download', path: '/f', bytes: 3, unhashed: 'resumed' }]);
 });
 
 test('a file read and written is one line', () => {
   const both = opened(0x03);
   both.read(0, 'abc');
   both.write(0, 'de');
-  assert.deepEqual(both.close(), [{ operation: 'read+write', path: '/f', bytes: 5 }]);
+  assert.deepEqual(both.close(), [
+    { operation: 'read+write', path: '/f', bytes: 5, unhashed: 'read and written' },
+  ]);
 });
 
 test('a failed write is told with the words of the target and no hash', () => {
   const full = opened(0x1a);
   full.write(0, 'abc', [...u32(4), ...string('No space left'), ...string('')]);
   assert.deepEqual(full.close(), [
-    { operation: 'upload', path: '/f', bytes: 3, error: 'failure: No space left' },
+    { operation: 'upload', path: '/f', bytes: 3, unhashed: 'write failed', error: 'failure: No space left' },
   ]);
 });
 
@@ -131,7 +171,9 @@ test('what is open at the end of the channel is told with what had passed', () =
   const half = packet(SftpType.write, u32(9), string('h'), offset(3), string('defgh'));
   cut.observer.fromClient(half.subarray(0, half.length - 3));
   cut.observer.end();
-  assert.deepEqual(cut.sink.operations, [{ operation: 'upload', path: '/f', bytes: 5, error: 'not closed' }]);
+  assert.deepEqual(cut.sink.operations, [
+    { operation: 'upload', path: '/f', bytes: 5, unhashed: 'cut off', error: 'not closed' },
+  ]);
 });
 
 test('an over-long name is kept cut', () => {
@@ -236,7 +278,7 @@ const MALFORMED: readonly [string, RegExp, (observer: SftpObserver) => void][] =
 
 for (const [name, reason, feed] of MALFORMED) {
   test(`malformed: ${name}`, () => {
-    const observer = new SftpObserver(collector(), sha256);
+    const observer = new SftpObserver(collector(), sha256, new WaitingRoom());
     assert.throws(
       () => feed(observer),
       (error) => error instanceof SftpProtocolError && reason.test(error.message),
