@@ -111,9 +111,14 @@ class RdpLegs implements SessionLegs {
       this.#reception.closed();
       signals.left(error);
     };
+    if (this.#front.closed) signals.left();
   }
 
-  async dial(authorization: TargetAuthorization, credential: CheckedOutCredential): Promise<void> {
+  async dial(
+    authorization: TargetAuthorization,
+    credential: CheckedOutCredential,
+    signal: AbortSignal,
+  ): Promise<void> {
     const signals = this.#signals;
     const desk = this.#reception.open;
     if (desk !== undefined) {
@@ -131,6 +136,7 @@ class RdpLegs implements SessionLegs {
       client: this.#client,
       channels: this.#allowed(authorization),
       timeoutMs: this.#services.connectTimeoutMs,
+      signal,
       pin: signals.pin,
       redirect: signals.redirect,
       onRedirected: ({ name, host }) => {
@@ -284,7 +290,6 @@ class RdpLegs implements SessionLegs {
 
   async finish({ code, reason }: End): Promise<void> {
     this.#over = true;
-    this.#route?.abandon();
     clearTimeout(this.#activation);
     this.#record?.end();
     if (this.#following && !this.#front.closed) return this.refuse({ code, reason });
@@ -295,6 +300,7 @@ class RdpLegs implements SessionLegs {
 
   refuse({ reason }: End): void {
     this.#target?.stream.destroy();
+    if (this.#front.closed) return;
     this.#reception.lastWord('No connection', sentence(reason)).catch(() => {});
   }
 

@@ -1,4 +1,5 @@
 /** TCP to a target, and what is said where a target cannot be reached. */
+import { addAbortListener } from 'node:events';
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { EndCode, TargetAuthorization } from '../../workers/messages.ts';
 
@@ -13,6 +14,9 @@ export class TargetError extends Error {
   }
 }
 
+/** Why a dial was given up whose session has ended; the session has better words. */
+export const ABANDONED = 'the session ended before it was there';
+
 /** `web01 (10.0.0.5:22)`: a target as people know it. */
 export function describeTarget({ name, host, port }: TargetAuthorization['system']): string {
   return `${name} (${host.includes(':') ? `[${host}]` : host}:${port})`;
@@ -20,13 +24,14 @@ export function describeTarget({ name, host, port }: TargetAuthorization['system
 
 /**
  * Connects to an authorised target.
+ * @param signal gives up while it connects; the socket that was returned is its owner's
  * @param options beside host and port, for the socket
  * @throws TargetError saying why not
  */
 export function dialTcp(
   system: TargetAuthorization['system'],
   timeoutMs: number,
-  options: Partial<TcpNetConnectOpts> = {},
+  { signal, ...options }: Partial<TcpNetConnectOpts> = {},
 ): Promise<Socket> {
   const where = describeTarget(system);
   return new Promise((resolve, reject) => {
@@ -38,21 +43,23 @@ export function dialTcp(
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
     });
-    const fail = (reason: string, cause?: unknown): void =>
-      reject(new TargetError('target-unreachable', `cannot reach ${where}: ${reason}`, cause));
-    const timer = setTimeout(() => {
-      socket.destroy();
-      fail(`no answer within ${timeoutMs / 1000} s`);
-    }, timeoutMs);
-    socket.once('connect', () => {
+    const settled = (): void => {
       clearTimeout(timer);
+      abandoned?.[Symbol.dispose]();
+    };
+    const fail = (reason: string, cause?: unknown): void => {
+      settled();
+      socket.destroy();
+      reject(new TargetError('target-unreachable', `cannot reach ${where}: ${reason}`, cause));
+    };
+    const timer = setTimeout(() => fail(`no answer within ${timeoutMs / 1000} s`), timeoutMs);
+    const abandoned = signal && addAbortListener(signal, () => fail(ABANDONED));
+    socket.once('connect', () => {
+      settled();
       socket.removeAllListeners('error');
       resolve(socket);
     });
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      clearTimeout(timer);
-      fail(reasonOf(error), error);
-    });
+    socket.once('error', (error: NodeJS.ErrnoException) => fail(reasonOf(error), error));
   });
 }
 

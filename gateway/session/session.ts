@@ -72,8 +72,16 @@ export interface SessionLegs {
   readonly protocol: Protocol;
   /** From now on the client's leaving ends the session. */
   attend(signals: SessionSignals): void;
-  /** Makes the target's leg; @throws TargetError */
-  dial(authorization: TargetAuthorization, credential: CheckedOutCredential): Promise<void>;
+  /**
+   * Makes the target's leg.
+   * @param signal the session has ended: a dial is given up, now and whenever the target is left for another
+   * @throws TargetError
+   */
+  dial(
+    authorization: TargetAuthorization,
+    credential: CheckedOutCredential,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Relays from now on; `lockedWith`: locked from the first, with this line. */
   relay(
     authorization: TargetAuthorization,
@@ -119,8 +127,9 @@ class Session implements LiveSession {
   readonly #origin: SessionOrigin;
   readonly #services: SessionServices;
   readonly #ended = Promise.withResolvers<End>();
+  /** Aborted at the end, whenever it comes: the set-up goes no further. */
+  readonly #over = new AbortController();
   #limits: SessionLimits | undefined;
-  #over = false;
   #relaying = false;
   #closing = false;
   /** Locked, perhaps while the target was still being dialled. */
@@ -143,6 +152,7 @@ class Session implements LiveSession {
     const { control, figures } = this.#services;
     const { setup } = this.#origin;
     const authorization = this.#authorization;
+    const over = this.#over.signal;
     setup.done('authorise');
     this.#legs.attend({
       end: (code, reason) => this.end(code, reason),
@@ -167,19 +177,25 @@ class Session implements LiveSession {
     try {
       recording = await this.#openRecording();
       setup.done('recording');
+      over.throwIfAborted();
       const credential = await control.checkOut({ sessionId: this.id });
       setup.done('check-out');
-      await this.#legs.dial(authorization, credential);
+      over.throwIfAborted();
+      await this.#legs.dial(authorization, credential, over);
       setup.done('dial');
+      over.throwIfAborted();
       await control.sessionStarted({ sessionId: this.id });
+      over.throwIfAborted();
       this.#relay(recording);
       setup.done('start');
       figures.started(setup);
       end = await this.#ended.promise;
       await this.#legs.finish(end);
     } catch (error) {
-      end = endOf(error);
-      if (end.code === 'protocol-error') this.#services.onFault(error, this.id);
+      // What fails once the set-up has been stopped fails because of that.
+      const stopped = over.aborted && !this.#relaying;
+      end = stopped ? await this.#ended.promise : endOf(error);
+      if (!stopped && end.code === 'protocol-error') this.#services.onFault(error, this.id);
       this.#legs.refuse(end);
     }
     await this.#close(end, recording);
@@ -214,8 +230,8 @@ class Session implements LiveSession {
   }
 
   end(code: EndCode, reason: string): void {
-    this.#over = true;
     this.#ended.resolve({ code, reason });
+    this.#over.abort();
   }
 
   tick(now: number, keystrokes: KeystrokeLine[]): void {
@@ -241,10 +257,10 @@ class Session implements LiveSession {
       {
         // Not once the session is over: the client's leg must then hear that it is being closed.
         pause: () => {
-          if (!this.#over) this.#legs.pause();
+          if (!this.#over.signal.aborted) this.#legs.pause();
         },
         resume: () => {
-          if (!this.#over) this.#legs.resume();
+          if (!this.#over.signal.aborted) this.#legs.resume();
         },
         failed: (error) => this.end('archive-failed', `the recording cannot be kept: ${error.message}`),
       },

@@ -1,9 +1,10 @@
 /** The back leg: dials a target that policy has authorised and logs on with the leased credential. */
+import { addAbortListener } from 'node:events';
 import type { Socket } from 'node:net';
 import ssh2, { type AnyAuthMethod, type AuthenticationType, type ParsedKey } from 'ssh2';
 import type { CheckedOutCredential, EndCode, TargetAuthorization } from '../../workers/messages.ts';
 import { sharedRead } from '../listener/shared-read.ts';
-import { describeTarget, dialTcp, TargetError } from '../session/dial.ts';
+import { ABANDONED, describeTarget, dialTcp, TargetError } from '../session/dial.ts';
 import { BACK_ALGORITHMS, hostKeyAlgorithms, LEGACY_BACK_ALGORITHMS } from './algorithms.ts';
 import { hostKeyLine } from './host-key.ts';
 import { Leg, Pause, writePerTurn } from './leg.ts';
@@ -13,6 +14,8 @@ export interface DialOptions {
   readonly credential: CheckedOutCredential;
   /** For TCP, and once more for the handshake and log-on. */
   readonly timeoutMs: number;
+  /** Nobody waits for the leg any more: the dial is given up, its connection destroyed. */
+  readonly signal: AbortSignal;
   /** Trust on first use: the key the target showed, as an OpenSSH line. */
   pin(hostKey: string): Promise<void>;
 }
@@ -23,8 +26,9 @@ export interface DialOptions {
  * @throws TargetError saying which step failed and why
  */
 export async function dialTarget(options: DialOptions): Promise<Leg> {
-  const { system } = options.authorization;
-  const socket: Socket = await dialTcp(system, options.timeoutMs, { onread: sharedRead(() => socket) });
+  const { authorization, timeoutMs, signal } = options;
+  const { system } = authorization;
+  const socket: Socket = await dialTcp(system, timeoutMs, { onread: sharedRead(() => socket), signal });
   return await logOn(socket, options, describeTarget(system));
 }
 
@@ -36,13 +40,18 @@ function logOn(socket: Socket, options: DialOptions, where: string): Promise<Leg
   return new Promise((resolve, reject) => {
     let failure: TargetError | undefined;
     const fail = (error: TargetError): void => {
+      abandoned[Symbol.dispose]();
       failure ??= error;
       reject(failure);
       client.destroy();
       socket.destroy();
     };
+    const abandoned = addAbortListener(options.signal, () =>
+      fail(new TargetError('target-unreachable', ABANDONED)),
+    );
 
     client.on('ready', () => {
+      abandoned[Symbol.dispose]();
       client.removeAllListeners('error');
       client.removeAllListeners('close');
       const leg = new Leg(client, socket);

@@ -121,14 +121,20 @@ class SshLegs implements SessionLegs {
     this.#desk.hold();
     this.#desk.onProtocolError = (error) => signals.broken('client', error);
     this.#front.onClose = (error) => signals.left(error);
+    if (this.#front.closed) signals.left();
   }
 
-  async dial(authorization: TargetAuthorization, credential: CheckedOutCredential): Promise<void> {
+  async dial(
+    authorization: TargetAuthorization,
+    credential: CheckedOutCredential,
+    signal: AbortSignal,
+  ): Promise<void> {
     const signals = this.#signals;
     this.#back = await dialTarget({
       authorization,
       credential,
       timeoutMs: this.#services.connectTimeoutMs,
+      signal,
       pin: async (shown) => signals?.pin(shown),
     });
   }

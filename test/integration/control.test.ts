@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createWriteStream, existsSync, readFileSync, statSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import {
@@ -14,6 +15,7 @@ import {
   startBed,
 } from '../support/bed.ts';
 import { Evidence, stillServes } from '../support/evidence.ts';
+import { type FaultyTarget, startTcpTarget } from '../support/faulty-targets.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { runOk, until } from '../support/process.ts';
 
@@ -22,10 +24,15 @@ const MIB = 1024 ** 2;
 const LOCKED = 'Your session has been locked. Please contact your administrator.';
 let bed: Bed;
 let evidence: Evidence;
+/** Accepts connections and says nothing. */
+let silent: FaultyTarget;
+const dialled: Socket[] = [];
 before(async () => {
   if (obstacle(NEEDS) !== undefined) return;
+  silent = await startTcpTarget((socket) => dialled.push(socket.resume()));
   bed = await startBed({
-    document: () => {
+    config: { ssh: { connectTimeoutSeconds: 120 } },
+    document: ({ account, host, hostKey }) => {
       const users = ['worker', 'idle', 'brief'];
       const policy = (user: string, rest: object = {}) => ({
         name: user,
@@ -37,8 +44,10 @@ before(async () => {
       });
       return {
         users: users.map((name) => ({ name, password: PASSWORD, role: 'requester' })),
+        systems: [{ name: 'silent', protocol: 'ssh', host, port: silent.port, hostKey }],
+        accounts: [{ name: account.name, system: 'silent', password: account.password }],
         policies: [
-          policy('worker'),
+          policy('worker', { accounts: ['*'] }),
           policy('idle', { idleTimeout: '3s' }),
           policy('brief', { maxDuration: '4s' }),
         ],
@@ -50,6 +59,7 @@ before(async () => {
 after(async () => {
   await evidence?.close();
   await bed?.stop();
+  await silent?.stop();
 });
 
 function door(user: string): Door {
@@ -165,6 +175,29 @@ testWith(NEEDS, 'a terminated transfer ends at both ends and says why', async ()
   assert.equal((await evidence.session('worker', 'ended')).sealed, true);
   await stillServes(bed);
 });
+
+for (const how of ['terminated', 'left by its client'] as const) {
+  testWith(NEEDS, `a session that is ${how} while its target is dialled is dialled no further`, async () => {
+    const before = dialled.length;
+    const there = bed.doorFor(`worker@${bed.sshd.account.name}@silent`, PASSWORD);
+    const terminal = sshTerminal(there, ['target']);
+    const connection = await until('the dial', () => dialled[before]);
+    const { id } = await evidence.session('worker', 'opening');
+    if (how === 'terminated') {
+      await order('terminate', id, '--reason', 'not now');
+      await terminal.expect('sallyport: not now');
+      await terminal.ended;
+    } else terminal.kill();
+    const row = await evidence.sealed(id);
+    const [code, reason] =
+      how === 'terminated' ? ['terminated', /^not now$/] : ['client-closed', /^the client/];
+    assert.equal(row.endCode, code);
+    assert.match(row.endReason ?? '', reason);
+    await until('the connection is given up', () => (connection.destroyed ? true : undefined));
+    await evidence.event('credential.checked_in', (event) => event.sessionId === id);
+    await stillServes(bed);
+  });
+}
 
 testWith(NEEDS, 'a command that neither says nor hears anything is idle', async () => {
   const result = await ssh(door('idle'), ['target', 'sleep 60']);

@@ -3,6 +3,7 @@
  * target, with the leased credential, up to the first PDU behind licensing. What the client
  * said of itself is passed on, less what the recorder could not follow (profile.ts).
  */
+import { addAbortListener } from 'node:events';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { CheckedOutCredential, TargetAuthorization } from '../../../workers/messages.ts';
@@ -54,6 +55,8 @@ export interface DialOptions {
   readonly timeoutMs: number;
   /** The target was named by another one, in this way. */
   readonly redirection?: RedirectedDial;
+  /** Nobody waits for the target any more: the dial is given up, its connection destroyed. */
+  readonly signal?: AbortSignal;
   /** Trust on first use: `sha256:…` of the certificate that the target showed. */
   pin(certificate: string): Promise<void>;
 }
@@ -83,15 +86,16 @@ export interface DialedTarget {
  * @throws TargetError saying which step failed and why
  */
 export async function dialDesktop(options: DialOptions): Promise<DialedTarget> {
-  const { system } = options.authorization;
-  const where = describeTarget(system);
-  const socket = await dialTcp(system, options.timeoutMs);
+  const { authorization, timeoutMs, signal } = options;
+  const where = describeTarget(authorization.system);
+  const socket = await dialTcp(authorization.system, timeoutMs, { signal });
   const stream = new PduStream(socket);
   let late = false;
   const timer = setTimeout(() => {
     late = true;
     stream.destroy();
-  }, options.timeoutMs);
+  }, timeoutMs);
+  const abandoned = signal && addAbortListener(signal, () => stream.destroy());
   try {
     return await logOn(stream, options, where);
   } catch (error) {
@@ -99,12 +103,13 @@ export async function dialDesktop(options: DialOptions): Promise<DialedTarget> {
     if (late)
       throw new TargetError(
         'target-unreachable',
-        `cannot reach ${where}: it accepted the connection but did not complete the RDP log-on within ${options.timeoutMs / 1000} s`,
+        `cannot reach ${where}: it accepted the connection but did not complete the RDP log-on within ${timeoutMs / 1000} s`,
         error,
       );
     throw explained(error, where, options.credential.username);
   } finally {
     clearTimeout(timer);
+    abandoned?.[Symbol.dispose]();
   }
 }
 

@@ -4,12 +4,13 @@
  * go. The client's leg and the recording stay open. A broker may vouch for the certificate of the
  * next server (LB_TARGET_CERTIFICATE); what counts is what the next system is known by.
  */
+import { addAbortListener } from 'node:events';
 import type {
   CheckedOutCredential,
   RedirectionOutcome,
   TargetAuthorization,
 } from '../../../workers/messages.ts';
-import { describeTarget, TargetError } from '../../session/dial.ts';
+import { ABANDONED, describeTarget, TargetError } from '../../session/dial.ts';
 import { PduError } from '../pdu/cursor.ts';
 import { readSendData } from '../pdu/mcs-data.ts';
 import {
@@ -30,6 +31,8 @@ const MAX_HOST_LENGTH = 255;
 const MAX_HOSTS = 8;
 
 export interface RouteOptions extends Omit<DialOptions, 'redirection'> {
+  /** The session is over: nothing is dialled any more. */
+  readonly signal: AbortSignal;
   /** Asks the control plane whether the session may go there. */
   redirect(hosts: readonly string[], userName: string | undefined): Promise<RedirectionOutcome>;
   /** The session goes on at this system. */
@@ -40,7 +43,6 @@ export class DesktopRoute {
   readonly #options: RouteOptions;
   #system: TargetAuthorization['system'];
   #redirections = 0;
-  #abandoned = false;
 
   constructor(options: RouteOptions) {
     this.#options = options;
@@ -65,11 +67,6 @@ export class DesktopRoute {
     return await this.#arrive(await this.#goOn(redirection));
   }
 
-  /** The session is over: nothing is dialled any more. */
-  abandon(): void {
-    this.#abandoned = true;
-  }
-
   async #arrive(dialled: DialedTarget): Promise<DialedTarget> {
     let target = dialled;
     for (;;) {
@@ -88,9 +85,10 @@ export class DesktopRoute {
 
   /** The PDU behind licensing: a target that has none is not there. */
   async #next({ stream }: DialedTarget): Promise<Uint8Array> {
-    const { timeoutMs } = this.#options;
+    const { timeoutMs, signal } = this.#options;
     const where = describeTarget(this.#system);
     const timer = setTimeout(() => stream.destroy(), timeoutMs);
+    const abandoned = addAbortListener(signal, () => stream.destroy());
     const started = performance.now();
     try {
       return await stream.next();
@@ -110,6 +108,7 @@ export class DesktopRoute {
       throw explained(error, where, this.#options.credential.username);
     } finally {
       clearTimeout(timer);
+      abandoned[Symbol.dispose]();
     }
   }
 
@@ -154,7 +153,7 @@ export class DesktopRoute {
   }
 
   #check(): void {
-    if (this.#abandoned) throw new TargetError('target-unreachable', 'the session ended before it was there');
+    if (this.#options.signal.aborted) throw new TargetError('target-unreachable', ABANDONED);
   }
 
   #explainRedirection(

@@ -22,6 +22,8 @@ import {
 import { Protocol, withData } from '../../../../gateway/rdp/pdu/x224.ts';
 import type { PduStream } from '../../../../gateway/rdp/stream/stream.ts';
 import { TargetError } from '../../../../gateway/session/dial.ts';
+import { startTcpTarget } from '../../../support/faulty-targets.ts';
+import { until } from '../../../support/process.ts';
 import { type Dialling, dialOptions, realActivation } from '../legs.ts';
 import { type ProvingTarget, startProvingTarget } from '../proving-target.ts';
 
@@ -66,8 +68,10 @@ function routeTo(port: number, dial: Dialling = {}, refusal?: string) {
   const reached: string[] = [];
   const options = dialOptions(port, dial);
   const { system } = options.authorization;
+  const over = new AbortController();
   const route = new DesktopRoute({
     ...options,
+    signal: over.signal,
     redirect: async (hosts, userName) => {
       asked.push({ hosts, userName });
       return refusal === undefined
@@ -76,7 +80,7 @@ function routeTo(port: number, dial: Dialling = {}, refusal?: string) {
     },
     onRedirected: ({ name }) => void reached.push(name),
   });
-  return { route, asked, reached };
+  return { route, asked, reached, over };
 }
 
 function failsWith(code: string, message: RegExp): (error: unknown) => true {
@@ -177,12 +181,28 @@ test('a target that informs on and on is left', async (t) => {
 
 test('a session that is over is followed nowhere', async (t) => {
   const { port, clients } = await target(t, desktop, desktop);
-  const { route, asked } = routeTo(port);
+  const { route, asked, over } = routeTo(port);
   (await route.open()).stream.destroy();
-  route.abandon();
+  over.abort();
   const on = { sessionId: 9, flags: F.targetFqdn, targetFqdn: 'next.example' };
   await assert.rejects(route.follow(on), failsWith('target-unreachable', /ended/));
   assert.deepEqual([asked, clients.length], [[], 1]);
+});
+
+test('a session that ends meanwhile is dialled no further', async (t) => {
+  // The one says nothing at all, the other nothing behind the log-on.
+  const { port: silent, stop } = await startTcpTarget();
+  t.after(stop);
+  const { port: mute, clients } = await target(t, () => {});
+  const first = routeTo(silent);
+  const refused = assert.rejects(first.route.open(), TargetError);
+  first.over.abort();
+  await refused;
+  const second = routeTo(mute);
+  const left = assert.rejects(second.route.open(), TargetError);
+  await until('the log-on', () => clients[0]);
+  second.over.abort();
+  await left;
 });
 
 test('of what a target says of the next host no more is passed on than hosts have', async (t) => {
