@@ -4,7 +4,12 @@
  * run; where two do so all the same, the archive has one of their seals and the store one of their words.
  */
 import type { Logger } from 'pino';
-import { ArchiveError, ContainerError, type SealedRecording } from '../../recorder/index.ts';
+import {
+  ArchiveError,
+  type ArchiveReader,
+  ContainerError,
+  type SealedRecording,
+} from '../../recorder/index.ts';
 import type { VaultClient } from '../../vault-client/index.ts';
 import type { AuditCode, AuditDetail } from '../audit/events.ts';
 import type { NodeRow, SessionRow, Store } from '../store/port.ts';
@@ -16,6 +21,8 @@ import { type Lease, silenceOf } from './lease.ts';
 export interface Workshop {
   /** Seals a recording whose writer is gone; rejects with {@link ArchiveError} or {@link ContainerError}. */
   seal(sessionId: string, reason: string, knownHead: string | undefined): Promise<SealedRecording>;
+  /** As the archive's. */
+  open(sessionId: string): Promise<Pick<ArchiveReader, 'close'>>;
   /** Deletes what the writers of a lost run left in the archive beside its recordings. */
   tidy(run: string): Promise<void>;
 }
@@ -39,6 +46,11 @@ const END_REASON = 'the node stopped before it could close the session';
 /** Sessions of one run that are worked on at a time. */
 const AT_ONCE = 4;
 const PAGE = 200;
+/** Others that are looked for in an archive that does not hold a recording: whether it is the right one. */
+const WITNESSES = 4;
+/** How soon it is looked for again where it is not, and when it is given up although none of them is there. */
+const MISSING_RETRY_MS = 60_000;
+const MISSING_LIMIT_MS = 7 * 86_400_000;
 
 export class Recovery {
   readonly #options: RecoveryOptions;
@@ -47,6 +59,8 @@ export class Recovery {
   readonly #working = new Map<string, Promise<void>>();
   /** Sessions of which was said that they could not be finished yet. */
   readonly #failing = new Set<string>();
+  /** Sessions whose recordings are not found, with when to look again, monotonic. */
+  readonly #missing = new Map<string, number>();
   #stopped = false;
 
   constructor(options: RecoveryOptions) {
@@ -164,13 +178,15 @@ export class Recovery {
   /** Does `step` with every unfinished session of a run; whether all went well. */
   async #eachUnfinished(run: string, step: (row: SessionRow) => Promise<void>): Promise<boolean> {
     const { store } = this.#options;
-    for (let before: string | undefined; ; ) {
+    let well = true;
+    for (let before: string | undefined; !this.#stopped; ) {
       const page = { limit: PAGE, ...(before === undefined ? {} : { before }) };
       const rows = await store.sessions({ run, unfinished: true }, page);
       before = rows.at(-1)?.id;
-      if (before === undefined) return true;
-      if (!(await this.#all(rows, step))) return false;
+      if (before === undefined) return well;
+      if (!(await this.#all(rows, step))) well = false;
     }
+    return false;
   }
 
   /** Does `step` with some rows at a time, to the end whatever becomes of each. */
@@ -226,17 +242,42 @@ export class Recovery {
 
   async #sealIfOpen(row: SessionRow): Promise<void> {
     if (!row.recorded || row.sealed || row.unsealable !== undefined) return;
-    const { node, workshop } = this.#options;
+    const { node, workshop, monotonic } = this.#options;
+    if (monotonic() < (this.#missing.get(row.id) ?? 0)) throw notFound(row);
     if (row.spooledOn !== undefined && row.spooledOn !== node)
       throw new Error(`the spool of node ${row.spooledOn} holds the end of the recording: start that node`);
     try {
       const reason = row.endReason ?? END_REASON;
       await this.#sealed(row, await workshop.seal(row.id, reason, row.headHash));
     } catch (error) {
-      const missing = error instanceof ArchiveError && error.code === 'recording-missing';
+      const missing = isMissing(error);
       if (!missing && !(error instanceof ContainerError)) throw error;
+      if (missing && !(await this.#isGone(row))) {
+        this.#missing.set(row.id, monotonic() + MISSING_RETRY_MS);
+        throw notFound(row);
+      }
       await this.#lost(row, error.message);
     }
+    this.#missing.delete(row.id);
+  }
+
+  /** Whether a recording that is not in the archive is nowhere, or in another that `archive.url` no longer names. */
+  async #isGone(row: SessionRow): Promise<boolean> {
+    const { store, workshop, clock } = this.#options;
+    const { id, run, startedAt, headHash } = row;
+    // Its header may never have come there, and nothing was relayed.
+    if (startedAt === undefined && headHash === undefined) return true;
+    const endedAt = (await store.session(id))?.endedAt;
+    if (endedAt !== undefined && clock.now() - endedAt > MISSING_LIMIT_MS) return true;
+    // What came later, of other runs, may be in the other one.
+    const page = { limit: PAGE };
+    const ofRun = await store.sessions({ run, kept: true }, page);
+    const earlier = await store.sessions({ kept: true, state: ['ended'] }, { ...page, before: id });
+    const recorded = new Set(
+      [...ofRun, ...earlier].filter(isInArchive).flatMap((each) => (each.id === id ? [] : [each.id])),
+    );
+    for (const other of [...recorded].slice(0, WITNESSES)) if (await isThere(workshop, other)) return true;
+    return false;
   }
 
   async #sealed(row: SessionRow, sealed: SealedRecording): Promise<void> {
@@ -280,3 +321,25 @@ export class Recovery {
 function factOf(row: SessionRow, code: AuditCode, detail: AuditDetail): Fact {
   return { code, actor: row.user, source: row.source, sessionId: row.id, detail };
 }
+
+/** Whether the archive had something of a recording, and was not found without it. */
+const isInArchive = ({ headHash, unsealable }: SessionRow): boolean =>
+  headHash !== undefined && unsealable === undefined;
+
+async function isThere(archive: Pick<Workshop, 'open'>, sessionId: string): Promise<boolean> {
+  try {
+    await (await archive.open(sessionId)).close();
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+const isMissing = (error: unknown): error is ArchiveError =>
+  error instanceof ArchiveError && error.code === 'recording-missing';
+
+const notFound = ({ id }: SessionRow): Error =>
+  new Error(
+    `the archive holds no recording of session ${id}, nor what was recorded before: is archive.url what it was?`,
+  );

@@ -69,6 +69,7 @@ export class Tenure {
           await drain(sessionId);
           return await background.seal(archive, sessionId, { node, signingKey, reason, knownHead });
         },
+        open: (sessionId) => openArchives(archive).open(sessionId),
         tidy: (run) => openArchives(archive).tidy(run),
       },
       lease: () => this.#lease,

@@ -122,6 +122,7 @@ export class Peers {
       workshop: {
         seal: (sessionId, reason, knownHead) =>
           sealRecording(archive, sessionId, { node: name, signingKey: key.privateKey, reason, knownHead }),
+        open: (sessionId) => archive.open(sessionId),
         tidy: async (run) => void tidied.push(run),
       },
       lease: () => lease,

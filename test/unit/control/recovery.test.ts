@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { session } from '../store/contract.ts';
@@ -133,6 +133,44 @@ test('a recording that is missing or damaged is told, and not tried for ever', a
   assert.ok(cut.sealed);
   const report = await peers.verify('cut');
   assert.deepEqual([report.ok, report.code], [false, 'cut']);
+  assert.equal(await peers.store.node(a.lease.run), undefined, 'nothing is left to do');
+});
+
+test('a recording is not taken for lost by an archive that holds nothing of its time', async (t) => {
+  const peers = await Peers.open(t);
+  const [a, b] = [await peers.peer('a'), await peers.peer('b')];
+  for (const id of ['s1', 's2']) await peers.session(id, a);
+  // As after `archive.url` was pointed elsewhere: what is recorded since then is there.
+  renameSync(peers.archiveFolder, `${peers.archiveFolder}-before`);
+  mkdirSync(peers.archiveFolder);
+  const c = await peers.peer('c');
+  await peers.session('s3', c);
+  await peers.pass(2 * SILENCE_MS, b, c);
+  for (const id of ['s1', 's2']) {
+    const { state, sealed, unsealable } = await peers.row(id);
+    assert.deepEqual([state, sealed, unsealable], ['ended', false, undefined], id);
+  }
+  assert.deepEqual(peers.checkedIn.toSorted(), ['lease of s1', 'lease of s2']);
+  assert.ok(!(await peers.codes()).some((code) => code.startsWith('recording.lost')));
+
+  // Both places are one again, but for what is really gone.
+  cpSync(`${peers.archiveFolder}-before`, peers.archiveFolder, { recursive: true });
+  rmSync(join(peers.archiveFolder, DAY, 's2.slr'));
+  await peers.pass(60_000, b, c);
+  assert.equal((await peers.row('s1')).sealed, true);
+  assert.match((await peers.row('s2')).unsealable ?? '', /holds no recording/);
+});
+
+test('a recording that is not found comes to its end when an archive is gone for good', async (t) => {
+  const peers = await Peers.open(t);
+  const [a, b] = [await peers.peer('a'), await peers.peer('b')];
+  await peers.session('s1', a);
+  rmSync(join(peers.archiveFolder, DAY, 's1.slr'));
+  await peers.pass(2 * SILENCE_MS, b);
+  assert.equal((await peers.row('s1')).unsealable, undefined);
+  peers.time.wall += 8 * 86_400_000;
+  await peers.pass(60_000, b);
+  assert.match((await peers.row('s1')).unsealable ?? '', /holds no recording/);
   assert.equal(await peers.store.node(a.lease.run), undefined, 'nothing is left to do');
 });
 
