@@ -148,6 +148,7 @@ export type RedirectionOutcome =
 /** Stable codes of why a session ended. */
 export type EndCode =
   | 'client-closed'
+  | 'check-out-failed'
   | 'target-closed'
   | 'target-unreachable'
   | 'target-auth-failed'

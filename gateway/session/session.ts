@@ -178,7 +178,7 @@ class Session implements LiveSession {
       recording = await this.#openRecording();
       setup.done('recording');
       over.throwIfAborted();
-      const credential = await control.checkOut({ sessionId: this.id });
+      const credential = await this.#checkOut();
       setup.done('check-out');
       over.throwIfAborted();
       await this.#legs.dial(authorization, credential, over);
@@ -265,6 +265,20 @@ class Session implements LiveSession {
         failed: (error) => this.end('archive-failed', `the recording cannot be kept: ${error.message}`),
       },
     );
+  }
+
+  /** Why it failed is in the log and the audit log: the control plane knows it first. */
+  async #checkOut(): Promise<CheckedOutCredential> {
+    const { account, system } = this.#authorization;
+    try {
+      return await this.#services.control.checkOut({ sessionId: this.id });
+    } catch (error) {
+      throw new TargetError(
+        'check-out-failed',
+        `the credential of ${account} at ${system.name} could not be checked out; the administrator finds why in the log`,
+        error,
+      );
+    }
   }
 
   #relay(recording: Recording | undefined): void {

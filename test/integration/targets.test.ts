@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
+import { openStoreAt } from '../../gateway/store/open.ts';
 import { type Bed, type Door, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { Evidence, stillServes } from '../support/evidence.ts';
 import {
@@ -60,6 +61,7 @@ before(async () => {
         system('no-key', sshd.port, ''),
         system('wrong-password', sshd.port),
         system('mortal', mortal.port, mortal.hostKey),
+        system('damaged', sshd.port),
       ];
       const account = (name: string, password: string, at: string) => ({ name, system: at, password });
       const own = sshd.account;
@@ -165,6 +167,45 @@ testWith(
     } finally {
       await successor.stop();
     }
+    await stillServes(bed);
+  },
+);
+
+testWith(
+  NEEDS,
+  'a credential that the vault cannot open is told of by its name, and nothing is dialled',
+  async () => {
+    const account = bed.sshd.account.name;
+    const store = await openStoreAt(`sqlite:${join(bed.gateway.dataDir, 'sallyport.db')}`);
+    try {
+      const [damaged, other] = [
+        await store.account(account, 'damaged'),
+        await store.account(account, 'down'),
+      ];
+      assert.ok(damaged !== undefined && other !== undefined);
+      // Sealed values are bound to their record: another account's does not open.
+      await store.transaction((tx) => tx.putAccount({ ...damaged, secret: other.secret }));
+    } finally {
+      await store.close();
+    }
+    const connections = (bed.sshd.log().match(/Connection from/g) ?? []).length;
+    const words = `the credential of ${account} at damaged could not be checked out; the administrator finds why in the log`;
+    const result = await ssh(door('damaged'), ['target', 'id']);
+    assert.deepEqual([result.code, result.text, result.stderr.trim()], [255, '', `sallyport: ${words}`]);
+    const row = await evidence.session('alice', 'ended');
+    assert.deepEqual([row.endCode, row.endReason, row.sealed], ['check-out-failed', words, true]);
+    const event = await evidence.event('credential.check_out_failed');
+    assert.deepEqual([event.sessionId, event.detail['why']], [row.id, 'sealed-value']);
+    const lines = bed.gateway
+      .log()
+      .split('\n')
+      .filter((line) => line.includes(row.id));
+    assert.ok(
+      lines.some((line) => line.includes('"credential not checked out"')),
+      lines.join('\n'),
+    );
+    assert.ok(!lines.some((line) => line.includes('an error cost a session')), lines.join('\n'));
+    assert.equal((bed.sshd.log().match(/Connection from/g) ?? []).length, connections);
     await stillServes(bed);
   },
 );

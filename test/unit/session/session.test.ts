@@ -141,6 +141,17 @@ test('a dial that fails ends the session with its own words', async () => {
   assert.deepEqual([row?.code, told?.reason, audited], ['target-auth-failed', 'no', ['target.auth_failed']]);
 });
 
+test('a credential that is not given has its own words and code, and is reported once', async () => {
+  const { steps, row, told, faults } = await play('checkOut', () => {
+    throw new Error('account root@web01: hunter2');
+  });
+  assert.deepEqual(steps, ['started', 'checkOut']);
+  const reason =
+    'the credential of root at web01 could not be checked out; the administrator finds why in the log';
+  assert.deepEqual(told, { code: 'check-out-failed', reason });
+  assert.deepEqual([row?.code, row?.reason, faults], ['check-out-failed', reason, []]);
+});
+
 test('an error of ours once the session runs is a fault, also behind its end', async () => {
   const { row, faults } = await play('relay', ({ live }) => {
     live.end('terminated', 'not now');
