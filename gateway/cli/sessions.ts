@@ -122,13 +122,11 @@ export function sealText({ sealed, recoveredBy, segments, unsealable, startedAt 
 export async function findSession(store: Store, id: string): Promise<SessionRow> {
   const exact = await store.session(id);
   if (exact !== undefined) return exact;
-  const recent = id.length < 4 ? [] : await store.sessions({}, { limit: 1_000 });
-  const matches = recent.filter((row) => row.id.startsWith(id) || row.id.endsWith(id));
-  const only = matches[0];
-  if (only !== undefined && matches.length === 1) return only;
+  const [only, another] = id.length < 4 ? [] : await store.sessions({ idPart: id }, { limit: 2 });
+  if (only !== undefined && another === undefined) return only;
   throw new UsageError(
-    matches.length > 1
-      ? `${matches.length} sessions have an id like ${id}: give more of it`
+    another !== undefined
+      ? `several sessions have an id like ${id}: give more of it`
       : `no session has the id ${id}: see 'sallyport sessions ls --all'`,
   );
 }

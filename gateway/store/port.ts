@@ -231,6 +231,8 @@ export interface StoreTransaction {
   session(id: string): Promise<SessionRow | undefined>;
   sessions(
     filter: {
+      /** The id begins or ends with it. */
+      readonly idPart?: string;
       readonly state?: readonly SessionState[];
       readonly node?: string;
       readonly recorded?: boolean;

@@ -72,10 +72,16 @@ export class SqliteTables implements StoreTransaction {
   }
 
   sessions: StoreTransaction['sessions'] = (
-    { state, node, recorded, run, unfinished, uncompacted, kept },
+    { idPart, state, node, recorded, run, unfinished, uncompacted, kept },
     page,
   ) => {
     const where: Condition[] = [];
+    if (idPart !== undefined) {
+      const length = [...idPart].length;
+      // An end is in no order: the ids alone are read, from their index.
+      const ids = 'SELECT id FROM sessions WHERE substr(id, 1, ?) = ? OR substr(id, -?) = ?';
+      where.push([`id IN (${ids})`, length, idPart, length, idPart]);
+    }
     if (state !== undefined) where.push([`state IN (${state.map(() => '?').join(', ')})`, ...state]);
     if (node !== undefined) where.push(['node = ?', node]);
     if (recorded !== undefined) where.push(['recorded = ?', recorded ? 1 : 0]);

@@ -226,6 +226,21 @@ export function runStoreContract(name: string, open: () => Promise<Store>): void
       assert.deepEqual(ids(await store.sessions({}, { limit: 2, before: 'none' })), []);
     });
 
+    it('finds sessions by the beginning or the end of their id', async () => {
+      const of = async (idPart: string, limit = 10): Promise<string[]> =>
+        ids(await store.sessions({ idPart }, { limit }));
+      const added = ['0193-aaaa-77_7', '0193-bbbb-7777', '0194-cccc-7aaa'];
+      for (const id of added) await store.insertSession(session(id, { state: 'ended' }));
+      assert.deepEqual(await of('0193-'), [added[1], added[0]]);
+      assert.deepEqual(await of('0193-b'), [added[1]]);
+      assert.deepEqual(await of('7777'), [added[1]]);
+      assert.deepEqual(await of('7_7'), [added[0]]);
+      assert.deepEqual(await of('0194-cccc-7aaa'), [added[2]]);
+      assert.deepEqual(await of('aaaa'), []);
+      assert.deepEqual(await of('019', 2), [added[2], added[1]]);
+      assert.deepEqual(ids(await store.sessions({ idPart: '019', node: 'none' }, { limit: 9 })), []);
+    });
+
     it('counts the sessions that are not ended', async () => {
       assert.equal(await store.countOpenSessions({ user: 'alice', policy: 'ops' }), 2);
       assert.equal(await store.countOpenSessions({ user: 'alice', policy: 'other' }), 0);
