@@ -3,20 +3,24 @@
  * streams make no garbage and idle ones hold none. One pool for all streams of a thread.
  */
 
+/** A turn of small PDUs, such as the answer to a key. Hundreds of streams have one after a stall. */
+export const SMALL_CHUNK_BYTES = 16 * 1024;
 /** Twice the longest PDU, and what a TLS socket encrypts and sends at once. */
-const CHUNK_BYTES = 128 * 1024;
-/** As many as busy streams hold between two turns. */
-const MAX_SPARE = 16;
+export const LARGE_CHUNK_BYTES = 128 * 1024;
 
-const spare: Buffer[] = [];
+/** As many spares as busy streams hold between two turns. */
+const POOLS = [
+  { bytes: SMALL_CHUNK_BYTES, most: 128, spare: [] as Buffer[] },
+  { bytes: LARGE_CHUNK_BYTES, most: 16, spare: [] as Buffer[] },
+] as const;
 
 /** At least `length` bytes, contents undefined. */
 export function takeChunk(length: number): Buffer {
-  return length > CHUNK_BYTES
-    ? Buffer.allocUnsafeSlow(length)
-    : (spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES));
+  const pool = POOLS.find(({ bytes }) => bytes >= length);
+  return pool?.spare.pop() ?? Buffer.allocUnsafeSlow(pool?.bytes ?? length);
 }
 
 export function giveChunk(chunk: Buffer): void {
-  if (chunk.length === CHUNK_BYTES && spare.length < MAX_SPARE) spare.push(chunk);
+  const pool = POOLS.find(({ bytes }) => bytes === chunk.length);
+  if (pool !== undefined && pool.spare.length < pool.most) pool.spare.push(chunk);
 }

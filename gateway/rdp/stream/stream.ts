@@ -9,7 +9,7 @@ import { readShared } from '../../listener/shared-read.ts';
 import { RelayDelay } from '../../metrics/read-clock.ts';
 import type { Histogram } from '../../metrics/sheet.ts';
 import { framePdu } from '../pdu/tpkt.ts';
-import { giveChunk, takeChunk } from './stream-memory.ts';
+import { giveChunk, LARGE_CHUNK_BYTES, SMALL_CHUNK_BYTES, takeChunk } from './stream-memory.ts';
 
 /** Reading stops while any of these holds; a bit each. */
 export const Pause = { recorder: 1, congestion: 2, starting: 4 } as const;
@@ -27,6 +27,8 @@ const UNSENT_MAX_BYTES = 16 * 1024 ** 2;
 const MAX_PDU_BYTES = 0xffff;
 /** Read and not asked for yet; the longest PDU of a handshake is 64 KiB. */
 const READ_AHEAD_BYTES = 128 * 1024;
+/** A turn that begins with a PDU of up to this is taken for a small one. */
+const SMALL_PDU_BYTES = 4096;
 
 /** The connection ended while a PDU was waited for. */
 export class StreamClosedError extends Error {
@@ -133,7 +135,10 @@ export class PduStream {
     if (this.#closed || !this.#socket.writable) return;
     let last = this.#queue.at(-1);
     if (last === undefined || last.length + pdu.length > last.chunk.length) {
-      last = { chunk: takeChunk(pdu.length), length: 0 };
+      // A turn that begins small is mostly small; one that goes on is a picture.
+      const small = last === undefined && pdu.length <= SMALL_PDU_BYTES;
+      const length = small ? SMALL_CHUNK_BYTES : Math.max(LARGE_CHUNK_BYTES, pdu.length);
+      last = { chunk: takeChunk(length), length: 0 };
       this.#queue.push(last);
     }
     last.chunk.set(pdu, last.length);
