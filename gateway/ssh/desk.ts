@@ -33,8 +33,11 @@ const DESK_MAX_PACKET = 32 * 1024;
 const HELD_LIMIT = 256 * 1024;
 /** A client that was told why it fails gets this long to close by itself. */
 export const FAREWELL_MS = 2_000;
-/** Clients open their channel at once after the log-on; who opens none (`ssh -N`) is told after this. */
-const OPENING_MS = 30_000;
+/**
+ * Clients open their channel at once after the log-on; who opens none (`ssh -N`) is told after this.
+ * Long enough for lost packets and busy machines, short enough for someone who waits and sees nothing.
+ */
+const OPENING_MS = 10_000;
 /** A global request that clients make only to hear an answer. */
 const KEEPALIVE = 'keepalive@openssh.com';
 /** Exit status for "the connection failed", as OpenSSH's client uses it. */

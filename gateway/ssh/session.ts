@@ -33,6 +33,12 @@ export interface SshServices extends SessionServices {
 
 /** Environment variable that carries the reason of a session without a terminal. */
 const REASON_VARIABLE = 'SALLYPORT_REASON';
+/** How to give a reason with a command, a file transfer, or a shell without a terminal. */
+const SET_VARIABLE = `set ${REASON_VARIABLE} (ssh -o SetEnv=${REASON_VARIABLE}=...), or open a shell, which asks for it`;
+/** `ssh -N`, `-W` and `-J` open no session channel: they can neither be asked nor send a variable. */
+const ASK_ELSEWHERE =
+  'what only forwards cannot give one: open a shell, which asks for it, and forward from there' +
+  ' (leave out -N, or share its connection with ControlMaster and ControlPath)';
 /** How long a client may take to show what it was sent before the session's end; terminals can be slow. */
 const SHOWN_MS = 10_000;
 
@@ -92,7 +98,7 @@ async function authorise(
       if (reason === undefined && program?.terminal !== undefined && program.request === 'shell')
         reason = await askLine(desk, `Reason for ${target.account}@${target.system}: `);
       if (reason !== undefined && reason.trim() !== '') continue;
-      desk.fail(`${outcome.message}: set ${REASON_VARIABLE} (ssh -o SetEnv=${REASON_VARIABLE}=...)`);
+      desk.fail(`${outcome.message}: ${program === undefined ? ASK_ELSEWHERE : SET_VARIABLE}`);
       return undefined;
     }
     desk.fail(outcome.message);

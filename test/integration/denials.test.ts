@@ -1,5 +1,6 @@
 /** People who are who they say, and are not let through: what they read, what the auditor reads. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { ALL_CAPABILITIES, type Bed, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { Evidence, stillServes } from '../support/evidence.ts';
@@ -95,7 +96,10 @@ testWith(NEEDS, 'a reason is wanted of a command and asked for on a terminal', a
   const door = bed.doorFor(bed.targetLogin('reasoner'), PASSWORD);
   const without = await ssh(door, ['target', 'id']);
   assert.deepEqual([without.code, without.text], [255, '']);
-  assert.match(without.stderr, /reason.*set SALLYPORT_REASON \(ssh -o SetEnv=SALLYPORT_REASON=\.\.\.\)/);
+  assert.match(
+    without.stderr,
+    /reason.*set SALLYPORT_REASON \(ssh -o SetEnv=SALLYPORT_REASON=\.\.\.\), or open/,
+  );
   const empty = await ssh(door, ['-o', 'SetEnv=SALLYPORT_REASON= ', 'target', 'id']);
   assert.deepEqual([empty.code, empty.text], [255, '']);
 
@@ -112,6 +116,35 @@ testWith(NEEDS, 'a reason is wanted of a command and asked for on a terminal', a
   assert.equal(await terminal.ended, 3);
   await stillServes(bed);
 });
+
+testWith(
+  NEEDS,
+  'what only forwards learns that a shell gives the reason, and forwards over that',
+  async () => {
+    const door = bed.doorFor(bed.targetLogin('reasoner'), PASSWORD);
+    const way = ['-W', `${bed.sshd.host}:${bed.sshd.port}`, '-o', 'LogLevel=INFO', 'target'];
+    const words =
+      /a reason is required: policy for-reasoner .* open a shell.*leave out -N, or share .*ControlPath/;
+    const silent = ssh(door, ['-N', 'target']);
+    const refused = await ssh(door, way, { input: '' });
+    assert.deepEqual([refused.code, refused.text], [255, '']);
+    assert.match(refused.stderr, words);
+    assert.doesNotMatch(refused.stderr, /SetEnv/);
+    const told = await silent;
+    assert.deepEqual([told.code, told.text], [255, '']);
+    assert.match(told.stderr, words);
+
+    const shared = ['-S', join(bed.folder, 'shared')];
+    const terminal = sshTerminal(door, ['-M', ...shared, 'target']);
+    await terminal.expect(`Reason for ${bed.sshd.account.name}@web01: `);
+    terminal.type('ticket 19\r');
+    await terminal.expect('$ ');
+    const forwarded = await ssh(door, [...shared, ...way], { input: 'nobody\r\n' });
+    assert.match(forwarded.text, /^SSH-2\.0-OpenSSH/, forwarded.stderr);
+    terminal.type('exit 4\r');
+    assert.equal(await terminal.ended, 4);
+  },
+);
 
 testWith(NEEDS, 'one session too many is refused until another ends', async () => {
   const door = bed.doorFor(bed.targetLogin('single'), PASSWORD);

@@ -36,7 +36,7 @@ test('a client that opens no channel is not waited for without end', async (t) =
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { leg, desk: subject } = desk();
   const program = subject.serve();
-  t.mock.timers.tick(30_000);
+  t.mock.timers.tick(10_000);
   assert.equal(await program, undefined);
   subject.fail('no target is named');
   t.mock.timers.tick(2_000);
@@ -48,7 +48,7 @@ test('a client that asks for a program gets it, whatever the time', async (t) =>
   const { leg, desk: subject } = desk();
   const program = subject.serve();
   leg.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 1_000));
-  t.mock.timers.tick(29_000);
+  t.mock.timers.tick(9_000);
   leg.onMessage(encodeMessage(Message.channelRequest, DESK_CHANNEL, 'exec', true, 'id'));
   assert.equal((await program)?.request, 'exec');
   assert.deepEqual(leg.sent, [Message.channelOpenConfirmation, Message.channelSuccess]);
