@@ -1,11 +1,19 @@
 /** A relayed channel: its numbers on both legs, its two flows, and who has closed it. */
 import type { ChannelRecord } from './record.ts';
-import { type ChannelOpenConfirmation, encodeMessage, Message, STDERR } from './wire/connection.ts';
+import {
+  type ChannelOpenConfirmation,
+  encodeMessage,
+  Message,
+  readChannelRequest,
+  STDERR,
+} from './wire/connection.ts';
 import { Flow } from './wire/flow.ts';
 import { ReplyQueue } from './wire/reply-queue.ts';
 
 /** Exit status of a program that the gateway refused or ended. */
 export const REFUSED_STATUS = 1;
+/** Requests that tell how a program ended (RFC 4254 §6.10). */
+const EXITS: readonly string[] = ['exit-status', 'exit-signal'];
 
 /** How the channel's messages leave; the relay binds these to its legs. */
 export interface ChannelLegs {
@@ -48,6 +56,9 @@ export class RelayChannel {
   #showing = false;
   #closeFrom = { client: false, target: false };
   #closeSentTo = { client: false, target: false };
+  /** The client has been told how the program ended, and that no data follows. */
+  #exitSent = false;
+  #eofSent = false;
 
   constructor(
     type: string,
@@ -131,7 +142,7 @@ export class RelayChannel {
    * @returns false when the channel shows no text, or its client has no room for it now
    */
   show(text: string): boolean {
-    if (this.type !== 'session' || this.dead || this.#closeSentTo.client) return false;
+    if (this.type !== 'session' || this.dead || this.#eofSent || this.#closeSentTo.client) return false;
     this.#showing = true;
     const shown = this.down?.inject(
       this.terminal
@@ -146,21 +157,34 @@ export class RelayChannel {
 
   /**
    * Ends the program that the client asked for or runs: text on its standard error, exit
-   * status, EOF and close (RFC 4254 §6.10, §5.3). The target sees a close.
-   * @returns whether the text was shown
+   * status, EOF and close (RFC 4254 §6.10, §5.3), what the client has not had of these. The
+   * target sees a close.
+   * @returns whether the text was shown, or the program was over without it
    */
   abort(text: string, exitStatus: number): boolean {
-    if (this.dead || this.up === undefined) return false;
-    const shown = this.show(text);
+    if (this.dead || this.up === undefined) return this.dead;
+    const told = this.over || this.show(text);
     this.dead = true;
     const to = this.client.number;
-    if (this.type === 'session')
-      this.#legs.toClient(encodeMessage(Message.channelRequest, to, 'exit-status', false, exitStatus), to);
-    this.#legs.toClient(encodeMessage(Message.channelEof, to), to);
+    if (!this.#closeSentTo.client) {
+      if (this.type === 'session' && !this.#exitSent)
+        this.#legs.toClient(encodeMessage(Message.channelRequest, to, 'exit-status', false, exitStatus), to);
+      if (!this.#eofSent) this.#legs.toClient(encodeMessage(Message.channelEof, to), to);
+    }
     this.#sendClose('client');
     this.#sendClose('target');
     this.#finishDead();
-    return shown;
+    return told;
+  }
+
+  /** Nothing is to come from the target: it has closed, or told how its program ended and that no data follows. */
+  get over(): boolean {
+    return this.dead || this.#closeFrom.target || (this.#exitSent && this.#eofSent);
+  }
+
+  /** The target's connection is gone: the client gets a close, in its turn, where it has not had one. */
+  targetLeft(): void {
+    if (!this.#closeFrom.target) this.fromTarget(encodeMessage(Message.channelClose, this.client.number));
   }
 
   get closedByClient(): boolean {
@@ -185,7 +209,10 @@ export class RelayChannel {
       else if (message[0] === Message.channelExtendedData) this.record.errorOutput(message.subarray(13));
       if (this.dead) return;
     }
-    if (message[0] === Message.channelClose) this.#closeSentTo.client = true;
+    if (message[0] === Message.channelEof) this.#eofSent = true;
+    else if (message[0] === Message.channelClose) this.#closeSentTo.client = true;
+    else if (message[0] === Message.channelRequest)
+      this.#exitSent ||= EXITS.includes(readChannelRequest(message).type);
     this.#legs.toClient(message, this.client.number);
   }
 

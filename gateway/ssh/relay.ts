@@ -54,6 +54,8 @@ export class Relay {
   readonly #permits: Permits;
   readonly #requests: ChannelRequests;
   #over = false;
+  /** The target has left, and the client still reads what it said. */
+  #draining = false;
   /** Channels that were ended here and that the client has not closed yet. */
   #unclosed = 0;
   readonly #dismissed = Promise.withResolvers<void>();
@@ -118,7 +120,8 @@ export class Relay {
   /**
    * Ends every channel in the client's own terms: text, exit status, close. Whatever either
    * side says from then on is dropped.
-   * @returns whether every program's person was told; there may be none, or no room for the text
+   * @returns whether the client leaves by itself, every program's person being told; there may be
+   *   none, or no room for the text
    */
   abort(text: string): boolean {
     this.#over = true;
@@ -134,7 +137,24 @@ export class Relay {
     return told && !untold;
   }
 
-  /** Resolves when the client has closed what {@link abort} ended: it has shown all it was sent. */
+  /**
+   * The target's connection is gone. Where it left nothing unfinished, what it said is passed on
+   * to the end, and {@link dismissed} tells when the client has read all of it.
+   * @returns false where a program was cut off: its channel is to be aborted
+   */
+  targetLeft(): boolean {
+    for (const channel of this.#channels) if (!channel.over) return false;
+    this.#draining = true;
+    for (const channel of [...this.#channels]) channel.targetLeft();
+    this.#front.resume(Pause.congestion);
+    if (this.#channels.size === 0) this.#dismissed.resolve();
+    return true;
+  }
+
+  /**
+   * Resolves when the client has closed what {@link abort} ended or {@link targetLeft} left to it:
+   * it has shown all it was sent.
+   */
   get dismissed(): Promise<void> {
     return this.#dismissed.promise;
   }
@@ -183,6 +203,9 @@ export class Relay {
         this.#dismissed.resolve();
       return;
     }
+    // Nobody is there to answer anything else.
+    if (this.#draining && message[0] !== Message.channelClose && message[0] !== Message.channelWindowAdjust)
+      return;
     try {
       this.#receive(way, message);
     } catch (error) {
@@ -337,5 +360,6 @@ export class Relay {
     for (const [{ channels }, number] of numbers)
       if (channels.get(number) === channel) channels.delete(number);
     channel.record.close();
+    if (this.#draining && this.#channels.size === 0) this.#dismissed.resolve();
   }
 }

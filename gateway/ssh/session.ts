@@ -41,6 +41,8 @@ const ASK_ELSEWHERE =
   ' (leave out -N, or share its connection with ControlMaster and ControlPath)';
 /** How long a client may take to show what it was sent before the session's end; terminals can be slow. */
 const SHOWN_MS = 10_000;
+/** The same where the target itself hung up behind its last word: some megabytes over a slow line. */
+const READ_MS = 300_000;
 
 /** Runs a connection to its end; never rejects. */
 export async function runSshSession(front: AuthenticatedConnection, services: SshServices): Promise<void> {
@@ -154,7 +156,7 @@ class SshLegs implements SessionLegs {
     if (back === undefined || signals === undefined) throw new TypeError('a leg is missing');
     const { sessionId, policy, allow, keystrokes, execLimit, system } = authorization;
     this.#record = new SessionRecord({ sessionId, recording, keystrokes, execLimit });
-    this.#relay = new Relay({
+    const relay = new Relay({
       front: this.#front,
       back,
       record: this.#record,
@@ -165,12 +167,17 @@ class SshLegs implements SessionLegs {
       onProtocolError: (fault, error) => signals.broken(fault, error),
       onFault: (error) => signals.fault(error),
     });
-    back.onClose = () => signals.end('target-closed', `${system.name} closed the connection`);
+    this.#relay = relay;
+    const left = (): void => signals.end('target-closed', `${system.name} closed the connection`);
+    back.onClose = () => {
+      if (relay.targetLeft()) void Promise.race([relay.dismissed, after(READ_MS)]).then(left);
+      else left();
+    };
     const { delays } = this.#services.figures;
     this.#front.timeWrites(delays.target);
     back.timeWrites(delays.client);
-    if (lockedWith !== undefined) this.#relay.lock(banner(lockedWith));
-    this.#relay.start(this.#desk);
+    if (lockedWith !== undefined) relay.lock(banner(lockedWith));
+    relay.start(this.#desk);
     back.resume(Pause.starting);
   }
 

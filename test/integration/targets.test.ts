@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { openStoreAt } from '../../gateway/store/open.ts';
-import { type Bed, type Door, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
+import { type Bed, type Door, openDoor, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { Evidence, stillServes } from '../support/evidence.ts';
 import {
   type FaultyTarget,
@@ -14,8 +14,10 @@ import {
   startTcpTarget,
 } from '../support/faulty-targets.ts';
 import { obstacle, testWith } from '../support/packages.ts';
+import { startSlowLine } from '../support/peers.ts';
 import { freePort, until } from '../support/process.ts';
 import { type Sshd, startSshd } from '../support/sshd.ts';
+import { temporaryFolder } from '../support/temp.ts';
 
 const NEEDS = ['openssh-server', 'openssh-client'] as const;
 const TIMEOUT_SECONDS = 3;
@@ -23,6 +25,8 @@ let bed: Bed;
 let evidence: Evidence;
 let mortal: Sshd;
 let impostor: Impostor;
+/** Runs no command: writes as many bytes as it says, exits with 7 and hangs up, as embedded servers do. */
+let hasty: Impostor;
 const faulty: FaultyTarget[] = [];
 
 /** The door of alice to the account of another system. */
@@ -33,12 +37,23 @@ function door(system: string, account = bed.sshd.account.name): Door {
 before(async () => {
   if (obstacle(NEEDS) !== undefined) return;
   impostor = await startImpostor();
+  hasty = await startImpostor((connection, socket) =>
+    connection.on('session', (accept) =>
+      accept().on('exec', (start, _refuse, { command }) => {
+        const channel = start();
+        channel.write(Buffer.alloc(Number(command), 'output '));
+        channel.exit(7);
+        channel.end();
+        setImmediate(() => socket.end());
+      }),
+    ),
+  );
   mortal = await startSshd();
   const blackhole = await startBlackhole();
   const silent = await startTcpTarget();
   const garbage = await startTcpTarget((socket) => socket.write(Buffer.alloc(300_000, 'no ssh here\r\n')));
   const hangsUp = await startTcpTarget((socket) => socket.end());
-  faulty.push(impostor, blackhole, silent, garbage, hangsUp);
+  faulty.push(impostor, hasty, blackhole, silent, garbage, hangsUp);
   const downPort = await freePort();
   bed = await startBed({
     config: { ssh: { connectTimeoutSeconds: TIMEOUT_SECONDS } },
@@ -57,6 +72,7 @@ before(async () => {
         system('garbage', garbage.port),
         system('hangs-up', hangsUp.port),
         system('impostor', impostor.port),
+        system('hasty', hasty.port, hasty.hostKey),
         system('first-use', sshd.port, 'trust-on-first-use'),
         system('no-key', sshd.port, ''),
         system('wrong-password', sshd.port),
@@ -265,6 +281,30 @@ testWith(
     await stillServes(bed);
   },
 );
+
+/** Of `ssh` with a command that makes hasty write `bytes`. */
+async function assertWhole(there: Door, bytes: number): Promise<void> {
+  const result = await ssh(there, ['target', String(bytes)]);
+  assert.deepEqual([result.code, result.stdout.length, result.stderr], [7, bytes, '']);
+}
+
+for (const bytes of [0, 40_000, 1_500_000]) {
+  testWith(NEEDS, `a target that hangs up behind its last word loses none of ${bytes} bytes`, () =>
+    assertWhole(door('hasty'), bytes),
+  );
+}
+
+testWith(NEEDS, 'nor over a line that takes longer than a farewell', async () => {
+  const line = await startSlowLine(bed.gateway.sshPort, 1, 400_000);
+  const { login } = door('hasty');
+  const entrance = { host: '127.0.0.1', port: line.port, login, password: PASSWORD };
+  try {
+    await assertWhole(await openDoor(temporaryFolder('slow-door'), entrance), 1_500_000);
+    assert.equal((await evidence.session('alice', 'ended')).endReason, 'hasty closed the connection');
+  } finally {
+    line.close();
+  }
+});
 
 testWith(NEEDS, 'the password of the target is nowhere but sealed', async () => {
   const { password } = bed.sshd.account;

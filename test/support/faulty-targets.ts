@@ -1,6 +1,6 @@
 /** Targets that misbehave before there is a session: nothing, garbage, another identity. */
 import { createServer, type Server, type Socket } from 'node:net';
-import ssh2 from 'ssh2';
+import ssh2, { type Connection } from 'ssh2';
 import { PYTHON } from './packages.ts';
 import { startDaemon, until } from './process.ts';
 
@@ -73,8 +73,13 @@ export interface Impostor extends FaultyTarget {
   readonly connections: number;
 }
 
-/** An SSH server with a key of its own that lets everybody in and remembers what it is told. */
-export async function startImpostor(): Promise<Impostor> {
+/**
+ * An SSH server with a key of its own that lets everybody in and remembers what it is told.
+ * @param serve what it does with each of its connections
+ */
+export async function startImpostor(
+  serve: (connection: Connection, socket: Socket) => void = () => {},
+): Promise<Impostor> {
   const { private: privateKey, public: publicKey } = ssh2.utils.generateKeyPairSync('ed25519');
   const learned: { method: string; secret: string }[] = [];
   let connections = 0;
@@ -89,7 +94,10 @@ export async function startImpostor(): Promise<Impostor> {
       context.accept();
     });
   });
-  const target = await startTcpTarget((socket) => ssh.injectSocket(socket));
+  const target = await startTcpTarget((socket) => {
+    ssh.once('connection', (connection) => serve(connection, socket));
+    ssh.injectSocket(socket);
+  });
   return {
     ...target,
     hostKey: publicKey.split(' ', 2).join(' '),

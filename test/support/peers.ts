@@ -86,12 +86,25 @@ export interface SlowLine {
   close(): void;
 }
 
-/** A TCP relay on loopback that delivers everything `delayMs` later, in each direction. */
-export async function startSlowLine(to: number, delayMs: number): Promise<SlowLine> {
+/**
+ * A TCP relay on loopback that delivers everything `delayMs` later, in each direction, and no more than
+ * `bytesPerSecond`.
+ */
+export async function startSlowLine(
+  to: number,
+  delayMs: number,
+  bytesPerSecond = Number.POSITIVE_INFINITY,
+): Promise<SlowLine> {
   const sockets = new Set<Socket>();
   const later = (from: Socket, into: Socket): void => {
     // The relay itself bounds nothing: a line holds what the peers' own windows let them send.
-    from.on('data', (chunk) => setTimeout(() => into.write(chunk), delayMs));
+    from.on('data', (chunk) => {
+      if (bytesPerSecond !== Number.POSITIVE_INFINITY) {
+        from.pause();
+        setTimeout(() => from.resume(), (chunk.length / bytesPerSecond) * 1000);
+      }
+      setTimeout(() => into.write(chunk), delayMs);
+    });
     from.on('end', () => setTimeout(() => into.end(), delayMs));
     from.on('error', () => into.destroy());
     from.on('close', () => sockets.delete(from));

@@ -66,7 +66,7 @@ function relay(channel: ServedChannel | undefined, held: readonly Uint8Array[] =
     onFault: (error) => errors.push(error),
   });
   subject.start({ channel, release: () => held, fail: (text) => failures.push(text) });
-  return { front, back, failures, errors };
+  return { subject, front, back, failures, errors };
 }
 
 test('a channel that the desk answered is opened at the target, its requests are made again', () => {
@@ -140,5 +140,75 @@ test('answers of the gateway wait for those of the target that were asked for be
     encodeMessage(Message.channelRequest, TARGET + 1, 'pty-req', false, 'xterm', 80, 24, 0, 0, ''),
   );
   assert.deepEqual(back.take(), [encodeMessage(Message.channelRequest, TARGET + 1, ...PTY)]);
+  assert.deepEqual(errors, []);
+});
+
+/** A relay with one session that the client opened as 3, with a window of `window`; nothing is left to be taken. */
+function withSession(window: number) {
+  const one = relay(undefined);
+  one.front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, window, 500));
+  one.back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  one.front.onMessage(encodeMessage(Message.channelRequest, TARGET, 'shell', false));
+  one.front.take();
+  one.back.take();
+  return one;
+}
+
+const EXIT = encodeMessage(Message.channelRequest, 3, 'exit-status', false, 7);
+const EOF = encodeMessage(Message.channelEof, 3);
+const CLOSE = encodeMessage(Message.channelClose, 3);
+
+/** Whether a promise is resolved by now. */
+const resolved = (promise: Promise<void>): Promise<boolean> =>
+  Promise.race([promise.then(() => true), new Promise<boolean>((then) => setImmediate(() => then(false)))]);
+
+test('a target that leaves once it has closed its channel leaves the client to read on', async () => {
+  const { subject, front, back, errors } = withSession(10);
+  subject.show('1234567890');
+  front.take();
+  const output = encodeMessage(Message.channelData, 3, 'output');
+  for (const message of [output, EXIT, EOF, CLOSE]) back.onMessage(message);
+  assert.deepEqual(front.take(), [], 'the text of the gateway has filled the window');
+  assert.equal(subject.targetLeft(), true);
+  front.onMessage(encodeMessage(Message.channelOpen, 'session', 4, 1_000, 500));
+  front.onMessage(encodeMessage(Message.channelWindowAdjust, TARGET, 10));
+  assert.deepEqual(front.take(), [output, EXIT, EOF, CLOSE]);
+  assert.equal(await resolved(subject.dismissed), false);
+  front.onMessage(encodeMessage(Message.channelClose, TARGET));
+  assert.equal(await resolved(subject.dismissed), true);
+  assert.equal(subject.abort('gone'), false, 'nobody is left to tell');
+  assert.deepEqual([front.take(), errors], [[], []]);
+});
+
+test('a target that leaves without a close once its program has ended has its channel closed', async () => {
+  const { subject, front, back, errors } = withSession(1_000);
+  for (const message of [EXIT, EOF]) back.onMessage(message);
+  assert.equal(subject.targetLeft(), true);
+  assert.deepEqual(front.take(), [EXIT, EOF, CLOSE]);
+  assert.equal(await resolved(subject.dismissed), false);
+  front.onMessage(encodeMessage(Message.channelClose, TARGET));
+  assert.equal(await resolved(subject.dismissed), true);
+  assert.deepEqual(errors, []);
+});
+
+test('nothing is added to a channel that is closed to the client, and a program cut off is told', async () => {
+  const { subject, front, back, errors } = withSession(1_000);
+  front.onMessage(encodeMessage(Message.channelOpen, 'session', 4, 1_000, 500));
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 4, TARGET + 1, 2_000, 400));
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET + 1, 'shell', false));
+  for (const message of [EXIT, EOF, CLOSE]) back.onMessage(message);
+  front.take();
+  assert.equal(subject.targetLeft(), false);
+  assert.equal(subject.abort('gone'), true);
+  assert.deepEqual(front.take(), [
+    encodeMessage(Message.channelExtendedData, 4, 1, 'gone'),
+    encodeMessage(Message.channelRequest, 4, 'exit-status', false, 1),
+    encodeMessage(Message.channelEof, 4),
+    encodeMessage(Message.channelClose, 4),
+  ]);
+  front.onMessage(encodeMessage(Message.channelClose, TARGET + 1));
+  assert.equal(await resolved(subject.dismissed), false, 'the other channel is still being read');
+  front.onMessage(encodeMessage(Message.channelClose, TARGET));
+  assert.equal(await resolved(subject.dismissed), true);
   assert.deepEqual(errors, []);
 });
