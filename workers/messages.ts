@@ -222,6 +222,8 @@ export interface ControlRequests {
   redirect(request: RedirectionRequest): Promise<RedirectionOutcome>;
   /** Both legs are up and the recording runs. */
   sessionStarted(request: { readonly sessionId: string }): Promise<void>;
+  /** The end of the recording is spooled, as was told before: resolves when no peer will seal it without. */
+  spooled(request: { readonly sessionId: string }): Promise<void>;
   /** Checks the credential in and closes the session's row. */
   sessionEnded(end: SessionEnd): Promise<void>;
 }

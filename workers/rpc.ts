@@ -55,6 +55,7 @@ export class ControlClient {
       pin: request('pin'),
       redirect: request('redirect'),
       sessionStarted: request('sessionStarted'),
+      spooled: request('spooled'),
       sessionEnded: request('sessionEnded'),
     };
   }

@@ -171,6 +171,7 @@ class SessionWorker {
       action: 'spool',
       spool,
       onEvent: (event) => this.#client.notify({ type: 'spool', event }),
+      marked: (sessionId) => this.#client.control.spooled({ sessionId }),
     };
   }
 

@@ -77,8 +77,8 @@ export interface ControlPlaneOptions {
   readonly send: (worker: number, notice: ControlNotice) => void;
 }
 
-/** What one worker may ask and tell. A worker reaches only its own connections and sessions. */
-export interface WorkerDesk extends ControlRequests {
+/** What one worker may ask and tell; the spool is the node's. A worker reaches only its own connections and sessions. */
+export interface WorkerDesk extends Omit<ControlRequests, 'spooled'> {
   connectionClosed(connection: string): void;
   audit(event: WorkerAuditEvent): void;
   keystrokes(lines: readonly KeystrokeLine[]): void;

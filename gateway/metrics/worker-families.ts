@@ -19,6 +19,7 @@ export const CONTROL_REQUESTS = [
   'pin',
   'redirect',
   'sessionStarted',
+  'spooled',
   'sessionEnded',
 ] as const satisfies readonly (keyof ControlRequests)[];
 

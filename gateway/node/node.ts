@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { BackgroundPool, openArchives } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
 import type { WorkerDeath } from '../../workers/death.ts';
-import type { Ports, WorkerNotice } from '../../workers/messages.ts';
+import type { ControlRequests, Ports, WorkerNotice } from '../../workers/messages.ts';
 import { answering, Supervisor, sealMsOf } from '../../workers/supervisor.ts';
 import { hashPassword } from '../apply/password.ts';
 import { PasswordPool } from '../apply/password-pool.ts';
@@ -43,7 +43,7 @@ export class Node {
   readonly #sides: Sides;
   readonly #passwords = new PasswordPool();
   readonly #spool: NodeSpool;
-  readonly #desks = new Map<number, WorkerDesk>();
+  readonly #desks = new Map<number, WorkerDesk & ControlRequests>();
   readonly #metrics: NodeMetrics;
   readonly #door: DoorLog;
   readonly #counts = { turnedAway: 0, probes: 0, dropped: 0 };
@@ -271,10 +271,11 @@ export class Node {
     await this.#supervisor.start(unitCount(this.#parts.config.workers));
   }
 
-  #desk(worker: number): WorkerDesk {
+  #desk(worker: number): WorkerDesk & ControlRequests {
     const known = this.#desks.get(worker);
     if (known !== undefined) return known;
-    const desk = this.#control.forWorker(worker);
+    const spooled: ControlRequests['spooled'] = ({ sessionId }) => this.#spool.marked(sessionId);
+    const desk = { ...this.#control.forWorker(worker), spooled };
     this.#desks.set(worker, desk);
     return desk;
   }
@@ -345,10 +346,9 @@ async function openSpool({ config, store }: Bootstrapped, log: Logger): Promise<
     folder,
     limit: bytes,
     archive: () => openArchives(archiveSettings(config)),
-    mark: (sessionId, spooled) =>
-      void store
-        .updateSession(sessionId, { spooledOn: spooled ? config.node.name : undefined })
-        .catch((error: unknown) => log.error({ err: error, session: sessionId }, 'spool mark not written')),
+    mark: async (sessionId, spooled) => {
+      await store.updateSession(sessionId, { spooledOn: spooled ? config.node.name : undefined });
+    },
     audit: (code, sessionId, detail) =>
       void store
         .insertAudit(auditRow({ node: config.node.name, code, sessionId, detail }))

@@ -13,6 +13,7 @@ import {
   spooledSessions,
 } from '../../recorder/index.ts';
 import type { AuditCode, AuditDetail } from '../audit/events.ts';
+import { SpoolMarks, type WriteMark } from './spool-marks.ts';
 import { SpoolShares } from './spool-shares.ts';
 
 export interface NodeSpoolOptions {
@@ -20,8 +21,7 @@ export interface NodeSpoolOptions {
   /** `archive.spool.bytes` */
   readonly limit: number;
   readonly archive: () => Archive;
-  /** Tells peers whether the end of a recording is here, so that none of them seals it without. */
-  readonly mark: (sessionId: string, spooled: boolean) => void;
+  readonly mark: WriteMark;
   readonly audit: (code: AuditCode, sessionId: string | undefined, detail: AuditDetail) => void;
   readonly log: Logger;
 }
@@ -36,6 +36,7 @@ export class NodeSpool {
   /** For workers in other processes. */
   readonly shares: SpoolShares;
   readonly #options: NodeSpoolOptions;
+  readonly #marks: SpoolMarks;
   /** Sessions whose writer is gone. */
   readonly #left = new Set<string>();
   /** A file stays that the archive will not take. */
@@ -57,6 +58,7 @@ export class NodeSpool {
 
   private constructor(options: NodeSpoolOptions, used: number) {
     this.#options = options;
+    this.#marks = new SpoolMarks(options.mark, options.log);
     const { folder, limit } = options;
     this.#stop.promise.catch(() => {
       this.#stopped = true;
@@ -88,6 +90,7 @@ export class NodeSpool {
 
   /** What is spooled still stays for the next start. */
   stop(): void {
+    this.#marks.stop();
     clearTimeout(this.#timer);
     clearTimeout(this.#calm);
     if (this.#writers.size === 0) this.#over();
@@ -119,13 +122,18 @@ export class NodeSpool {
     throw error;
   }
 
+  /** Resolves when peers know what was last heard of this session; rejects when this node stops before. */
+  async marked(sessionId: string): Promise<void> {
+    await this.#marks.written(sessionId);
+  }
+
   /** What a worker says of its own part of the spool. */
   heard(worker: number, event: SpoolEvent): void {
-    const { audit, log, mark } = this.#options;
+    const { audit, log } = this.#options;
     switch (event.type) {
       case 'spooling':
         this.#writers.set(event.sessionId, worker);
-        mark(event.sessionId, true);
+        this.#marks.set(event.sessionId, true);
         clearTimeout(this.#calm);
         if (this.#outage !== undefined) return;
         this.#outage = { recordings: 0, bytes: 0 };
@@ -133,7 +141,7 @@ export class NodeSpool {
         log.warn({ reason: event.reason }, 'the archive fails: recordings go to the spool of this node');
         return;
       case 'drained':
-        mark(event.sessionId, false);
+        this.#marks.set(event.sessionId, false);
         this.#gone(event.sessionId);
         if (this.#outage === undefined) return;
         this.#outage.recordings += 1;
@@ -195,7 +203,7 @@ export class NodeSpool {
 
   /** Returns why it has to be tried again. */
   async #drainOne(sessionId: string): Promise<Error | undefined> {
-    const { archive, audit, log, mark } = this.#options;
+    const { archive, audit, log } = this.#options;
     const [drained] = await drainSpool(this.settings, archive(), sessionId);
     const again = drained?.error !== undefined && !isFinal(drained.error);
     if (!again) this.#left.delete(sessionId);
@@ -208,15 +216,15 @@ export class NodeSpool {
       this.#refused(sessionId, error.message);
       return undefined;
     }
-    mark(sessionId, false);
+    this.#marks.set(sessionId, false);
     audit('archive.drained', sessionId, { recordings: 1, bytes });
     log.warn({ session: sessionId, bytes }, 'the archive has what an earlier writer spooled');
     return undefined;
   }
 
   #refused(sessionId: string, reason: string): void {
-    const { audit, log, mark, folder } = this.#options;
-    mark(sessionId, false);
+    const { audit, log, folder } = this.#options;
+    this.#marks.set(sessionId, false);
     audit('archive.spool.refused', sessionId, { reason });
     log.error(
       { session: sessionId, folder, reason },

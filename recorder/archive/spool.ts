@@ -28,6 +28,11 @@ export interface SpoolParts {
   readonly clock: Clock;
   readonly pool: ChunkPool;
   onEvent(event: SpoolEvent): void;
+  /**
+   * Resolves when all who might seal the recording know that its end is spooled here: nothing of it is acknowledged
+   * before, unless the archive has it by then. A rejection counts as never.
+   */
+  readonly marked: (sessionId: string) => Promise<void>;
 }
 
 const FIRST_RETRY_MS = 100;
@@ -139,6 +144,8 @@ class SpooledRecording implements ArchiveAppender {
   #flight: Flight | undefined;
   /** Undefined: the archive is up to date. */
   #file: SpoolFile | undefined;
+  /** Settled when what is in the file may be acknowledged, or never may be. */
+  #kept = Promise.withResolvers<void>();
   /** Why what was spooled can never be joined to the recording, which takes nothing more then. */
   #stuck: ArchiveError | undefined;
   /** An append on its way into the file. */
@@ -163,7 +170,7 @@ class SpooledRecording implements ArchiveAppender {
     if (this.#answers && (await this.#inTime(this.#turn(bytes.length))) === LATE) this.#answers = false;
     await this.#ending;
     if (this.#stuck !== undefined) throw this.#stuck;
-    if (this.#file !== undefined) return await this.#add(this.#file, bytes);
+    if (this.#file !== undefined) return await this.#add(this.#file, bytes, this.#kept.promise);
     // After a rejection the same bytes come again: the call that was late may have been answered since.
     this.#flight ??= this.#send(bytes);
     const { from, settled } = this.#flight;
@@ -172,8 +179,13 @@ class SpooledRecording implements ArchiveAppender {
     if (answer === undefined) return;
     if (answer !== LATE && FINAL.has(answer.code)) throw answer;
     const refusal = answer === LATE ? this.#tooLate() : answer;
+    const { sessionId } = this.#session;
     this.#file = await this.#spool.begin({ ...this.#session, from }, bytes, refusal);
+    const kept = Promise.withResolvers<void>();
+    this.#kept = kept;
     void this.#drain(this.#file);
+    this.#parts.marked(sessionId).then(kept.resolve, () => {});
+    await kept.promise;
   }
 
   /**
@@ -206,13 +218,14 @@ class SpooledRecording implements ArchiveAppender {
     await inner?.close();
   }
 
-  async #add(file: SpoolFile, bytes: Uint8Array): Promise<void> {
+  async #add(file: SpoolFile, bytes: Uint8Array, kept: Promise<void>): Promise<void> {
     this.#adding = file.add(bytes);
     try {
       await this.#adding;
     } finally {
       this.#adding = undefined;
     }
+    await kept;
   }
 
   /** Hands the archive a copy: it may still be reading when the caller uses its memory for something else. */
@@ -286,6 +299,7 @@ class SpooledRecording implements ArchiveAppender {
     this.#inner = drain.appender;
     this.#archived = drain.archived;
     this.#file = undefined;
+    this.#kept.resolve();
     this.#ending = this.#spool.end(file);
     this.#tell(false, 0);
     await this.#ending;
@@ -298,6 +312,8 @@ class SpooledRecording implements ArchiveAppender {
     this.#stuck = error;
     await this.#adding?.catch(() => {});
     this.#file = undefined;
+    this.#kept.promise.catch(() => {});
+    this.#kept.reject(error);
     await file.close().catch(() => {});
     this.#spool.stuck(this.#session.sessionId, error);
     if (this.#closed) await this.#closeInner().catch(() => {});

@@ -1,7 +1,7 @@
 /** The writing side of a worker: opens recordings and gives them time. */
 import type { KeyObject } from 'node:crypto';
 import { type Archive, type ArchiveAppender, ArchiveError, type ArchiveForWriters } from '../archive/port.ts';
-import { Spool, type SpoolEvent } from '../archive/spool.ts';
+import { Spool, type SpoolEvent, type SpoolParts } from '../archive/spool.ts';
 import type { SpoolSettings } from '../archive/spool-room.ts';
 import type { RecordingHeader } from '../format/document.ts';
 import { FrameChain, type Signer } from './chain.ts';
@@ -78,6 +78,7 @@ export type OnArchiveFailure =
       readonly action: 'spool';
       readonly spool: SpoolSettings;
       readonly onEvent: (event: SpoolEvent) => void;
+      readonly marked: SpoolParts['marked'];
     };
 
 export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
@@ -132,6 +133,7 @@ export class Recorder {
           if (event.type === 'drained') this.#onceDrained.get(event.sessionId)?.();
           if (event.type !== 'spooling') this.#onceDrained.delete(event.sessionId);
         },
+        marked: onFailure.marked,
         // A segment waits for a quarter of the window, and the spool's disk has the last one.
         patienceMs: this.#window.ms / 2,
         clock: this.#clock,

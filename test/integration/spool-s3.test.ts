@@ -68,6 +68,7 @@ for (const [name, fault] of FAULTS) {
           onEvent: ({ type }) => {
             if (type === 'drained') drained += 1;
           },
+          marked: async () => {},
         },
       });
       const open = async (sessionId: string) => {

@@ -17,6 +17,8 @@ interface Site {
   readonly audit: { readonly code: string; readonly sessionId: string | undefined }[];
   /** What peers were told last, by session. */
   readonly marks: ReadonlyMap<string, boolean>;
+  /** Marks cannot be written. */
+  storeDown: boolean;
   open(): Promise<NodeSpool>;
   /** As a writer leaves it that is gone; nothing of the session is in the archive. */
   leave(sessionId: string, text: string): Promise<void>;
@@ -39,16 +41,20 @@ function startSite(): Site {
   const audit: { code: string; sessionId: string | undefined }[] = [];
   const marks = new Map<string, boolean>();
   const room = new SpoolRoom({ limit: 2 ** 30, used: new SharedArrayBuffer(8) });
-  return {
+  const site: Site = {
     folder,
     audit,
     marks,
+    storeDown: false,
     open: () =>
       NodeSpool.open({
         folder,
         limit: 2 ** 20,
         archive: () => openArchive(`file:${archive}`),
-        mark: (sessionId, spooled) => void marks.set(sessionId, spooled),
+        mark: async (sessionId, spooled) => {
+          if (site.storeDown) throw new Error('the store is away');
+          marks.set(sessionId, spooled);
+        },
         audit: (code, sessionId) => void audit.push({ code, sessionId }),
         log: pino({ level: 'silent' }),
       }),
@@ -67,6 +73,7 @@ function startSite(): Site {
     empty: () => rmdirSync(join(archive, '2026')),
     files: () => (existsSync(folder) ? readdirSync(folder) : []),
   };
+  return site;
 }
 
 test('what an earlier run left is drained, and what is no spool file holds nothing up', async () => {
@@ -147,4 +154,29 @@ test('a node that stops waits for no spool, and does not say that it is empty', 
     site.audit.map(({ code }) => code),
     ['archive.spooling'],
   );
+});
+
+test('peers are told of what is spooled as soon as the store can be told, and of what was heard last', async () => {
+  const site = startSite();
+  const spool = await site.open();
+  site.storeDown = true;
+  for (const sessionId of ['spooled', 'drained'])
+    spool.heard(1, { type: 'spooling', sessionId, reason: 'full' });
+  spool.heard(1, { type: 'drained', sessionId: 'drained', bytes: 5 });
+  let told = false;
+  const marked = spool.marked('spooled').then(() => {
+    told = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  assert.equal(told, false);
+  site.storeDown = false;
+  await marked;
+  await spool.marked('drained');
+  await spool.marked('never-spooled');
+  assert.deepEqual(Object.fromEntries(site.marks), { spooled: true, drained: false });
+  site.storeDown = true;
+  spool.heard(1, { type: 'spooling', sessionId: 'late', reason: 'full' });
+  const never = assert.rejects(spool.marked('late'), /the node stops/);
+  spool.stop();
+  await never;
 });

@@ -49,6 +49,8 @@ interface SpoolBed extends Bed {
   readonly events: SpoolEvent[];
   /** Names in the spool's folder. */
   files(): readonly string[];
+  /** While it is unsettled, peers do not know what is spooled. */
+  marked: Promise<void>;
 }
 
 async function spoolBed(limit = 16 * MIB, window = WINDOW): Promise<SpoolBed> {
@@ -58,11 +60,17 @@ async function spoolBed(limit = 16 * MIB, window = WINDOW): Promise<SpoolBed> {
     used: new SharedArrayBuffer(8),
   };
   const events: SpoolEvent[] = [];
+  const peers = { marked: Promise.resolve() };
   const bed = await makeBed(window, {
-    onFailure: { action: 'spool', spool: settings, onEvent: (event) => void events.push(event) },
+    onFailure: {
+      action: 'spool',
+      spool: settings,
+      onEvent: (event) => void events.push(event),
+      marked: () => peers.marked,
+    },
   });
   const files = (): readonly string[] => (existsSync(settings.folder) ? readdirSync(settings.folder) : []);
-  return { ...bed, settings, events, files };
+  return Object.assign(peers, bed, { settings, events, files });
 }
 
 /** Lets the bed's time pass until `condition` holds, but none while the disk works: how fast it is proves nothing. */
@@ -235,6 +243,44 @@ test('the spool keeps only what is encrypted, for nobody else to read', async ()
   assert.equal(statSync(bed.settings.folder).mode & 0o777, 0o700);
   assert.equal(await spooledBytes(bed.settings.folder), statSync(path).size);
   assert.equal(new SpoolRoom(bed.settings).used, statSync(path).size);
+});
+
+test('what is spooled is acknowledged when peers know of it, or the archive has it', async () => {
+  for (const told of [true, false]) {
+    const bed = await spoolBed();
+    const { recording, signals } = await open(bed);
+    await say(bed, recording, 'direct ');
+    const mark = Promise.withResolvers<void>();
+    bed.marked = mark.promise;
+    bed.archive.failure = FULL;
+    recording.write(EventKind.output, 0, text('spooled '));
+    await pass(bed, () => signals.seen.includes('pause'));
+    assert.deepEqual(bed.files(), ['s1.spool']);
+    assert.ok(recording instanceof LiveRecording && recording.held > 0);
+    assert.equal(recording.progress.segments, 1, 'no more than the window is to be lost');
+    if (told) mark.resolve();
+    else bed.archive.failure = undefined;
+    await pass(bed, () => signals.seen.includes('resume'));
+    await say(bed, recording, 'and more');
+    bed.archive.failure = undefined;
+    await passing(bed, recording.seal('done'));
+    await pass(bed, () => bed.events.length === 2);
+    assert.deepEqual(signals.seen, ['pause', 'resume']);
+    assert.equal(await textBack(bed), 'direct spooled and more');
+    assert.equal(await verdict(bed), true);
+  }
+});
+
+test('a recording of which peers are never told that it is spooled fails in the end', async () => {
+  const bed = await spoolBed();
+  const { recording, signals } = await open(bed);
+  bed.marked = Promise.reject(new Error('the node stops'));
+  bed.marked.catch(() => {});
+  bed.archive.failure = FULL;
+  recording.write(EventKind.output, 0, text('spooled '));
+  await pass(bed, () => signals.seen.includes('failed'));
+  assert.deepEqual(signals.seen, ['pause', 'failed']);
+  assert.equal((await recording.seal('archive-failed')).segments, 0);
 });
 
 test('a full spool pauses the session and ends it in the end; what it has taken is drained', async () => {
