@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { allType, type EchoTarget, openCrowd, startEchoTarget, type Typist } from '../support/crowd.ts';
+import {
+  allType,
+  assertUnnoticed,
+  type EchoTarget,
+  openCrowd,
+  startEchoTarget,
+  type Typist,
+} from '../support/crowd.ts';
 import { Evidence } from '../support/evidence.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { INSPECTED, openInspector } from '../support/inspector.ts';
@@ -46,8 +53,6 @@ test('a worker that is blocked is replaced, with a report of where it was; the o
   const knocking = new Knocking(gateway);
   t.after(() => knocking.stop());
   const death = await evidence.event('worker.died');
-  const alive = crowd.filter(({ closed }) => !closed);
-  const slowest = Math.max(...alive.map((typist) => typist.slowest()));
   const lost = await until('its sessions are closed, and sealed', async () => {
     const rows = (await evidence.sessions()).filter(({ endCode }) => endCode === 'worker-died');
     return rows.length > 0 && rows.every(({ sealed }) => sealed) ? rows : undefined;
@@ -55,6 +60,7 @@ test('a worker that is blocked is replaced, with a report of where it was; the o
   await until('it is replaced', () => /a session worker is replaced/.test(gateway.log()) || undefined);
   const left = crowd.filter(({ closed }) => !closed);
   await allType(left);
+  const slowest = assertUnnoticed(left);
   await knocking.stop();
   const counts = JSON.stringify(knocking.counts);
   t.diagnostic(

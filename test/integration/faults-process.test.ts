@@ -7,7 +7,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import type { SessionRow } from '../../gateway/store/port.ts';
-import { allType, type EchoTarget, openCrowd, startEchoTarget, type Typist } from '../support/crowd.ts';
+import {
+  allType,
+  assertUnnoticed,
+  type EchoTarget,
+  openCrowd,
+  startEchoTarget,
+  type Typist,
+} from '../support/crowd.ts';
 import { Evidence } from '../support/evidence.ts';
 import { type ArchiveOf, assertProved } from '../support/faults.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
@@ -80,7 +87,6 @@ async function loses(context: TestContext, signal: NodeJS.Signals, reason: strin
     },
     60_000,
   );
-  const slowest = Math.max(...crowd.filter(({ closed }) => !closed).map((typist) => typist.slowest()));
   const lost = await until('its sessions are closed, and sealed', async () => {
     const rows = (await died()).filter(({ id }) => !earlier.has(id));
     return rows.length > 0 && rows.every(({ sealed }) => sealed) ? rows : undefined;
@@ -90,6 +96,7 @@ async function loses(context: TestContext, signal: NodeJS.Signals, reason: strin
   crowd = crowd.filter(({ closed }) => !closed);
   assert.ok(crowd.length > 0, 'some are left');
   await allType(crowd);
+  const slowest = assertUnnoticed(crowd);
   await knocking.stop();
   context.diagnostic(
     `${signal}: ${lost.length} sessions ended, ${crowd.length} went on, whose slowest key took ` +

@@ -146,6 +146,19 @@ export async function openCrowd(gateway: Gateway, count: number): Promise<Typist
   return crowd;
 }
 
+/** A worker that is silent for so long is found blocked (workers/supervisor.ts): whoever shared its fate waits longer. */
+const FOUND_BLOCKED_MS = 5_000;
+
+/**
+ * Nobody of those who are left has waited as long as who was with a worker that stood still.
+ * @returns the longest that a key has taken since it was asked last, ms
+ */
+export function assertUnnoticed(crowd: readonly Typist[]): number {
+  const slowest = Math.max(...crowd.map((typist) => typist.slowest()));
+  assert.ok(slowest < FOUND_BLOCKED_MS, `a key of somebody else took ${slowest.toFixed(0)} ms`);
+  return slowest;
+}
+
 /** Resolves when each has had two more keys back. */
 export async function allType(crowd: readonly Typist[]): Promise<void> {
   const before = new Map(crowd.map((typist) => [typist, typist.keys]));
