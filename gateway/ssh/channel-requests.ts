@@ -37,6 +37,8 @@ export class ChannelRequests {
       return;
     }
     const acts = starts || (channel.terminal && request.type !== 'window-change');
+    // X11 or an agent: the desk said yes before anybody could know, so a no is shown as text.
+    const promised = answered && request.wantReply && !starts && need !== 'free';
     const refusal = this.#permits.refusalOfRequest(need, request.type, acts);
     if (refusal !== undefined) {
       // Requests that no policy knows (PuTTY's window probes are such) are refused as a matter of course.
@@ -48,6 +50,7 @@ export class ChannelRequests {
       // A client shows what a program writes, not why a request failed: a program that is
       // refused "starts", says why on standard error and exits.
       if (request.wantReply && !answered) channel.answerClient(starts);
+      if (promised) channel.show(`sallyport: ${refusal}\r\n`);
       if (starts)
         channel.clientReplies.decided(() => channel.abort(`sallyport: ${refusal}\r\n`, REFUSED_STATUS));
       return;
@@ -61,6 +64,7 @@ export class ChannelRequests {
         channel.abort(`sallyport: the target refused the ${request.type} request\r\n`, REFUSED_STATUS);
       // Clients try another program then: some servers have sftp only as a command.
       else if (starts) channel.started = false;
+      else if (promised) channel.show(`sallyport: the target refused the ${request.type} request\r\n`);
     };
     const replied = (succeeded: boolean): void => {
       if (!succeeded) refusedByTarget();

@@ -202,6 +202,14 @@ gatewayTest('agent and X11 that policy refuses leave the session without them', 
   const x11 = await ssh(door('basic'), ['-Y', '-o', 'LogLevel=INFO', 'target', 'echo "<$DISPLAY>"'], { env });
   assert.equal(x11.text, '<>\n');
   assert.match(x11.stderr, /X11 forwarding request failed on channel 0/);
+  // The picker must answer before policy can: the person reads of it once it has.
+  const picking = sshTerminal(bed.doorFor('basic', PASSWORD), ['-Y', 'target'], { env });
+  await picking.expect('web01');
+  picking.type('\r');
+  await picking.expect('sallyport: policy only-basic does not allow x11');
+  await picking.expect('$ ');
+  picking.type('exit 5\r');
+  assert.equal(await picking.ended, 5);
 });
 
 gatewayTest('a refusal on a shared connection leaves its other channels alone', async () => {

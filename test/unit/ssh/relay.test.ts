@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Capability } from '../../../gateway/policy/capability.ts';
 import type { ServedChannel } from '../../../gateway/ssh/desk.ts';
 import type { Leg } from '../../../gateway/ssh/leg.ts';
 import { SessionRecord } from '../../../gateway/ssh/record.ts';
 import { Relay } from '../../../gateway/ssh/relay.ts';
-import { encodeMessage, Message, OpenFailure } from '../../../gateway/ssh/wire/connection.ts';
+import { encodeMessage, Message, OpenFailure, STDERR } from '../../../gateway/ssh/wire/connection.ts';
 import type { Recording } from '../../../recorder/index.ts';
 
 /** A leg that keeps what it was given to send, addressed as the peer gets it. */
@@ -43,7 +44,11 @@ const SERVED: ServedChannel = {
 };
 
 /** A relay that takes `channel` over from a desk, and `held` with it. */
-function relay(channel: ServedChannel | undefined, held: readonly Uint8Array[] = []) {
+function relay(
+  channel: ServedChannel | undefined,
+  held: readonly Uint8Array[] = [],
+  allow: readonly Capability[] = ['shell'],
+) {
   const [front, back] = [new FakeLeg(), new FakeLeg()];
   const failures: string[] = [];
   const errors: unknown[] = [];
@@ -59,7 +64,7 @@ function relay(channel: ServedChannel | undefined, held: readonly Uint8Array[] =
     back: back as unknown as Leg,
     record: new SessionRecord({ sessionId: 's', recording, keystrokes: false, execLimit: 1_000 }),
     policy: 'ops',
-    allow: ['shell'],
+    allow,
     maxChannels: 4,
     onRefusal() {},
     onProtocolError: (_fault, error) => errors.push(error),
@@ -113,6 +118,24 @@ test('a program that the target refuses after the desk promised it ends with the
     encodeMessage(Message.channelClose, 3),
   ]);
   assert.deepEqual(errors, []);
+});
+
+test('X11 that the desk promised is taken back in words, by policy or by the target', () => {
+  const x11 = encodeMessage(Message.channelRequest, DESK, 'x11-req', true, false, 'MIT', 'cookie', 0);
+  const served = { ...SERVED, requests: [x11, ...SERVED.requests] };
+  const shown = (words: string): Uint8Array =>
+    encodeMessage(Message.channelExtendedData, 3, STDERR, `sallyport: ${words}\r\n`);
+  const refused = relay(served);
+  refused.back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  assert.deepEqual(refused.front.take(), [shown('policy ops does not allow x11')]);
+  const passed = relay(served, [], ['shell', 'x11']);
+  passed.back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  passed.back.onMessage(encodeMessage(Message.channelFailure, 3));
+  // It is a terminal by then, asked for behind it.
+  assert.deepEqual(passed.front.take(), [
+    encodeMessage(Message.channelData, 3, 'sallyport: the target refused the x11-req request\r\n'),
+  ]);
+  assert.deepEqual([refused.errors, passed.errors], [[], []]);
 });
 
 test('answers of the gateway wait for those of the target that were asked for before', () => {
