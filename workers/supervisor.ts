@@ -76,8 +76,11 @@ export interface SupervisorOptions {
   readonly sealMs: number;
   readonly line: WorkerLine;
   readonly log: SupervisorLog;
-  /** A unit is stuck in native code and cannot be ended; it has been told of as dead. */
-  readonly onStuck?: () => void;
+  /**
+   * A unit is stuck in native code and cannot be ended; it has been told of as dead, and replaced. Its listener
+   * keeps its share of new connections until `ended` resolves, which may be never.
+   */
+  readonly onStuck?: (ended: Promise<unknown>) => void;
 }
 
 /** How often it is looked whether units have beaten; each does once a second. */
@@ -297,16 +300,16 @@ export class Supervisor {
       return;
     }
     log.error({ ...fields, where }, `a session ${kind.name} is blocked and is ended`);
-    void member.unit.end();
+    const ended = member.unit.end();
     await new Promise((resolve) => setTimeout(resolve, STUCK_MS).unref());
     if (member.gone || this.#stopped) return;
     log.error(
       { [kind.name]: member.number },
       `a session ${kind.name} is stuck in native code and cannot be ended: it still takes its share of new ` +
-        'connections until this process ends (workers.processes would contain it)',
+        'connections until this process ends, so restart the node (workers.processes would contain it)',
     );
     this.#ended(member, { reason: 'blocked' }, undefined);
-    onStuck?.();
+    onStuck?.(ended);
   }
 }
 

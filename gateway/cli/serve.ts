@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import pino from 'pino';
 import { type Bootstrapped, bootstrap } from '../bootstrap/bootstrap.ts';
 import { ListenError } from '../listener/free-port.ts';
+import { exitNow } from '../node/exit.ts';
 import { Node, type NodePorts } from '../node/node.ts';
 import { VERSION } from '../version.ts';
 import { configOf } from './common.ts';
@@ -10,6 +11,8 @@ import { UsageError } from './output.ts';
 
 /** Ctrl-C reaches everyone at the terminal, npm too, which passes it on: within this time it is one signal. */
 const ONE_SIGNAL_MS = 1_000;
+/** All has been stopped; what keeps the process for longer is stuck. */
+const STUCK_MS = 3_000;
 
 export function addServe(program: Command): void {
   program
@@ -29,6 +32,10 @@ export function addServe(program: Command): void {
       process.stdout.write(welcome(parts, ports));
       await stopped(node);
       await parts.stopDemo();
+      setTimeout(() => {
+        log.warn('a thread of this process is stuck: it is ended with it');
+        exitNow(0);
+      }, STUCK_MS).unref();
     });
 }
 
@@ -45,7 +52,7 @@ function stopped(node: Node): Promise<void> {
     const onSignal = (): void => {
       const now = performance.now();
       if (signalledAt !== undefined && now - signalledAt < ONE_SIGNAL_MS) return;
-      if (signalledAt !== undefined) process.exit(1);
+      if (signalledAt !== undefined) exitNow(1);
       signalledAt = now;
       stop();
     };

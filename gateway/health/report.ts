@@ -14,6 +14,8 @@ export const REASONS = {
   'store-down': 'the store cannot be read or written',
   'lease-lost': 'the node could not renew its lease among its peers',
   'workers-down': 'no session worker answers',
+  'worker-stuck':
+    'a session worker is stuck, and who comes to it waits for nothing: restart the node when its people can bear it',
 } as const satisfies Readonly<Record<string, string>>;
 export type ReasonCode = keyof typeof REASONS;
 

@@ -18,6 +18,8 @@ export interface NodeFacts {
   /** The store failed when it was needed last, or does not answer. */
   storeDown(): boolean;
   leaseHeld(): boolean;
+  /** A session worker that cannot be ended still gets its share of new connections. */
+  workerStuck(): boolean;
   /** Why no session is admitted, as far as load and capacity say. */
   admission(): readonly Reason[];
 }
@@ -115,6 +117,7 @@ export class NodeHealth {
       if (facts.storeDown()) reasons.push(reason('store-down'));
       if (!facts.leaseHeld()) reasons.push(reason('lease-lost'));
       if (this.beats.beating === 0) reasons.push(reason('workers-down'));
+      if (facts.workerStuck()) reasons.push(reason('worker-stuck'));
     }
     // With a spool sessions go on without the archive.
     if (!spooling) reasons.push(...archiveDown);

@@ -18,6 +18,7 @@ import { timedStore } from '../metrics/timed-store.ts';
 import { VERSION } from '../version.ts';
 import { tellDeath } from './deaths.ts';
 import { DoorLog } from './door-log.ts';
+import { exitNow } from './exit.ts';
 import { type HealthPorts, NodeHealth } from './health.ts';
 import { Service } from './service.ts';
 import { showStanding } from './shown.ts';
@@ -50,6 +51,8 @@ export class Node {
   readonly #health: NodeHealth;
   readonly #service: Service;
   #supervisor: Supervisor;
+  /** Session workers that cannot be ended, of all runs. */
+  #stuck = 0;
   #stopped: Promise<void> | undefined;
 
   private constructor(
@@ -162,7 +165,7 @@ export class Node {
       begun: () => node.#begin(ports),
       over: (error) => {
         log.fatal({ err: error }, 'this node was taken for lost and cannot begin again: it stops');
-        process.exit(1);
+        exitNow(1);
       },
     });
     node.#serve();
@@ -215,6 +218,7 @@ export class Node {
       sessions: () => control.sessions.length,
       storeDown: () => control.storeDown || this.#tenure.failing,
       leaseHeld: () => this.#tenure.lease.held,
+      workerStuck: () => this.#stuck > 0,
       admission: () => control.admission.standing(),
     };
     this.#health.started(facts, () => this.#metrics.metrics());
@@ -236,6 +240,12 @@ export class Node {
       sealMs: sealMsOf(this.#parts.config.archive.graceSeconds),
       line: answering(owner, log),
       log,
+      onStuck: (ended) => {
+        this.#stuck += 1;
+        void ended.then(() => {
+          this.#stuck -= 1;
+        });
+      },
     });
   }
 

@@ -1,5 +1,6 @@
 /** A session worker is blocked on purpose, with a hundred people typing: it is replaced, and the others never notice. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -16,6 +17,7 @@ import { type Gateway, startGateway } from '../support/gateway.ts';
 import { INSPECTED, openInspector } from '../support/inspector.ts';
 import { Knocking } from '../support/knocking.ts';
 import { until } from '../support/process.ts';
+import { temporaryFolder } from '../support/temp.ts';
 
 const WORKERS = 3;
 const PEOPLE = 100;
@@ -30,7 +32,7 @@ let crowd: Typist[] = [];
 before(async () => {
   target = await startEchoTarget();
   gateway = await startGateway({
-    config: { workers: { sessions: WORKERS } },
+    config: { workers: { sessions: WORKERS }, drain: { seconds: 10, graceSeconds: 1 } },
     document: target.document,
     env: INSPECTED,
   });
@@ -78,4 +80,22 @@ test('a worker that is blocked is replaced, with a report of where it was; the o
   assert.match(blocked.stack?.[0] ?? '', /^blocksOnPurpose /);
   const { text } = await gateway.sallyport(['check']);
   assert.match(text, /crashes +advice +session workers died in the last 7 days/);
+});
+
+test('a worker that is stuck in native code takes the node out of service, and a stop ends it all the same', async () => {
+  for (const typist of crowd) typist.end();
+  const pipe = join(temporaryFolder('stuck'), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const inspector = await openInspector(gateway, WORKERS);
+  // No thread ends that opens a pipe which nobody writes to.
+  const reads = `process.getBuiltinModule('node:fs').openSync(${JSON.stringify(pipe)})`;
+  await inspector.workers[0]?.evaluate(`setTimeout(() => ${reads}, 1000) && undefined`);
+  inspector.close();
+  await until('the node says so', async () => {
+    const answer = await fetch(`http://127.0.0.1:${gateway.healthPort}/readyz`);
+    const { reasons } = (await answer.json()) as { readonly reasons: readonly { readonly code: string }[] };
+    return reasons.some(({ code }) => code === 'worker-stuck') && answer.status === 503 ? true : undefined;
+  });
+  assert.equal(await gateway.stop(), 0);
+  assert.match(gateway.log(), /node stopped/);
 });

@@ -67,6 +67,7 @@ for (const [change, answer] of [
   [because('full'), 'up drain'],
   [because('full', 'overloaded'), 'up drain'],
   [because('archive-down', 'full'), 'down #archive-down,full'],
+  [because('worker-stuck'), 'down #worker-stuck'],
   [{ phase: 'draining', ...because('lease-lost') }, 'down #draining,lease-lost'],
 ] as const) {
   test(`the agent check says ${answer}`, () => assert.equal(line(change), answer));

@@ -1,4 +1,5 @@
 /** The session worker as it is, with ways to die: a lock of a session with one of these ids. */
+import { openSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import type { ControlNotice } from '../../../workers/messages.ts';
 import '../../../workers/session-worker.ts';
@@ -9,6 +10,8 @@ parentPort?.on('message', (message: ControlNotice) => {
   if (message.sessionId === 'exit') process.exit(3);
   if (message.sessionId === 'block') neverReturns();
   if (message.sessionId === 'hoard') hoard();
+  // A pipe that nobody writes to: no thread ends within open(2).
+  if (message.sessionId === 'stick') openSync(message.message, 'r');
 });
 
 function neverReturns(): never {

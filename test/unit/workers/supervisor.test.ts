@@ -1,6 +1,9 @@
 /** Session workers that die: the port stays open, the owner is told, another one takes the place. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import pino from 'pino';
 import type { WorkerDeath } from '../../../workers/death.ts';
@@ -8,12 +11,15 @@ import type { ControlRequests } from '../../../workers/messages.ts';
 import { answering, Supervisor } from '../../../workers/supervisor.ts';
 import { threads } from '../../../workers/thread.ts';
 import { until } from '../../support/process.ts';
+import { temporaryFolder } from '../../support/temp.ts';
 import { workerSettings } from './settings.ts';
 
 const died: WorkerDeath[] = [];
 /** Workers that beat. */
 const alive = new Set<number>();
 const log: string[] = [];
+/** Workers that cannot be ended: until they do. */
+const stuck: Promise<unknown>[] = [];
 /** Nobody logs on here: a question would be a fault of the test. */
 const control: ControlRequests = new Proxy({} as ControlRequests, {
   get: () => () => Promise.reject(new Error('nothing is to be asked')),
@@ -26,6 +32,7 @@ const supervisor = new Supervisor({
   listen: settings.listen,
   sealMs: 1_000,
   log: logger,
+  onStuck: (ended) => stuck.push(ended),
   line: answering(
     {
       forWorker: () => control,
@@ -91,6 +98,25 @@ for (const [how, reason, exitCode] of [
     }
   });
 }
+
+test('a worker that is stuck in native code is replaced, and told of until it ends', async (t) => {
+  const [worker = assert.fail()] = await bothAlive();
+  const before = died.length;
+  const pipe = join(temporaryFolder('stuck'), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const free = (): void => closeSync(openSync(pipe, 'r+'));
+  t.after(free);
+  supervisor.send(worker, { type: 'lock', sessionId: 'stick', message: pipe });
+  await until('it is known to be stuck', () => stuck.length > 0 || undefined);
+  assert.deepEqual([died[before]?.reason, died[before]?.workers[0]?.worker], ['blocked', worker]);
+  await bothAlive();
+  assert.match(log.join(''), /a session worker is stuck in native code and cannot be ended/);
+  const now = new Promise((resolve) => setImmediate(resolve, 'stuck'));
+  assert.equal(await Promise.race([stuck[0], now]), 'stuck');
+  free();
+  await stuck[0];
+  assert.equal(died.length, before + 1, 'it is told of once');
+});
 
 test('a supervisor that was stopped itself takes nobody for blocked', async () => {
   const before = died.length;
