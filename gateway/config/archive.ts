@@ -5,13 +5,17 @@ import { type Config, DEFAULT_FILE } from './config.ts';
 import { ConfigurationError } from './problems.ts';
 import { resolveSecret } from './secrets.ts';
 
-/** @throws ConfigurationError: credentials that cannot be had, by key */
-export function archiveSettings(config: Config): ArchiveSettings {
+/**
+ * `writer`: the run of the node that writes, whose leavings go when it is lost.
+ *
+ * @throws ConfigurationError: credentials that cannot be had, by key
+ */
+export function archiveSettings(config: Config, writer = config.node.name): ArchiveSettings {
   const { urls, credentials } = config.archive;
   return {
     urls,
     credentials: credentials === undefined ? undefined : resolved(credentials, config.file),
-    writer: config.node.name,
+    writer,
     groupMs: groupMs(config),
   };
 }

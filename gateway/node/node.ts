@@ -68,7 +68,7 @@ export class Node {
     const { config, store, masterKey } = parts;
     this.#parts = parts;
     this.#background = background;
-    this.#sides = new Sides(background, archiveSettings(config), log);
+    this.#sides = new Sides(background, () => archiveSettings(config, tenure.lease.run), log);
     this.#tenure = tenure;
     this.#log = log;
     this.#door = new DoorLog(log);
@@ -141,7 +141,7 @@ export class Node {
     const parts = { ...bootstrapped, store };
     // No account has this password: it costs what a real check costs.
     const dummyHash = await hashPassword(crypto.randomUUID());
-    const spool = await openSpool(parts, log);
+    const spool = await openSpool(parts, () => tenure.lease.run, log);
     const background = new BackgroundPool(BACKGROUND);
     const drain = (sessionId: string) => spool.drain(sessionId);
     const tenure = await Tenure.begin(parts, background, drain, () => standingOf(health), CLOCK, log);
@@ -350,12 +350,17 @@ const limitsOf = ({ perUser, perSource, perSystem }: Limits): Limits => ({ perUs
 const portsOf = ({ ssh, rdp }: Ports): { ssh: number; rdp?: number } =>
   rdp === undefined ? { ssh } : { ssh, rdp };
 
-async function openSpool({ config, store }: Bootstrapped, log: Logger): Promise<NodeSpool> {
+/** `run`: of this node; asked when it is drained. */
+async function openSpool(
+  { config, store }: Bootstrapped,
+  run: () => string,
+  log: Logger,
+): Promise<NodeSpool> {
   const { folder, bytes } = config.archive.spool;
   return await NodeSpool.open({
     folder,
     limit: bytes,
-    archive: () => openArchives(archiveSettings(config)),
+    archive: () => openArchives(archiveSettings(config, run())),
     mark: async (sessionId, spooled) => {
       await store.updateSession(sessionId, { spooledOn: spooled ? config.node.name : undefined });
     },

@@ -4,12 +4,12 @@ import type { ArchiveSettings, BackgroundPool } from '../../recorder/index.ts';
 
 export class Sides {
   readonly #background: BackgroundPool;
-  readonly #archive: ArchiveSettings;
+  readonly #archive: () => ArchiveSettings;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   #givenUp = 0;
 
-  constructor(background: BackgroundPool, archive: ArchiveSettings, log: Logger) {
+  constructor(background: BackgroundPool, archive: () => ArchiveSettings, log: Logger) {
     this.#background = background;
     this.#archive = archive;
     this.#log = log;
@@ -18,7 +18,7 @@ export class Sides {
   /** Of a recording that is sealed; `key`: its own. Never rejects: a recording is whole without. */
   async put(sessionId: string, key: Uint8Array): Promise<void> {
     try {
-      const source = { archive: this.#archive, sessionId, opener: { key } };
+      const source = { archive: this.#archive(), sessionId, opener: { key } };
       await this.#background.putSides(source, this.#stopping.signal);
     } catch (error) {
       if (this.#stopping.signal.aborted) this.#givenUp += 1;

@@ -51,7 +51,7 @@ export class Tenure {
   ) {
     const { config, store, masterKey, signingKey } = parts;
     const { log, clock, monotonic } = lasting;
-    const archive = archiveSettings(config);
+    const archive = () => archiveSettings(config, this.#lease.run);
     const node = config.node.name;
     this.#home = home;
     this.#lasting = lasting;
@@ -67,17 +67,17 @@ export class Tenure {
       workshop: {
         seal: async (sessionId, reason, knownHead) => {
           await drain(sessionId);
-          return await background.seal(archive, sessionId, { node, signingKey, reason, knownHead });
+          return await background.seal(archive(), sessionId, { node, signingKey, reason, knownHead });
         },
-        open: (sessionId) => openArchives(archive).open(sessionId),
-        tidy: (run) => openArchives(archive).tidy(run),
+        open: (sessionId) => openArchives(archive()).open(sessionId),
+        tidy: (run) => openArchives(archive()).tidy(run),
       },
       lease: () => this.#lease,
       clock,
       monotonic,
       log,
     });
-    const compact = (sessionId: string) => background.compact(archive, sessionId, this.#stopping.signal);
+    const compact = (sessionId: string) => background.compact(archive(), sessionId, this.#stopping.signal);
     this.#compaction = compacts(parts) ? new Compaction({ store, node, compact, monotonic, log }) : undefined;
   }
 

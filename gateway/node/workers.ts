@@ -60,8 +60,7 @@ export function settingsOf(
             connectTimeoutMs: ssh.connectTimeoutSeconds * 1000,
           },
     archive: {
-      // What a run leaves in the archive besides recordings goes when that run is finished.
-      settings: { ...archiveSettings(config), writer: run },
+      settings: archiveSettings(config, run),
       recipients,
       window: { ...archive.window, graceSeconds: archive.graceSeconds },
       onFailure: archive.onFailure,

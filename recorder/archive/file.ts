@@ -6,9 +6,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { access, copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, copyFile, link, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { close, errnoOf, explained, FileAppender, FileReader, open, statOf, sync } from './file-io.ts';
+import { DayFolders } from './day-folders.ts';
+import { close, errnoOf, FileAppender, FileReader, open, statOf, sync } from './file-io.ts';
 import { dayOf, likelyDays, requireSessionId } from './layout.ts';
 import {
   type Archive,
@@ -20,9 +21,10 @@ import {
 } from './port.ts';
 
 const EXTENSION = '.slr';
-/** Of what stands beside a recording while it is written. */
-const PART_EXTENSION = '.part';
-const YEAR = /^\d{4}$/;
+/** What is written before it takes its place: `<its name>.<writer>.<uuid>.part`. */
+const PART = /^[^.]+\.[a-z]+\.(?<writer>.+)\.[0-9a-f-]{36}\.part$/;
+/** Days that are looked through for it: what is older stays until its recording is deleted. */
+const TIDY_DAYS = 31;
 const SEAL_EXTENSION = '.seal';
 /** At the start of a `.seal` file: where the manifest behind it belongs, big-endian. */
 const END_BYTES = 8;
@@ -34,18 +36,19 @@ export class FileArchive implements Archive {
   readonly description: string;
   readonly copies: readonly Archive[] = [this];
   readonly #root: string;
-  /** Whether the root was a mount when this began: it must stay one, or recordings would go below it. */
-  readonly #wasMount: Promise<boolean>;
+  readonly #writer: string;
+  readonly #folders: DayFolders;
 
-  /** `root`: absolute path of an existing folder. */
-  constructor(root: string) {
+  /** `root`: absolute path of an existing folder. `writer`: the run of the node that writes. */
+  constructor(root: string, writer: string) {
     this.#root = root;
+    this.#writer = writer;
     this.description = `file:${root}`;
-    this.#wasMount = this.#isMount().catch(() => false);
+    this.#folders = new DayFolders(root);
   }
 
   async check(): Promise<void> {
-    await this.#requireRoot();
+    await this.#folders.requireRoot();
     try {
       await access(this.#root, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
     } catch (error) {
@@ -60,7 +63,7 @@ export class FileArchive implements Archive {
     const appender = new FileAppender(fd, this.#explain, this.#reopening(sessionId, startedAt));
     try {
       await appender.append(first);
-      await this.#syncFolder(dirname(path));
+      await this.#folders.syncFolder(dirname(path));
       return appender;
     } catch (error) {
       // What failed is told; the cleaning up is best effort.
@@ -77,8 +80,8 @@ export class FileArchive implements Archive {
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw this.#explain(error);
     }
-    await this.#requireRoot();
-    await this.#makeDay(startedAt);
+    await this.#folders.requireRoot();
+    await this.#folders.makeDay(startedAt);
     try {
       return await open(path, NEW_DURABLE, 0o600);
     } catch (error) {
@@ -87,21 +90,19 @@ export class FileArchive implements Archive {
   }
 
   async *list(): AsyncGenerator<ArchiveEntry, void, void> {
-    for await (const folder of this.#days()) {
-      const names = await this.#names(folder);
+    for await (const folder of this.#folders.days()) {
+      const names = await this.#folders.names(folder);
       for (const name of names) {
         if (!name.endsWith(EXTENSION)) continue;
-        const { size } = await stat(join(folder, name)).catch((error: unknown) => {
-          throw this.#explain(error);
-        });
-        yield { sessionId: name.slice(0, -EXTENSION.length), bytes: size };
+        const bytes = await this.#sizeOf(join(folder, name));
+        if (bytes !== undefined) yield { sessionId: name.slice(0, -EXTENSION.length), bytes };
       }
     }
   }
 
   async open(sessionId: string): Promise<ArchiveReader> {
     requireSessionId(sessionId);
-    await this.#requireRoot();
+    await this.#folders.requireRoot();
     const tried = new Set<string>();
     for (const folder of likelyDays(sessionId)) {
       const path = join(this.#root, folder);
@@ -109,7 +110,7 @@ export class FileArchive implements Archive {
       const reader = await this.#openFile(join(path, sessionId + EXTENSION));
       if (reader !== undefined) return reader;
     }
-    for await (const folder of this.#days()) {
+    for await (const folder of this.#folders.days()) {
       if (tried.has(folder)) continue;
       const reader = await this.#openFile(join(folder, sessionId + EXTENSION));
       if (reader !== undefined) return reader;
@@ -193,9 +194,11 @@ export class FileArchive implements Archive {
    */
   async #putEnd(sessionId: string, startedAt: number, end: number, tail: Uint8Array): Promise<void> {
     const path = this.#path(sessionId, startedAt);
-    const part = `${path}.${randomUUID()}${PART_EXTENSION}`;
+    const part = this.#part(path);
     try {
-      await copyFile(path, part, fs.constants.COPYFILE_FICLONE);
+      await copyFile(path, part, fs.constants.COPYFILE_FICLONE).catch(async (error: unknown) => {
+        throw errnoOf(error) === 'ENOENT' ? await this.#absence(sessionId) : error;
+      });
       const fd = await open(part, DURABLE);
       const appender = await FileAppender.behind(end, fd, this.#explain);
       try {
@@ -205,9 +208,9 @@ export class FileArchive implements Archive {
         await appender.close();
       }
       await rename(part, path);
-      await this.#syncFolder(dirname(path));
+      await this.#folders.syncFolder(dirname(path));
     } catch (error) {
-      throw errnoOf(error) === 'ENOENT' ? await this.#absence(sessionId) : this.#explain(error);
+      throw this.#explain(error);
     } finally {
       await rm(part, { force: true }).catch(() => {});
     }
@@ -218,7 +221,7 @@ export class FileArchive implements Archive {
 
   async remove(sessionId: string, startedAt: number): Promise<void> {
     requireSessionId(sessionId);
-    await this.#requireContents();
+    await this.#folders.requireContents();
     const path = this.#path(sessionId, startedAt);
     try {
       // What a crash left half written goes too: it may be a copy of the whole recording.
@@ -233,11 +236,38 @@ export class FileArchive implements Archive {
     }
   }
 
-  /** Writers leave nothing but recordings. */
-  async tidy(): Promise<void> {}
+  /** Deletes what the writer was putting in place when it was killed: it may be copies of whole recordings. */
+  async tidy(writer: string): Promise<void> {
+    let days = 0;
+    for await (const folder of this.#folders.days()) {
+      for (const name of await this.#folders.names(folder, PART)) {
+        if (PART.exec(name)?.groups?.['writer'] !== writer) continue;
+        await rm(join(folder, name), { force: true }).catch((error: unknown) => {
+          throw this.#explain(error);
+        });
+      }
+      days += 1;
+      if (days === TIDY_DAYS) return;
+    }
+  }
+
+  /** Undefined: it was deleted meanwhile. */
+  async #sizeOf(path: string): Promise<number | undefined> {
+    try {
+      return (await stat(path)).size;
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw this.#explain(error);
+    }
+    await this.#folders.requireContents();
+    return undefined;
+  }
 
   #path(sessionId: string, startedAt: number, extension = EXTENSION): string {
     return join(this.#root, dayOf(startedAt), sessionId + extension);
+  }
+
+  #part(path: string): string {
+    return `${path}.${this.#writer}.${randomUUID()}.part`;
   }
 
   /** Writes a file beside `path`, whole, and then gives it that name with `place`. */
@@ -248,7 +278,7 @@ export class FileArchive implements Archive {
     place: (part: string, path: string) => Promise<void>,
   ): Promise<void> {
     // Two that are made at once do not write into each other.
-    const part = `${path}.${randomUUID()}${PART_EXTENSION}`;
+    const part = this.#part(path);
     const fd = await this.#createFile(part, startedAt);
     const appender = new FileAppender(fd, this.#explain);
     try {
@@ -260,7 +290,7 @@ export class FileArchive implements Archive {
       await place(part, path).catch((error: unknown) => {
         throw this.#explain(error);
       });
-      await this.#syncFolder(dirname(path));
+      await this.#folders.syncFolder(dirname(path));
     } finally {
       await rm(part, { force: true }).catch(() => {});
     }
@@ -283,98 +313,16 @@ export class FileArchive implements Archive {
     }
   }
 
-  /** Folders of days, newest first. */
-  async *#days(): AsyncGenerator<string, void, void> {
-    await this.#requireRoot();
-    for (const year of await this.#names(this.#root, YEAR)) {
-      for (const month of await this.#names(join(this.#root, year), /^\d{2}$/)) {
-        for (const day of await this.#names(join(this.#root, year, month), /^\d{2}$/)) {
-          yield join(this.#root, year, month, day);
-        }
-      }
-    }
-  }
-
-  async #names(folder: string, pattern?: RegExp): Promise<readonly string[]> {
-    try {
-      const names = await readdir(folder);
-      return names.filter((name) => pattern?.test(name) ?? true).sort((a, b) => (a < b ? 1 : -1));
-    } catch (error) {
-      throw this.#explain(error);
-    }
-  }
-
-  async #requireRoot(): Promise<void> {
-    let words = 'is not a folder: point archive.url at one';
-    try {
-      if ((await stat(this.#root)).isDirectory()) {
-        if (!(await this.#wasMount) || (await this.#isMount())) return;
-        words = 'is not mounted any more: mount it';
-      }
-    } catch (error) {
-      throw this.#explain(error);
-    }
-    throw new ArchiveError('archive-missing', `archive folder ${this.#root} ${words}`);
-  }
-
-  /** A mount of a part of the same file system does not look like one. */
-  async #isMount(): Promise<boolean> {
-    const [root, above] = await Promise.all([stat(this.#root), stat(dirname(this.#root))]);
-    return root.dev !== above.dev;
-  }
-
-  /** Makes the folder of a day level by level, so that a root that went away is not made anew. */
-  async #makeDay(startedAt: number): Promise<void> {
-    let folder = this.#root;
-    for (const level of dayOf(startedAt).split('/')) {
-      const parent = folder;
-      folder = join(parent, level);
-      try {
-        await mkdir(folder, 0o700);
-      } catch (error) {
-        if (errnoOf(error) === 'EEXIST') continue;
-        throw this.#explain(error);
-      }
-      await this.#syncFolder(parent);
-    }
-  }
-
-  /** A new name in a folder survives a crash only when the folder itself is flushed. */
-  async #syncFolder(folder: string): Promise<void> {
-    try {
-      const fd = await open(folder, 'r');
-      try {
-        await sync(fd);
-      } finally {
-        await close(fd);
-      }
-    } catch (error) {
-      // Some network file systems refuse to flush a folder; they write names through.
-      if (errnoOf(error) === 'EINVAL') return;
-      throw this.#explain(error);
-    }
-  }
-
   /** Why a recording is not there. */
   async #absence(sessionId: string): Promise<ArchiveError> {
-    await this.#requireContents();
+    await this.#folders.requireContents();
     return new ArchiveError(
       'recording-missing',
       `archive ${this.description} holds no recording of session ${sessionId}`,
     );
   }
 
-  /** The place of a mount that is not there is empty, too: nothing may be taken for lost or deleted then. */
-  async #requireContents(): Promise<void> {
-    await this.#requireRoot();
-    if ((await this.#names(this.#root, YEAR)).length > 0) return;
-    throw new ArchiveError(
-      'archive-missing',
-      `archive folder ${this.#root} is empty: mount what belongs there`,
-    );
-  }
-
-  readonly #explain = (error: unknown): ArchiveError => explained(this.#root, error);
+  readonly #explain = (error: unknown): ArchiveError => this.#folders.explain(error);
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -12,7 +12,7 @@ export interface ArchiveSettings {
   readonly urls: readonly string[];
   /** Of object stores; undefined: what the environment has (AWS_ACCESS_KEY_ID …). */
   readonly credentials?: ArchiveCredentials | undefined;
-  /** Name of the node that writes; readers need none. */
+  /** The run of a node that writes, or its name, where no run does; readers need none. */
   readonly writer?: string;
   /** How far apart an object store is sent the small appends of a thread's recordings together. */
   readonly groupMs?: number;
@@ -23,7 +23,7 @@ export interface ArchiveCredentials {
   readonly secretAccessKey: string;
 }
 
-/** Writer where no node is named, as with readers. */
+/** Writer where none is named, as with readers. */
 const NOBODY = 'nobody';
 
 /** The archive of a node. Throws {@link ArchiveError} as {@link openArchive} does, and where none is named. */
@@ -43,7 +43,7 @@ export function openArchive(url: string, access: Omit<ArchiveSettings, 'urls'> =
   const [, scheme = '', rest = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/.exec(url) ?? [];
   switch (scheme.toLowerCase()) {
     case 'file':
-      return new FileArchive(folderOf(rest));
+      return new FileArchive(folderOf(rest), access.writer ?? NOBODY);
     case 's3': {
       const location = parseLocation(url);
       return new S3Archive({

@@ -13,7 +13,8 @@ import {
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { SIDES } from '../../../recorder/archive/port.ts';
-import { ArchiveError, openArchive } from '../../../recorder/index.ts';
+import { ArchiveError, openArchive, openArchives } from '../../../recorder/index.ts';
+import { until } from '../../support/process.ts';
 import { temporaryFolder } from '../../support/temp.ts';
 import { DAY } from './archive.contract.ts';
 import { collect, text } from './bed.ts';
@@ -65,6 +66,56 @@ test('files that are no recordings are not listed', async () => {
   for (const name of ['2026/01/02/notes.txt', '2026/notes.txt', 'notes.slr'])
     writeFileSync(join(folder, name), 'not a recording');
   assert.deepEqual(await collect(archive.list()), [{ sessionId: 's1', bytes: 9 }]);
+});
+
+test('what is deleted while recordings are listed is left out', async () => {
+  const folder = freshRoot('list-pruned');
+  const archive = openArchive(`file:${folder}`);
+  for (const id of ['s1', 's2', 's3']) await (await archive.create(id, DAY, text('recording'))).close();
+  const listed: string[] = [];
+  for await (const { sessionId } of archive.list()) {
+    if (listed.length === 0) await archive.remove('s2', DAY);
+    listed.push(sessionId);
+  }
+  assert.deepEqual(listed, ['s3', 's1']);
+  // An archive that goes away is no empty one.
+  const going = archive.list()[Symbol.asyncIterator]();
+  assert.equal((await going.next()).done, false);
+  rmSync(folder, { recursive: true });
+  await assert.rejects(async () => await going.next(), { code: 'archive-missing' });
+});
+
+test('what a killed run was putting in place goes when that run is finished', async () => {
+  const folder = freshRoot('tidy');
+  const urls = [`file:${folder}`];
+  const [gone, alive] = ['gone', 'still.gone'].map((writer) => openArchives({ urls, writer }));
+  assert(gone !== undefined && alive !== undefined);
+  const day = join(folder, '2026/01/02');
+  await (await gone.create('s1', DAY, text('recording'))).close();
+  const parts: string[] = [];
+  for (const archive of [gone, alive]) {
+    const before = new Set(readdirSync(day));
+    // As a kill does: begun, and never ended.
+    const { promise } = Promise.withResolvers<void>();
+    async function* never(): AsyncGenerator<Uint8Array, void, void> {
+      yield text('half');
+      await promise;
+    }
+    void archive.putSide('s1', DAY, 'index', never());
+    parts.push(
+      ...(await until('a part', () => {
+        const more = readdirSync(day).filter((name) => !before.has(name));
+        return more.length > 0 ? more : undefined;
+      })),
+    );
+  }
+  const [ofGone = '', ofAlive = ''] = parts;
+  // A copy of a whole recording, as a seal makes it.
+  writeFileSync(join(day, ofGone.replace('.index.', '.slr.')), 'recording');
+  await alive.tidy('nobody');
+  assert.equal(readdirSync(day).length, 4);
+  await alive.tidy('gone');
+  assert.deepEqual(readdirSync(day).sort(), ['s1.slr', ofAlive].sort());
 });
 
 test('a missing archive folder is told, not made', async () => {
