@@ -21,7 +21,7 @@ export type ArchiveErrorCode =
   | 'archive-lease'
   /** `archive.recipients` holds no age recipient that keys can be wrapped to. */
   | 'archive-recipient'
-  /** What is spooled of a recording can never be joined to it. */
+  /** What is spooled of a recording can never be joined to it, or is damaged. */
   | 'spool-conflict'
   | 'recording-exists'
   | 'recording-missing'

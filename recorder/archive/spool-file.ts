@@ -12,8 +12,9 @@
  * |    8 | offset in the recording from which on the file continues it |
  * |    … | session id                                                  |
  *
- * then one record for each append: length (4), CRC-32 of its bytes (4), bytes. A record counts when it
- * is whole: a crash can only tear the last one, which nobody was told of.
+ * then one record for each append: length (4), CRC-32 of its bytes (4), CRC-32 of these eight (4), bytes.
+ * A crash can only cut the last one short, which nobody was told of; anything else that is wrong is damage to
+ * what was acknowledged.
  */
 import * as fs from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -27,7 +28,7 @@ import type { SpoolRoom } from './spool-room.ts';
 const MAGIC = 0x534c5350;
 const VERSION = 1;
 const FIXED_BYTES = 22;
-const RECORD_HEAD_BYTES = 8;
+const RECORD_HEAD_BYTES = 12;
 /** An append is at most a batch of segments and a manifest; more in a head is damage. */
 const MAX_RECORD_BYTES = 64 * 1024 * 1024;
 /** Appends that go to the archive as one: it answers each no sooner than a large one. */
@@ -124,8 +125,8 @@ export class SpoolFile {
   }
 
   /**
-   * Opens a file that a process left that is gone. Undefined: it was never told of, and is wiped.
-   * Rejects with {@link ArchiveError}, `recording-id` when it is no file of a spool.
+   * Opens a file that a process left that is gone. Undefined: it was never told of, and is wiped. Rejects with
+   * {@link ArchiveError}: `recording-id` when it is no file of a spool, `spool-conflict` when it is damaged.
    */
   static async open(folder: string, sessionId: string, room: SpoolRoom): Promise<SpoolFile | undefined> {
     const path = spoolPath(folder, sessionId);
@@ -145,7 +146,7 @@ export class SpoolFile {
       let end = start;
       let bytes = 0;
       while (place !== undefined) {
-        const record = await readRecord(reader, end);
+        const record = await readRecord(reader, end, path);
         if (record === undefined) break;
         end += RECORD_HEAD_BYTES + record.length;
         bytes += record.length;
@@ -182,7 +183,8 @@ export class SpoolFile {
 
   /**
    * Whole records from `position` on: the first one, and what of the next ones makes the archive's
-   * answer worth waiting for; up to `end` where that is given.
+   * answer worth waiting for; up to `end` where that is given. Rejects with {@link ArchiveError},
+   * `spool-conflict` when they are damaged.
    */
   async read(position: number, end: number | undefined): Promise<SpoolBatch> {
     const reader = new FileReader(this.#fd, this.#end, (error) => explain(this.#folder, error));
@@ -190,9 +192,8 @@ export class SpoolFile {
     let bytes = 0;
     let next = position;
     while (next < (end ?? this.#end) && (end !== undefined || bytes < BATCH_BYTES)) {
-      const record = await readRecord(reader, next);
-      if (record === undefined)
-        throw new ArchiveError('archive-io', `spool file ${this.#path} is damaged at byte ${next}`);
+      const record = await readRecord(reader, next, this.#path);
+      if (record === undefined) throw damaged(this.#path, next);
       records.push(record);
       bytes += record.length;
       next += RECORD_HEAD_BYTES + record.length;
@@ -259,19 +260,33 @@ function encodeRecord(bytes: Uint8Array): Buffer {
   const record = Buffer.allocUnsafe(RECORD_HEAD_BYTES + bytes.length);
   record.writeUInt32BE(bytes.length, 0);
   record.writeUInt32BE(crc32(bytes), 4);
+  record.writeUInt32BE(crc32(record.subarray(0, 8)), 8);
   record.set(bytes, RECORD_HEAD_BYTES);
   return record;
 }
 
-/** Undefined: no whole record is there. */
-async function readRecord(reader: FileReader, position: number): Promise<Uint8Array | undefined> {
+/** Undefined: the file ends here, or within the record. Rejects where it is damaged. */
+async function readRecord(
+  reader: FileReader,
+  position: number,
+  path: string,
+): Promise<Uint8Array | undefined> {
   const head = Buffer.from(await reader.read(position, RECORD_HEAD_BYTES));
   if (head.length < RECORD_HEAD_BYTES) return undefined;
   const length = head.readUInt32BE(0);
-  if (length === 0 || length > MAX_RECORD_BYTES) return undefined;
+  if (crc32(head.subarray(0, 8)) !== head.readUInt32BE(8) || length > MAX_RECORD_BYTES)
+    throw damaged(path, position);
   const bytes = await reader.read(position + RECORD_HEAD_BYTES, length);
-  return bytes.length === length && crc32(bytes) === head.readUInt32BE(4) ? bytes : undefined;
+  if (bytes.length < length) return undefined;
+  if (crc32(bytes) !== head.readUInt32BE(4)) throw damaged(path, position);
+  return bytes;
 }
+
+const damaged = (path: string, position: number): ArchiveError =>
+  new ArchiveError(
+    'spool-conflict',
+    `spool file ${path} was damaged at byte ${position}: it is kept, look at its disk`,
+  );
 
 /** A name that comes or goes survives a crash only when the folder itself is flushed. */
 async function syncFolder(folder: string): Promise<void> {

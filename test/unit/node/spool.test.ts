@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import pino from 'pino';
@@ -76,21 +84,25 @@ function startSite(): Site {
   return site;
 }
 
-test('what an earlier run left is drained, and what is no spool file holds nothing up', async () => {
+test('what an earlier run left is drained, and what is no spool file or damaged is told and holds nothing up', async () => {
   const site = startSite();
   await site.leave('b', 'of b');
   writeFileSync(join(site.folder, 'a.spool'), 'this is not what a gateway wrote, but long enough');
+  await site.leave('c', 'damaged');
+  const damaged = readFileSync(join(site.folder, 'c.spool'));
+  damaged.fill('D', damaged.length - 7);
+  writeFileSync(join(site.folder, 'c.spool'), damaged);
   const spool = await site.open();
   assert.ok(new SpoolRoom(spool.settings).used > 50, 'what is there counts');
   spool.start();
-  await until('both are judged', () => (site.audit.length === 2 ? true : undefined));
+  await until('all are judged', () => (site.audit.length === 3 ? true : undefined));
   assert.deepEqual(
     new Set(site.audit.map(({ code, sessionId }) => `${sessionId} ${code}`)),
-    new Set(['a archive.spool.refused', 'b archive.drained']),
+    new Set(['a archive.spool.refused', 'b archive.drained', 'c archive.spool.refused']),
   );
   assert.equal(await site.archived('b'), 'of b');
-  assert.deepEqual(site.files(), ['a.spool']);
-  assert.deepEqual(Object.fromEntries(site.marks), { a: false, b: false }, 'peers wait for neither');
+  assert.deepEqual(site.files(), ['a.spool', 'c.spool']);
+  assert.deepEqual(Object.fromEntries(site.marks), { a: false, b: false, c: false }, 'peers wait for none');
   spool.stop();
 });
 

@@ -556,16 +556,61 @@ test('what is no spool file is left alone', async () => {
     );
     assert.deepEqual(bed.files(), ['s1.spool']);
   }
-  // A record that is not whole was never told of, and with no record a file holds nothing.
-  for (const bytes of [
-    Buffer.alloc(0),
-    good.subarray(0, 10),
-    good.subarray(0, -1),
-    flipped(24),
-    flipped(35),
-  ]) {
+  // A record that was cut short was never told of, and with no record a file holds nothing.
+  for (const bytes of [Buffer.alloc(0), good.subarray(0, 10), good.subarray(0, 30), good.subarray(0, -1)]) {
     writeFileSync(path, bytes);
     assert.equal(await SpoolFile.open(bed.settings.folder, 's1', room), undefined);
     assert.deepEqual(bed.files(), []);
   }
+});
+
+test('what was damaged is refused and kept, what was cut short is left out', async () => {
+  const bed = await spoolBed();
+  const room = new SpoolRoom(bed.settings);
+  const place = { sessionId: 's1', startedAt: STARTED_AT, from: 7 };
+  const file = await SpoolFile.create(bed.settings.folder, place, text('first'), room);
+  const { start, end: second } = file;
+  await file.add(text('second'));
+  const { end: third } = file;
+  await file.add(text('third'));
+  await file.close();
+  const path = join(bed.settings.folder, 's1.spool');
+  const good = readFileSync(path);
+  for (let at = start; at < good.length; at += 1) {
+    const bytes = Buffer.from(good);
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+    writeFileSync(path, bytes);
+    const position = at < second ? start : at < third ? second : third;
+    await assert.rejects(SpoolFile.open(bed.settings.folder, 's1', room), {
+      code: 'spool-conflict',
+      message: `spool file ${path} was damaged at byte ${position}: it is kept, look at its disk`,
+    });
+    assert.deepEqual(readFileSync(path), bytes);
+  }
+  for (const [length, bytes] of [
+    [third + 3, 'firstsecond'.length],
+    [good.length - 1, 'firstsecond'.length],
+    [second + 13, 'first'.length],
+  ] as const) {
+    writeFileSync(path, good.subarray(0, length));
+    const cut = await SpoolFile.open(bed.settings.folder, 's1', room);
+    assert.equal(cut?.bytes, bytes);
+    await cut?.close();
+  }
+  // Nothing of it can be drained: the session does not go on.
+  const other = await spoolBed();
+  const { recording, signals } = await open(other);
+  other.archive.failure = FULL;
+  await say(other, recording, 'one ', 'two ');
+  const spooled = join(other.settings.folder, 's1.spool');
+  const bytes = readFileSync(spooled);
+  bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
+  writeFileSync(spooled, bytes);
+  other.archive.failure = undefined;
+  await pass(other, () => other.events.length === 2);
+  assert.equal(other.events[1]?.type, 'stuck');
+  recording.write(EventKind.output, 0, text('three'));
+  await pass(other, () => signals.seen.length > 0);
+  assert.match(signals.error?.message ?? '', /was damaged at byte/);
+  assert.deepEqual(readFileSync(spooled), bytes);
 });
