@@ -38,7 +38,7 @@ interface Stage {
 }
 
 /** Runs a session to its end; `act` may act, or throw, in the middle of `at`. */
-async function play(at: Step, act: (stage: Stage) => void) {
+async function play(at: Step, act: (stage: Stage) => void, authorization = AUTHORIZATION) {
   const steps: Step[] = [];
   const faults: unknown[] = [];
   const audited: string[] = [];
@@ -64,6 +64,7 @@ async function play(at: Step, act: (stage: Stage) => void) {
       if (signal.aborted) throw new TargetError('target-unreachable', 'given up');
     },
     relay: () => pass('relay'),
+    takeActive: () => true,
     takeKeystrokes: () => {},
     finish: async (end: End) => {
       told = end;
@@ -98,7 +99,7 @@ async function play(at: Step, act: (stage: Stage) => void) {
   const origin = { connection: 'c1', source: '192.0.2.1', setup: figures.setupSince(0) };
   await runSession(
     legs as unknown as SessionLegs,
-    AUTHORIZATION,
+    authorization,
     origin,
     services as unknown as SessionServices,
   );
@@ -150,6 +151,17 @@ test('a credential that is not given has its own words and code, and is reported
     'the credential of root at web01 could not be checked out; the administrator finds why in the log';
   assert.deepEqual(told, { code: 'check-out-failed', reason });
   assert.deepEqual([row?.code, row?.reason, faults], ['check-out-failed', reason, []]);
+});
+
+test('a session that runs is ended with the hours of its policy', async () => {
+  const notAfter = Date.now() + 3_600_000;
+  const { row, told } = await play('relay', ({ live }) => live.tick(notAfter, []), {
+    ...AUTHORIZATION,
+    notAfter,
+  });
+  const reason = 'the hours that policy all allows are over';
+  assert.deepEqual(told, { code: 'schedule-ended', reason });
+  assert.deepEqual([row?.code, row?.reason], ['schedule-ended', reason]);
 });
 
 test('an error of ours once the session runs is a fault, also behind its end', async () => {
