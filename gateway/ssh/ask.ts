@@ -6,7 +6,7 @@ import { LinePrompt, Picker } from './picker.ts';
 /** A question that nobody answers keeps its place only this long. */
 const PATIENCE_MS = 5 * 60_000;
 
-/** @returns the chosen target; undefined when the person cancels or does not answer */
+/** @returns the chosen target; undefined when the person cancels, leaves or does not answer */
 export function pickTarget(
   desk: Desk,
   terminal: NonNullable<Program['terminal']>,
@@ -27,7 +27,7 @@ export function pickTarget(
   });
 }
 
-/** @returns the line; undefined when the person cancels or does not answer */
+/** @returns the line; undefined when the person cancels, leaves or does not answer */
 export function askLine(desk: Desk, question: string): Promise<string | undefined> {
   const prompt = new LinePrompt(question);
   return ask(desk, (done) => {
@@ -48,6 +48,7 @@ function ask<T>(desk: Desk, put: (done: (answer: T | undefined) => void) => void
       desk.hold();
       resolve(answer);
     };
+    void desk.left.then(() => done(undefined));
     put(done);
   });
 }

@@ -94,6 +94,8 @@ export class Desk implements HandOver {
   #channel: DeskChannel | undefined;
   #serving: ((program: Program | undefined) => void) | undefined;
   #failure: { readonly text: string; readonly status: number } | undefined;
+  /** Resolves when the client leaves, up to the session's start. */
+  readonly left: Promise<void>;
   /** What the person types while the desk serves, and the terminal's new size. */
   onInput: (bytes: Uint8Array) => void = () => {};
   onResize: (size: { columns: number; rows: number }) => void = () => {};
@@ -103,6 +105,9 @@ export class Desk implements HandOver {
   constructor(leg: Leg) {
     this.#leg = leg;
     leg.onMessage = (message) => this.#guard(message);
+    this.left = new Promise((resolve) => {
+      leg.onClose = () => resolve();
+    });
     // Everything that a client says may be answered here: who does not read the answers is not read.
     leg.onCongestion = (congested) =>
       congested ? leg.pause(Pause.congestion) : leg.resume(Pause.congestion);
@@ -110,7 +115,7 @@ export class Desk implements HandOver {
 
   /**
    * Answers the client's first session channel until it asks for a program.
-   * @returns undefined when the client opens something else or nothing, so that nobody can be asked
+   * @returns undefined when the client leaves, opens something else or nothing, so that nobody can be asked
    */
   serve(): Promise<Program | undefined> {
     return new Promise((resolve) => {
@@ -119,6 +124,7 @@ export class Desk implements HandOver {
         clearTimeout(timer);
         resolve(program);
       };
+      void this.left.then(() => this.#resolve(undefined));
       this.#replay('serve');
     });
   }

@@ -129,7 +129,6 @@ class SshLegs implements SessionLegs {
     this.#desk.hold();
     this.#desk.onProtocolError = (error) => signals.broken('client', error);
     this.#front.onClose = (error) => signals.left(error);
-    if (this.#front.closed) signals.left();
   }
 
   async dial(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { askLine, pickTarget } from '../../../gateway/ssh/ask.ts';
 import { Desk } from '../../../gateway/ssh/desk.ts';
 import type { Leg } from '../../../gateway/ssh/leg.ts';
 import { encodeMessage, Message } from '../../../gateway/ssh/wire/connection.ts';
@@ -10,6 +11,7 @@ const DESK_CHANNEL = 0x5a11_0000;
 class FakeLeg {
   onMessage: (message: Uint8Array) => void = () => {};
   onCongestion: (congested: boolean) => void = () => {};
+  onClose: (error: Error | undefined) => void = () => {};
   readonly sent: number[] = [];
   pauses = 0;
   ended: string | undefined;
@@ -151,3 +153,20 @@ test('a client that does not read what it is answered is not read either, until 
   subject.release();
   assert.equal(leg.pauses, 0);
 });
+
+const TERMINAL = { term: 'xterm', columns: 80, rows: 24 };
+const CHOICE = { account: 'a', system: 's', protocol: 'ssh', policy: 'p', reasonRequired: false } as const;
+
+for (const [where, asks] of [
+  ['before it opens a channel', (subject: Desk) => subject.serve()],
+  ['at the list of targets', (subject: Desk) => pickTarget(subject, TERMINAL, [CHOICE, CHOICE])],
+  ['when it is asked for a reason', (subject: Desk) => askLine(subject, 'Reason: ')],
+] as const)
+  test(`a client that leaves ${where} is not waited for`, async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { leg, desk: subject } = desk();
+    const answer = asks(subject);
+    leg.onClose(undefined);
+    const turn = new Promise((resolve) => setImmediate(resolve, 'still waits'));
+    assert.equal(await Promise.race([answer, turn]), undefined);
+  });
