@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bed, DIRECT, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
+import { Evidence } from '../support/evidence.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { run, until } from '../support/process.ts';
 import type { Terminal } from '../support/terminal.ts';
@@ -110,6 +111,26 @@ gatewayTest('a session is listed while it runs and after, newest first', async (
   assert.ok(!open.some((session) => session.id === id));
   const table = await bed.gateway.sallyport(['sessions', 'ls', '--all']);
   assert.ok(table.text.includes(id) && table.text.includes('alice'), table.text);
+});
+
+gatewayTest('what is typed is in the store while the session runs, before and after Enter', async () => {
+  const { terminal, id } = await openShell();
+  const evidence = await Evidence.of(bed.gateway);
+  const stored = (wanted: string): Promise<true> =>
+    until(`the store has ${wanted}`, async () =>
+      (await evidence.keystrokes(id)).includes(wanted) ? true : undefined,
+    );
+  terminal.type('echo typed-$((20+3))');
+  await stored('echo typed-$((20+3))');
+  terminal.type('\r');
+  await terminal.expect('typed-23');
+  await until('the store has the command', async () =>
+    (await evidence.commands(id)).includes('echo typed-$((20+3))') ? true : undefined,
+  );
+  assert.equal((await evidence.session('alice', 'active')).id, id);
+  await evidence.close();
+  terminal.type('exit\r');
+  await terminal.ended;
 });
 
 gatewayTest('a locked session says so and takes no input until it is unlocked', async () => {

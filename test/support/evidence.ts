@@ -48,8 +48,18 @@ export class Evidence {
     return await until(`an audit event ${code}`, async () => (await this.audit(code)).find(fits), 20_000);
   }
 
+  /** All of a session, oldest first. */
   async keystrokes(sessionId: string): Promise<string> {
-    return (await this.#store.keystrokes(sessionId)).map((row) => row.text).join('');
+    const rows = await this.#store.keystrokes(sessionId);
+    return rows
+      .map((row) => row.text)
+      .toReversed()
+      .join('');
+  }
+
+  /** Newest first. */
+  async commands(sessionId: string): Promise<readonly string[]> {
+    return (await this.#store.keystrokes(sessionId, 'command')).map((row) => row.text);
   }
 
   close(): Promise<void> {
