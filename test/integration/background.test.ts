@@ -1,7 +1,6 @@
 /**
  * A gateway that compacts and indexes recordings, renders one and checks a burst of passwords, while somebody
- * types: every key is echoed once and in order, and all of the work is done. How long the keys took is printed
- * beside what they took without.
+ * types: every key is echoed once, in order and about as soon as without, and all of the work is done.
  */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
@@ -12,6 +11,7 @@ import ssh2, { type ClientChannel } from 'ssh2';
 import { type Archive, openArchives } from '../../recorder/index.ts';
 import { type Bed, type Door, PASSWORD, ssh, startBed } from '../support/bed.ts';
 import { Evidence, stillServes } from '../support/evidence.ts';
+import { assertPrompt, keyFigures } from '../support/latency.ts';
 import { recordedInFull } from '../support/load.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
@@ -104,12 +104,6 @@ async function type(channel: ClientChannel, enough: (keys: number) => boolean): 
   return took;
 }
 
-function figures(took: readonly number[]): string {
-  const sorted = took.toSorted((a, b) => a - b);
-  const at = (part: number): string => (sorted[Math.ceil(sorted.length * part) - 1] ?? Number.NaN).toFixed(1);
-  return `${took.length} keys, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms`;
-}
-
 /** Those of bob, once all are compacted and have their text beside them. */
 async function made(): Promise<boolean> {
   const rows = (await evidence.sessions()).filter(({ user }) => user === 'bob');
@@ -174,8 +168,9 @@ testWith(NEEDS, 'work in the background goes on while people type, and both are 
     indexed.map(({ made: sides }) => sides),
     Array.from({ length: SESSIONS }, () => []),
   );
-  t.diagnostic(`nothing else to do: ${figures(quiet)}`);
-  t.diagnostic(`with work in the background: ${figures(busy)}`);
+  t.diagnostic(`nothing else to do: ${keyFigures(quiet)}`);
+  t.diagnostic(`with work in the background: ${keyFigures(busy)}`);
+  assertPrompt(quiet, busy);
   typist.close();
   await stillServes(bed);
 });

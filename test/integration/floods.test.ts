@@ -1,6 +1,6 @@
 /**
  * Floods of connections that never log on, while a hundred people type and a few have a desktop open:
- * every key comes back, no session ends, and whoever comes meanwhile or later is let in.
+ * every key comes back about as soon, no session ends, and whoever comes meanwhile or later is let in.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -10,6 +10,7 @@ import { after, before } from 'node:test';
 import { encodeMessage, Message, recipientOf } from '../../gateway/ssh/wire/connection.ts';
 import { ALL_CAPABILITIES, type Bed, type Door, PASSWORD, startBed, userKey } from '../support/bed.ts';
 import { assertUndisturbed, Evidence, stillServes } from '../support/evidence.ts';
+import { assertPrompt, keyFigures } from '../support/latency.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
 import { type RawChannel, RawClient } from '../support/raw-client.ts';
@@ -142,17 +143,14 @@ const closed = (socket: Socket): Promise<void> =>
   socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()));
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Keys of all people since this was asked last: how many came back, and how soon. */
-function figures(): string {
-  const all = people.flatMap((person) => person.latencies.splice(0)).sort((a, b) => a - b);
-  const at = (share: number): string => (all[Math.ceil(all.length * share) - 1] ?? Number.NaN).toFixed(1);
-  return `${all.length} keys, echoed after ms p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)}`;
-}
+/** What the keys of all people took since this was asked last. */
+const latencies = (): number[] => people.flatMap((person) => person.latencies.splice(0));
 
 /** Everybody's next key comes back, nobody has gone, and all desktops are alive. */
 async function undisturbed(): Promise<void> {
-  await until('a key of each of them', () =>
-    people.every(({ latencies }) => latencies.length > 0) ? true : undefined,
+  const had = people.map((person) => person.latencies.length);
+  await until('the next key of each of them', () =>
+    people.every((person, i) => person.latencies.length > (had[i] ?? 0)) ? true : undefined,
   );
   assert.ok(!people.some(({ client }) => client.closed), 'a session ended');
   const before = target.sessions.map(({ received }) => received.length);
@@ -166,13 +164,17 @@ async function undisturbed(): Promise<void> {
 function flood(name: string, body: () => Promise<unknown>): void {
   testWith(NEEDS, name, async (t) => {
     await undisturbed();
-    for (const person of people) person.latencies.length = 0;
+    latencies();
     await pause(1_000);
-    t.diagnostic(`before: ${figures()}`);
+    const before = latencies();
+    t.diagnostic(`before: ${keyFigures(before)}`);
     const more = await body();
-    t.diagnostic(`during: ${figures()}`);
-    if (typeof more === 'string') t.diagnostic(more);
+    // The keys that were under way at its end count.
     await undisturbed();
+    const during = latencies();
+    t.diagnostic(`during: ${keyFigures(during)}`);
+    if (typeof more === 'string') t.diagnostic(more);
+    assertPrompt(before, during);
   });
 }
 
