@@ -125,7 +125,8 @@ export class RelayChannel {
   fromClient(message: Uint8Array): void {
     if (message[0] === Message.channelClose) this.#closeFrom.client = true;
     if (this.dead) return this.#finishDead();
-    if (this.locked && this.terminal && message[0] === Message.channelData) this.up?.swallow(message);
+    const data = message[0] === Message.channelData || message[0] === Message.channelExtendedData;
+    if (data && this.locked && this.terminal) this.up?.swallow(message);
     else this.up?.push(message);
     this.#settleClose();
   }
@@ -198,6 +199,8 @@ export class RelayChannel {
 
   #deliverUp(message: Uint8Array): void {
     if (message[0] === Message.channelData) this.record.input(message.subarray(9));
+    // RFC 4254 §5.2 gives clients no use for it, but what a target makes of it is the target's affair.
+    else if (message[0] === Message.channelExtendedData) this.record.input(message.subarray(13));
     if (this.dead) return; // the record may have found the stream to be something else and aborted
     if (message[0] === Message.channelClose) this.#closeSentTo.target = true;
     this.#legs.toTarget(message, this.target.number);

@@ -6,7 +6,7 @@ import type { Leg } from '../../../gateway/ssh/leg.ts';
 import { SessionRecord } from '../../../gateway/ssh/record.ts';
 import { Relay } from '../../../gateway/ssh/relay.ts';
 import { encodeMessage, Message, OpenFailure, STDERR } from '../../../gateway/ssh/wire/connection.ts';
-import type { Recording } from '../../../recorder/index.ts';
+import { EventKind, type Recording } from '../../../recorder/index.ts';
 
 /** A leg that keeps what it was given to send, addressed as the peer gets it. */
 class FakeLeg {
@@ -52,8 +52,9 @@ function relay(
   const [front, back] = [new FakeLeg(), new FakeLeg()];
   const failures: string[] = [];
   const errors: unknown[] = [];
+  const written: string[] = [];
   const recording: Recording = {
-    write() {},
+    write: (kind, _channel, payload) => void written.push(`${kind} ${Buffer.from(payload).toString()}`),
     note() {},
     hashStream: () => ({ update() {}, digest: (then) => then('') }),
     paused: false,
@@ -71,7 +72,7 @@ function relay(
     onFault: (error) => errors.push(error),
   });
   subject.start({ channel, release: () => held, fail: (text) => failures.push(text) });
-  return { subject, front, back, failures, errors };
+  return { subject, front, back, failures, errors, written };
 }
 
 test('a channel that the desk answered is opened at the target, its requests are made again', () => {
@@ -234,4 +235,23 @@ test('nothing is added to a channel that is closed to the client, and a program 
   front.onMessage(encodeMessage(Message.channelClose, TARGET));
   assert.equal(await resolved(subject.dismissed), true);
   assert.deepEqual(errors, []);
+});
+
+test('extended data of a client is input: recorded, and stopped where a terminal is locked', () => {
+  const { front, back, written, errors } = relay(undefined, [], ['exec']);
+  front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 500));
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET, 'exec', false, 'cat'));
+  back.take();
+  front.onMessage(encodeMessage(Message.channelExtendedData, TARGET, STDERR, 'aside'));
+  assert.deepEqual(back.take(), [encodeMessage(Message.channelExtendedData, TARGET, STDERR, 'aside')]);
+  assert.deepEqual(written, [`${EventKind.input} aside`]);
+
+  const locked = relay(SERVED);
+  locked.back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  locked.subject.lock('locked');
+  locked.back.take();
+  locked.front.onMessage(encodeMessage(Message.channelExtendedData, DESK, STDERR, 'aside'));
+  assert.deepEqual(locked.back.take(), []);
+  assert.deepEqual([errors, locked.errors], [[], []]);
 });
