@@ -3,6 +3,7 @@
  * file on this node, encrypted as it is, and from there to the archive as soon as that takes it. Then
  * the recording goes on directly and its file is deleted.
  */
+import { Backoff } from '../container/backoff.ts';
 import type { Clock } from '../container/clock.ts';
 import type { ChunkPool } from '../container/segment-buffer.ts';
 import { requireSessionId } from './layout.ts';
@@ -275,14 +276,15 @@ class SpooledRecording implements ArchiveAppender {
     this.#flight = undefined;
     const { archive, clock } = this.#parts;
     const drain = new SpoolDrain(archive, file, this.#inner, this.#archived, true);
-    for (let delay = FIRST_RETRY_MS; ; ) {
+    const backoff = new Backoff(FIRST_RETRY_MS, MAX_RETRY_MS);
+    for (;;) {
       try {
         await this.#adding?.catch(() => {});
         while (!drain.done) {
           const before = drain.archived;
           await this.#spool.inTurn(() => drain.step());
           this.#tell(true, drain.archived - before);
-          delay = FIRST_RETRY_MS;
+          backoff.reset();
         }
         await this.#spool.inTurn(() => drain.confirm());
         if (drain.done && this.#adding === undefined) break;
@@ -292,8 +294,7 @@ class SpooledRecording implements ArchiveAppender {
           this.#inner = drain.appender;
           return await this.#giveUp(file, error);
         }
-        await new Promise<void>((resolve) => void clock.after(delay, resolve));
-        delay = Math.min(delay * 2, MAX_RETRY_MS);
+        await new Promise<void>((resolve) => void clock.after(backoff.next(), resolve));
       }
     }
     this.#inner = drain.appender;

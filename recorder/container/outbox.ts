@@ -7,6 +7,7 @@
  * framed as soon as there is enough for it. One that takes several is given more while there is much.
  */
 import { type ArchiveAppender, ArchiveError } from '../archive/port.ts';
+import { Backoff } from './backoff.ts';
 import type { FrameChain, Signer } from './chain.ts';
 import type { Clock } from './clock.ts';
 import type { PlainSegment } from './frames.ts';
@@ -243,7 +244,8 @@ export class Outbox {
   /** Tries until the archive has taken `bytes` (true) or the outbox is dropped (false). */
   async #append(bytes: Uint8Array, at: number): Promise<boolean> {
     const { appender, clock, observer } = this.#parts;
-    for (let delay = FIRST_RETRY_MS; !this.#dropped; delay = Math.min(delay * 2, MAX_RETRY_MS)) {
+    const backoff = new Backoff(FIRST_RETRY_MS, MAX_RETRY_MS);
+    while (!this.#dropped) {
       const begun = clock.now();
       try {
         await appender.append(bytes, at);
@@ -257,7 +259,7 @@ export class Outbox {
             ? error
             : new ArchiveError('archive-io', 'the archive refused an append for an unknown reason', error),
         );
-        if (!this.#dropped) await new Promise<void>((resolve) => void clock.after(delay, resolve));
+        if (!this.#dropped) await new Promise<void>((resolve) => void clock.after(backoff.next(), resolve));
       }
     }
     return false;
