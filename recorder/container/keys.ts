@@ -4,7 +4,7 @@
  *
  *     HKDF-SHA256(ikm = epoch key, salt = 16 random bytes, info = "sallyport recording " ‖ session id)
  *
- * After the epoch its key is wiped; live recordings hold their derived keys only.
+ * After the epoch its key is wiped, whether another begins or not; live recordings hold their derived keys only.
  */
 import { createHash, createPublicKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
 import { Decrypter, Encrypter } from 'age-encryption';
@@ -23,6 +23,8 @@ interface Epoch {
   readonly wrapped: string;
   readonly startedAt: number;
   recordings: number;
+  /** Its key is wiped. */
+  over: boolean;
 }
 
 export interface RecordingKey {
@@ -66,14 +68,13 @@ export class KeyRing {
         if (this.#epoch === pending) this.#epoch = undefined;
         throw error;
       }
-      if (this.#now() - epoch.startedAt < EPOCH_MS && epoch.recordings < EPOCH_RECORDINGS) {
+      const { over, startedAt, recordings } = epoch;
+      if (!over && this.#now() - startedAt < EPOCH_MS && recordings < EPOCH_RECORDINGS) {
         epoch.recordings += 1;
         return epoch;
       }
-      if (this.#epoch === pending) {
-        this.#epoch = undefined;
-        epoch.key.fill(0);
-      }
+      end(epoch);
+      if (this.#epoch === pending) this.#epoch = undefined;
     }
   }
 
@@ -83,7 +84,10 @@ export class KeyRing {
     try {
       for (const recipient of this.#recipients) encrypter.addRecipient(recipient);
       const wrapped = Buffer.from(await encrypter.encrypt(new Uint8Array(key))).toString('base64');
-      return { key, wrapped, startedAt: this.#now(), recordings: 0 };
+      const epoch = { key, wrapped, startedAt: this.#now(), recordings: 0, over: false };
+      // A node where nobody begins a session must not keep the key of its last recordings; it may stop meanwhile.
+      setTimeout(() => end(epoch), EPOCH_MS).unref();
+      return epoch;
     } catch (cause) {
       throw new ArchiveError(
         'archive-recipient',
@@ -92,6 +96,11 @@ export class KeyRing {
       );
     }
   }
+}
+
+function end(epoch: Epoch): void {
+  epoch.key.fill(0);
+  epoch.over = true;
 }
 
 /** The key of the recording with this header. Throws {@link ContainerError} `no-identity` when none of `identities` opens it. */

@@ -215,6 +215,18 @@ test('recordings of one worker have keys of their own, and share a wrapping for 
   assert.notEqual(headers[1]?.wrappedKey, headers[2]?.wrappedKey);
 });
 
+test('a wrapping is over with its time also where nobody asks for the next one', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { recipient } = await generateIdentity();
+  // By this clock no time passes.
+  const ring = new KeyRing([recipient], () => 0);
+  const first = await ring.keyFor('s1');
+  t.mock.timers.tick(599_999);
+  assert.equal((await ring.keyFor('s2')).wrappedKey, first.wrappedKey);
+  t.mock.timers.tick(1);
+  assert.notEqual((await ring.keyFor('s3')).wrappedKey, first.wrappedKey);
+});
+
 test('a wrapping serves a thousand recordings and no more', async () => {
   const { recipient } = await generateIdentity();
   const ring = new KeyRing([recipient], () => 0);
