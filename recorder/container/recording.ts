@@ -190,7 +190,7 @@ export class LiveRecording implements Recording, Sharer {
         this.#refusal ??
           new ArchiveError(
             'archive-timeout',
-            `the archive acknowledged nothing for ${window.graceSeconds} seconds`,
+            `the archive did not catch up with the session for ${window.graceSeconds} seconds`,
           ),
       );
     }

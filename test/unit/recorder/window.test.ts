@@ -230,6 +230,21 @@ test('an archive that answers nothing for the grace time ends the recording', as
   assert.deepEqual(await recording.seal('archive-failed'), summary);
 });
 
+test('an archive that answers too slowly for the grace time is told as that', async () => {
+  const bed = await makeBed();
+  const { recording, signals } = await open(bed);
+  bed.archive.held = true;
+  for (let i = 0; i < 60; i += 1) recording.write(EventKind.output, 0, Buffer.alloc(1024, 'x'));
+  for (let second = 0; second < 31; second += 1) {
+    // It acknowledges something, and is never up to date.
+    if (second === 10) bed.archive.step();
+    await bed.clock.advance(1000);
+  }
+  assert.ok(bed.archive.sizes.length > 0);
+  assert.equal(signals.error?.message, 'the archive did not catch up with the session for 30 seconds');
+  bed.archive.release();
+});
+
 test('an error that persists ends the recording with that error', async () => {
   const bed = await makeBed();
   const { recording, signals } = await open(bed);
