@@ -1,7 +1,15 @@
 /** Algorithms of both legs, best first; what is not listed is not spoken. */
+import { createPublicKey } from 'node:crypto';
 import type { Algorithms, CipherAlgorithm, KexAlgorithm, MacAlgorithm, ServerHostKeyAlgorithm } from 'ssh2';
 
+/**
+ * Post-quantum and classical together (draft-ietf-sshm-mlkem-hybrid-kex), which OpenSSH's client warns
+ * without since 10.1. The types of ssh2 do not know what its patch adds.
+ */
+const HYBRID_KEX = 'mlkem768x25519-sha256' as KexAlgorithm;
+
 const KEX: KexAlgorithm[] = [
+  ...(knowsMlKem() ? [HYBRID_KEX] : []),
   'curve25519-sha256',
   'curve25519-sha256@libssh.org',
   'ecdh-sha2-nistp256',
@@ -68,4 +76,15 @@ export function hostKeyAlgorithms(type: string, legacy: boolean): ServerHostKeyA
   if (type !== 'ssh-rsa') return [type as ServerHostKeyAlgorithm];
   const modern: ServerHostKeyAlgorithm[] = ['rsa-sha2-512', 'rsa-sha2-256'];
   return legacy ? [...modern, 'ssh-rsa'] : modern;
+}
+
+/** Node has ML-KEM with raw keys since 26. */
+function knowsMlKem(): boolean {
+  try {
+    const key = { key: Buffer.alloc(1184), format: 'raw-public', asymmetricKeyType: 'ml-kem-768' };
+    createPublicKey(key as unknown as Parameters<typeof createPublicKey>[0]);
+    return true;
+  } catch {
+    return false;
+  }
 }

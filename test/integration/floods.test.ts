@@ -15,6 +15,7 @@ import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
 import { type RawChannel, RawClient } from '../support/raw-client.ts';
 import { type DesktopClient, type DesktopTarget, openDesktop, startDesktop } from '../support/rdp-actors.ts';
+import { kexInit, sshPacket } from '../support/ssh-packet.ts';
 import { temporaryFolder } from '../support/temp.ts';
 import { TLS_FINGERPRINT } from '../unit/rdp/legs.ts';
 
@@ -215,7 +216,8 @@ flood('TLS handshakes that begin and do not go on', async () => {
 
 flood('key exchanges that begin and do not go on', async () => {
   const half = Array.from({ length: 150 }, () => attack(bed.gateway.sshPort));
-  for (const socket of half) socket.write(Buffer.concat([IDENTIFICATION, sshPacket(kexInit())]));
+  for (const socket of half)
+    socket.write(Buffer.concat([IDENTIFICATION, sshPacket(kexInit('curve25519-sha256'))]));
   await pause(1_500);
   for (const socket of half) socket.destroy();
 });
@@ -223,7 +225,7 @@ flood('key exchanges that begin and do not go on', async () => {
 flood('key exchanges as fast as the gateway makes its half of them', async () => {
   const hello = Buffer.concat([
     IDENTIFICATION,
-    sshPacket(kexInit()),
+    sshPacket(kexInit('curve25519-sha256')),
     // SSH_MSG_KEX_ECDH_INIT (RFC 5656 §4): any 32 bytes are a point of Curve25519.
     sshPacket(encodeMessage(30, randomBytes(32))),
   ]);
@@ -279,27 +281,3 @@ testWith(
 const IDENTIFICATION = Buffer.from('SSH-2.0-flood\r\n', 'latin1');
 /** X.224 Connection Request ([MS-RDPBCGR] 2.2.1.1) that offers TLS. */
 const X224_REQUEST = Buffer.from('0300001306e000000000000100080001000000'.padEnd(38, '0'), 'hex');
-
-/** A packet before keys are exchanged (RFC 4253 §6). */
-function sshPacket(payload: Uint8Array): Buffer {
-  const padding = 4 + ((8 - ((5 + payload.length + 4) % 8)) % 8);
-  const packet = Buffer.alloc(5 + payload.length + padding);
-  packet.writeUInt32BE(packet.length - 4);
-  packet[4] = padding;
-  packet.set(payload, 5);
-  return packet;
-}
-
-/** SSH_MSG_KEXINIT (RFC 4253 §7.1). */
-function kexInit(): Uint8Array {
-  const cipher = 'aes128-gcm@openssh.com';
-  const mac = 'hmac-sha2-256';
-  const lists = ['curve25519-sha256', 'ssh-ed25519', cipher, cipher, mac, mac, 'none', 'none', '', ''];
-  const names = lists.map((list) => {
-    const bytes = Buffer.alloc(4 + list.length);
-    bytes.writeUInt32BE(list.length);
-    bytes.write(list, 4, 'latin1');
-    return bytes;
-  });
-  return Buffer.concat([Buffer.from([20]), randomBytes(16), ...names, Buffer.alloc(5)]);
-}
