@@ -4,6 +4,7 @@ import { ContainerError, type RecordingReader, surveyDesktop } from '../../recor
 import type { SessionRow } from '../store/port.ts';
 import { countOption, openStore, withCommon } from './common.ts';
 import { bytesText, durationText, printable, printFields, printJson, printList, timeText } from './output.ts';
+import { Progress } from './progress.ts';
 import { addExport } from './recordings-export.ts';
 import { addHold } from './recordings-hold.ts';
 import { addIndex } from './recordings-index.ts';
@@ -46,7 +47,7 @@ export function addRecordings(program: Command): void {
       const { id: sessionId, reader, row } = opened;
       const { user, account, system, policy } = row ?? reader.header();
       const manifest = reader.manifest();
-      const desktop = await desktopOf(reader);
+      const desktop = await desktopOf(reader, options);
       const micros = manifest?.duration ?? desktop?.duration;
       const { startedAt } = reader.header();
       const duration = micros === undefined ? undefined : Math.round(micros / 1000);
@@ -94,10 +95,15 @@ export function addRecordings(program: Command): void {
 /** What a desktop's recording shows: the sizes that it had, µs. Undefined: it is none, or cannot be read. */
 async function desktopOf(
   reader: RecordingReader,
+  options: CommonOptions,
 ): Promise<{ readonly resolution: string; readonly duration: number } | undefined> {
   if (reader.header().protocol !== 'rdp') return undefined;
+  using progress = new Progress(
+    options,
+    (done, all) => `looked through ${durationText(done / 1000)} of ${durationText(all / 1000)}`,
+  );
   try {
-    const { sizes, duration } = await surveyDesktop(reader);
+    const { sizes, duration } = await surveyDesktop(reader, progress.show);
     return {
       resolution: sizes.map(({ width, height }) => `${width}x${height}`).join(', ') || 'none',
       duration,

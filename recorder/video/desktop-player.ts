@@ -146,13 +146,21 @@ export function desktopFilm(reader: RecordingReader, { onCut }: TerminalOptions 
   };
 }
 
-/** Reads through a recording. Rejects with {@link ContainerError} at an altered segment. */
-export async function surveyDesktop(reader: RecordingReader): Promise<FilmSurvey> {
+/**
+ * Reads through a recording. `onProgress` is told how far it is, of how much, in µs, where the recording is sealed.
+ * Rejects with {@link ContainerError} at an altered segment.
+ */
+export async function surveyDesktop(
+  reader: RecordingReader,
+  onProgress?: (done: number, all: number) => void,
+): Promise<FilmSurvey> {
+  const all = reader.manifest()?.duration;
   const player = new DesktopPlayer();
   const sizes: { width: number; height: number }[] = [];
   let duration = 0;
   for await (const event of reader.events()) {
     duration = event.at;
+    if (all !== undefined) onProgress?.(duration, all);
     if (event.kind !== EventKind.desktop) continue;
     player.apply(event);
     if (player.screen === undefined) continue;

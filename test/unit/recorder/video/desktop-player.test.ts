@@ -174,13 +174,16 @@ test('a reactivation in another size shows another desktop', async () => {
       [320, 32, 40, 0x00ff00],
     ],
   );
-  assert.deepEqual(await surveyDesktop(reader), {
+  const told: (readonly [number, number])[] = [];
+  assert.deepEqual(await surveyDesktop(reader, (done, all) => told.push([done, all])), {
     sizes: [
       { width: 64, height: 48 },
       { width: 32, height: 40 },
     ],
     duration: 300_000,
   });
+  assert.deepEqual(told.at(-1), [300_000, 300_000]);
+  assert.ok(told.every(([done, all], index) => all === 300_000 && done >= (told[index - 1]?.[0] ?? 0)));
 });
 
 test('sizes that no desktop has, and payloads that are none, are passed over', async () => {
