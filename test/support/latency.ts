@@ -6,9 +6,9 @@ import { percentile } from '../../bench/figures/statistics.ts';
  * How much later keys may come back while there is much else to do: the half of them, and the last. Far above what
  * a busy machine does, and far below what people wait for whose worker does something else: seconds, each time.
  */
-const LATER_MS = { half: 500, last: 5_000 } as const;
+const LATER_MS = { half: 400, last: 2_500 } as const;
 /** Where the machine itself is slow, all is. */
-const TIMES = 10;
+const TIMES = 5;
 
 /** @param took ms from each key to its echo */
 export function keyFigures(took: readonly number[]): string {
