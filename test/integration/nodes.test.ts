@@ -79,6 +79,14 @@ function peer(name: string): Readonly<Record<string, unknown>> {
 const archive = (): ArchiveOf => ({ gateway: bed.gateway, urls: [url] });
 const doorOf = (user: string) => bed.ssh.doorFor(bed.ssh.targetLogin(user), PASSWORD);
 
+/** The codes of why a node takes no sessions, as it tells load balancers. */
+async function notReadyFor({ healthPort }: Gateway): Promise<string[]> {
+  const answer = await fetch(`http://127.0.0.1:${healthPort}/readyz`);
+  const { reasons } = (await answer.json()) as { readonly reasons: readonly { readonly code: string }[] };
+  assert.equal(answer.status, reasons.length === 0 ? 200 : 503);
+  return reasons.map(({ code }) => code);
+}
+
 /** The newest session of a user once a node has sealed it in the place of its own. */
 const recovered = async (user: string) =>
   await until(
@@ -189,6 +197,12 @@ testWith(
     // Another program holds the database: nobody can write.
     const holder = new DatabaseSync(join(bed.gateway.dataDir, 'sallyport.db'), { timeout: 20_000 });
     holder.exec('BEGIN IMMEDIATE');
+    // Load balancers are told at once, and while it lasts.
+    const codes = await until('both are told', async () => {
+      const told = await notReadyFor(bed.gateway);
+      return told.length < 2 ? undefined : told;
+    });
+    assert.deepEqual(codes, ['store-down', 'lease-lost']);
     assert.notEqual(await output.ended, 0);
     holder.exec('ROLLBACK');
     holder.close();
@@ -197,6 +211,9 @@ testWith(
       const { code } = await ssh(doorOf('dave'), ['target', 'true']);
       return code === 0 ? true : undefined;
     });
+    await until('/readyz says so', async () =>
+      (await notReadyFor(bed.gateway)).length === 0 ? true : undefined,
+    );
     const row = (await bed.evidence.sessions()).find(({ user }) => user === 'bob') ?? assert.fail();
     const sealed = await bed.evidence.sealed(row.id);
     assert.match(sealed.endCode ?? '', /^(lease-lost|worker-died)$/);
