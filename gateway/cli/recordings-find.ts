@@ -47,6 +47,16 @@ export interface FindOptions {
   readonly nodeKey?: string;
 }
 
+/** Each place that recordings go to by itself, with its name for people. */
+export function copiesIn(
+  settings: ArchiveSettings,
+): readonly { readonly name: string; readonly archive: ArchiveSettings }[] {
+  return settings.urls.map((url) => {
+    const archive = { ...settings, urls: [url] };
+    return { name: openArchives(archive).description, archive };
+  });
+}
+
 /** Rejects with {@link UsageError} where there is no such recording. */
 export async function findRecording(id: string, options: FindOptions): Promise<Found> {
   if (options.archive === undefined) return await findInStore(id, options);

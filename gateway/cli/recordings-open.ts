@@ -4,16 +4,20 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import {
+  ArchiveError,
+  type ArchiveSettings,
+  ContainerError,
   EventKind,
   loadIdentities,
   openArchives,
   openRecording,
   type RecordingReader,
   type RecordingSource,
+  verifyRecording,
 } from '../../recorder/index.ts';
 import { countOption, numberOption, SESSION_ID } from './common.ts';
 import { UsageError } from './output.ts';
-import { type FindOptions, type Found, findRecording } from './recordings-find.ts';
+import { copiesIn, type FindOptions, type Found, findRecording } from './recordings-find.ts';
 
 export interface CommonOptions extends FindOptions {
   readonly json?: boolean;
@@ -47,8 +51,8 @@ export interface Opened extends Found {
 export async function openOne(id: string, options: CommonOptions, decrypt: boolean): Promise<Opened> {
   const found = await findRecording(id, options);
   try {
-    const { archive } = found;
     const opener = await identitiesOf(found.dataDir, options.identity, decrypt);
+    const archive = await copyToRead(found, decrypt);
     const reader = await openRecording(openArchives(archive), found.id, opener);
     return {
       ...found,
@@ -61,6 +65,48 @@ export async function openOne(id: string, options: CommonOptions, decrypt: boole
     };
   } catch (error) {
     await found[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * Of several copies the first that is `whole`, or at least has its end; says what is wrong with those before it.
+ * Where none is, what is wrong shows as it does with one.
+ */
+async function copyToRead(found: Found, whole: boolean): Promise<ArchiveSettings> {
+  const copies = copiesIn(found.archive);
+  if (copies.length === 1) return found.archive;
+  const wrong: string[] = [];
+  for (const { name, archive } of copies) {
+    const problem = await problemOf(found, archive, whole);
+    if (problem === undefined) {
+      for (const each of wrong) process.stderr.write(`${each}: reading from ${name}\n`);
+      return archive;
+    }
+    wrong.push(`${name}: ${problem}`);
+  }
+  return found.archive;
+}
+
+/** What is wrong with one copy of a recording, as far as nobody needs an identity to see it. */
+async function problemOf(
+  { id, row, checkEnd }: Found,
+  copy: ArchiveSettings,
+  whole: boolean,
+): Promise<string | undefined> {
+  const archive = openArchives(copy);
+  try {
+    if (whole) {
+      const expected = row?.headHash === undefined ? {} : { expectedHead: row.headHash };
+      return (await verifyRecording(archive, id, expected)).problem;
+    }
+    const reader = await openRecording(archive, id, []);
+    await reader.close();
+    checkEnd(reader);
+    return undefined;
+  } catch (error) {
+    const isOfCopy = [ArchiveError, ContainerError, UsageError].some((kind) => error instanceof kind);
+    if (isOfCopy && error instanceof Error) return error.message;
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 /** A recording that goes to a folder and to an S3 bucket at once, one of which fails for a while. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { renameSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { FrameSource } from '../../recorder/container/frame-source.ts';
 import { compactRecording, sealRecording } from '../../recorder/container/seal.ts';
@@ -118,14 +119,58 @@ testWith(
   },
 );
 
-testWith(NEEDS, 'a recording is read from the second archive when the first is away', async () => {
-  const listed = await newest();
-  const id = listed?.id ?? assert.fail('there is no recording');
-  renameSync(folder, `${folder}.away`);
-  try {
-    const verified = await bed.gateway.sallyport(['recordings', 'verify', id]);
-    assert.equal(verified.code, 0, verified.text + verified.stderr);
-  } finally {
-    renameSync(`${folder}.away`, folder);
+testWith(NEEDS, 'each copy is verified, and what is read is one that is whole', async () => {
+  const { id = '' } = (await newest()) ?? {};
+  const { sallyport } = bed.gateway;
+  const exported = async (): Promise<readonly [string, string]> => {
+    const { code, text, stderr } = await sallyport(['recordings', 'export', id, '--format', 'txt']);
+    assert.equal(code, 0, stderr);
+    return [text, stderr];
+  };
+  const [all, silence] = await exported();
+  assert.match(all, /all-of-it/);
+  assert.doesNotMatch(silence, /reading from/);
+  const verified = await sallyport(['recordings', 'verify', id]);
+  assert.equal(verified.code, 0, verified.text + verified.stderr);
+  assert.match(verified.text, new RegExp(`^file:${folder}: ok: \\d+ segments\n`));
+  assert.match(verified.text, /^s3:.*: ok: \d+ segments\n {2}proved/m);
+
+  const [day = ''] = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith(`${id}.slr`),
+  );
+  const path = join(folder, day);
+  const whole = readFileSync(path);
+  const altered = Buffer.from(whole);
+  altered.writeUInt8(altered.readUInt8(whole.length >> 1) ^ 1, whole.length >> 1);
+  const cases = [
+    [() => writeFileSync(path, altered), () => writeFileSync(path, whole), /was altered/],
+    [() => writeFileSync(path, whole.subarray(0, -50)), () => writeFileSync(path, whole), /the end was cut/],
+    [() => renameSync(folder, `${folder}.away`), () => renameSync(`${folder}.away`, folder), /is missing/],
+  ] as const;
+  for (const [spoil, mend, problem] of cases) {
+    spoil();
+    const { code, text } = await sallyport(['recordings', 'verify', id, '--json']);
+    assert.equal(code, 1, text);
+    const { ok, problem: told, copies } = JSON.parse(text);
+    assert.equal(ok, false);
+    assert.match(told, problem);
+    assert.deepEqual(
+      copies.map((copy: { archive: string; ok: boolean }) => [copy.archive.slice(0, 5), copy.ok]),
+      [
+        ['file:', false],
+        ['s3://', true],
+      ],
+    );
+    const [text2, warning] = await exported();
+    assert.equal(text2, all);
+    assert.match(warning, new RegExp(`file:${folder}: .*${problem.source}.*: reading from s3:`));
+    mend();
   }
+  writeFileSync(path, whole.subarray(0, -50));
+  const shown = await sallyport(['recordings', 'show', id]);
+  assert.equal(shown.code, 0, shown.stderr);
+  assert.match(shown.stderr, /reading from s3:/);
+  const many = await sallyport(['recordings', 'verify', '--all']);
+  assert.equal(many.code, 1);
+  assert.match(many.text, new RegExp(`NOT OK: file:${folder}: .*the end was cut`));
 });
