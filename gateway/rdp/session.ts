@@ -21,7 +21,7 @@ import {
 import type { DialedTarget } from './back/dial.ts';
 import { DesktopRoute } from './back/route.ts';
 import { type RdpChannelPolicy, staticChannelAllowed } from './channels/police.ts';
-import type { AcceptedClient } from './front/accept.ts';
+import { type AcceptedClient, RefusedClientError } from './front/accept.ts';
 import type { AuthenticatedClient } from './front/front.ts';
 import { authorise, type Reception, sentence } from './front/reception.ts';
 import { PduError } from './pdu/cursor.ts';
@@ -53,7 +53,9 @@ export async function runRdpSession(front: AuthenticatedClient, services: RdpSer
     const legs = new RdpLegs(reception, services);
     await runSession(legs, authorization, { connection: id, source, setup }, services);
   } catch (error) {
-    if (!(error instanceof StreamClosedError || error instanceof PduError)) services.onFault(error);
+    const theirs =
+      error instanceof PduError || error instanceof StreamClosedError || error instanceof RefusedClientError;
+    if (!theirs) services.onFault(error);
     reception.stream.end();
   } finally {
     clearTimeout(patience);

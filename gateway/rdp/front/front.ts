@@ -12,6 +12,7 @@ import { turnstile } from '../../listener/turnstile.ts';
 import { subjectPublicKeyOf } from '../credssp/public-key.ts';
 import { PduError } from '../pdu/cursor.ts';
 import { ErrorInfo } from '../pdu/error-info.ts';
+import { logonScreenBytes } from '../screen/logon-screen.ts';
 import { screenSize } from '../screen-size.ts';
 import { PduStream, StreamClosedError } from '../stream/stream.ts';
 import { MIN_TLS_VERSION } from '../stream/tls.ts';
@@ -58,8 +59,10 @@ export interface RdpFrontOptions {
 
 /** A TLS handshake's CPU: 0.5 ms with an ECDSA key, 2 with RSA. */
 const TLS_MS = 1;
-/** 64 large desktops; the largest that a client can claim takes half. */
-const SCREEN_PIXELS = 128 * 1024 ** 2;
+/** Of screens: 500 on desktops of the usual size, and 120 on the largest. */
+const SCREEN_BYTES = 256 * 1024 ** 2;
+/** Of one source; a whole office may share one. */
+const SCREEN_BYTES_PER_SOURCE = SCREEN_BYTES / 4;
 /** How long the logon screen waits for a person who does not log on. */
 const LOGON_SCREEN_MS = 180_000;
 
@@ -68,8 +71,10 @@ export class RdpFront {
   readonly #tls: SecureContext;
   /** What NLA binds its log-on to. */
   readonly #publicKey: Uint8Array;
-  /** Pixels of logon screens of people who have not logged on, each a byte twice. */
-  readonly #screens = new Allowance(SCREEN_PIXELS);
+  /** Memory of the screens of clients that nobody has logged on to. */
+  readonly #screens = new Allowance(SCREEN_BYTES, SCREEN_BYTES_PER_SOURCE);
+  /** Of those who have, and choose a target or read a last word: a flood of the others leaves them room. */
+  readonly #choices = new Allowance(SCREEN_BYTES, SCREEN_BYTES_PER_SOURCE);
 
   constructor(options: RdpFrontOptions) {
     this.#options = options;
@@ -113,19 +118,25 @@ export class RdpFront {
       });
       spoke = true;
       const reception = new Reception(stream, client, this.#options.banner);
-      // A person who types takes longer than a client that sends what it knows.
-      reception.onOpening = () => {
-        if (authenticated) return;
-        const { width, height } = screenSize(client.blocks);
-        const free = this.#screens.take(width * height);
+      const takeScreen = (allowance: Allowance): void => {
+        if (socket.destroyed) throw new StreamClosedError('the client left');
+        const bytes = logonScreenBytes(screenSize(client.blocks), this.#options.banner);
+        const free = allowance.take(key, bytes);
         if (free === undefined) {
           endWithError(stream, client, ErrorInfo.outOfMemory);
           throw new RefusedClientError('too many logon screens are open');
         }
+        freeScreen();
         freeScreen = free;
+      };
+      reception.onOpening = () => {
+        takeScreen(authenticated ? this.#choices : this.#screens);
+        if (authenticated) return;
+        // A person who types takes longer than a client that sends what it knows.
         clearTimeout(grace);
         grace = setTimeout(tooLate, LOGON_SCREEN_MS);
       };
+      reception.onHandedOver = () => freeScreen();
       if (closed !== undefined) {
         this.#options.onTurnedAway(closed.code, source);
         await refuse(reception, closed);
@@ -138,7 +149,7 @@ export class RdpFront {
         return;
       }
       authenticated = true;
-      freeScreen();
+      if (reception.open !== undefined) takeScreen(this.#choices);
       this.#options.onAuthenticated({ id, socket, reception, loggedOn, source, acceptedAt });
     };
     arrive().catch((error: unknown) => {

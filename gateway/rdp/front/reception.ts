@@ -28,6 +28,8 @@ export class Reception {
   #desk: Desk | undefined;
   /** A desk is to be opened: a person is asked, which takes time and a picture. May throw where there is no room. */
   onOpening: () => void = () => {};
+  /** The desk, and its picture, are gone. */
+  onHandedOver: () => void = () => {};
 
   constructor(stream: PduStream, client: AcceptedClient, banner: string) {
     this.stream = stream;
@@ -55,8 +57,10 @@ export class Reception {
 
   /** Gives the client to the target; a desk that is asked for later is a new one. */
   handOver(): void {
-    this.#desk?.handOver();
+    if (this.#desk === undefined) return;
+    this.#desk.handOver();
     this.#desk = undefined;
+    this.onHandedOver();
   }
 
   /** Shows why nothing more comes; ends the connection when the person has read it. */

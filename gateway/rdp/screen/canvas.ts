@@ -24,6 +24,9 @@ const WASTE_MAX = 128;
 /** Changes are found in cells of this size: about a character of the smallest font. */
 const CELL = 16;
 
+/** What a canvas of this size takes. */
+export const canvasBytes = (width: number, height: number): number => 2 * width * height;
+
 export class Canvas {
   readonly width: number;
   readonly height: number;

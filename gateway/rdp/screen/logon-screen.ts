@@ -4,7 +4,7 @@
  * rectangles and actions out.
  */
 import { backdrop, monitorOf, type ScreenSize } from './backdrop.ts';
-import { Canvas, type DirtyRectangle, type Rectangle } from './canvas.ts';
+import { Canvas, canvasBytes, type DirtyRectangle, type Rectangle } from './canvas.ts';
 import type { Action, InputEvent, KeyEvent, MouseEvent, View } from './event.ts';
 import { type Form, type FormButton, type FormField, formAfter, formFor } from './form.ts';
 import { keyboardName } from './keyboard-name.ts';
@@ -338,12 +338,22 @@ export class LogonScreen {
   }
 }
 
+/** Bytes of what is kept to draw on such a desktop. */
+export function logonScreenBytes(size: ScreenSize, banner: string): number {
+  const { width, height } = placeOf(size, banner);
+  return canvasBytes(width, height);
+}
+
 /** Theme and panel for a desktop: in the middle of its primary monitor. */
 function place(size: ScreenSize, banner: string) {
-  const monitor = monitorOf(size);
-  const theme = themeFor(monitor.width, monitor.height);
-  const { width, height } = panelSize(monitor, theme, banner);
+  const { monitor, theme, width, height } = placeOf(size, banner);
   const x = monitor.x + Math.floor((monitor.width - width) / 2);
   const y = monitor.y + Math.floor((monitor.height - height) / 2);
   return { theme, canvas: new Canvas(width, height, PALETTE), panel: { x, y, width, height } };
+}
+
+function placeOf(size: ScreenSize, banner: string) {
+  const monitor = monitorOf(size);
+  const theme = themeFor(monitor.width, monitor.height);
+  return { monitor, theme, ...panelSize(monitor, theme, banner) };
 }

@@ -8,7 +8,7 @@ import { SessionFigures } from '../../../../gateway/metrics/session-figures.ts';
 import { proveByNla } from '../../../../gateway/rdp/back/dial-identity.ts';
 import { ntlmHash, sessionBaseKeyOf } from '../../../../gateway/rdp/credssp/ntlm.ts';
 import { subjectPublicKeyOf } from '../../../../gateway/rdp/credssp/public-key.ts';
-import { RdpFront } from '../../../../gateway/rdp/front/front.ts';
+import { type AuthenticatedClient, RdpFront } from '../../../../gateway/rdp/front/front.ts';
 import { Reception } from '../../../../gateway/rdp/front/reception.ts';
 import { Reader } from '../../../../gateway/rdp/pdu/cursor.ts';
 import { withTpkt } from '../../../../gateway/rdp/pdu/tpkt.ts';
@@ -21,6 +21,7 @@ import { type RdpServices, runRdpSession } from '../../../../gateway/rdp/session
 import { PduStream } from '../../../../gateway/rdp/stream/stream.ts';
 import { dialTls } from '../../../../gateway/rdp/stream/tls.ts';
 import type { ControlRequests, EndCode } from '../../../../workers/messages.ts';
+import { until } from '../../../support/process.ts';
 import { startDesktop } from '../../../support/rdp-actors.ts';
 import {
   acceptedClient,
@@ -42,11 +43,17 @@ const SCREEN_MS = 180_000;
 interface Door {
   readonly port: number;
   readonly log: string[];
+  readonly inside: AuthenticatedClient[];
 }
 
-/** A front whose clock stands still until the test moves it. */
-async function door(t: TestContext, control: Partial<ControlRequests> = {}): Promise<Door> {
+/** A front whose clock stands still until the test moves it, unless `clock` runs. */
+async function door(
+  t: TestContext,
+  control: Partial<ControlRequests> = {},
+  clock: 'stands' | 'runs' = 'stands',
+): Promise<Door> {
   const log: string[] = [];
+  const inside: AuthenticatedClient[] = [];
   const front = new RdpFront({
     tls: { key: PRIVATE_KEY, certificate: CERTIFICATE },
     name: 'test-node',
@@ -55,7 +62,10 @@ async function door(t: TestContext, control: Partial<ControlRequests> = {}): Pro
     loginGraceMs: GRACE_MS,
     // Nobody says who they are where nothing else is given.
     control: control as ControlRequests,
-    onAuthenticated: () => log.push('authenticated'),
+    onAuthenticated: (client) => {
+      log.push('authenticated');
+      inside.push(client);
+    },
     onDropped: (spoke) => log.push(spoke ? 'dropped at the screen' : 'dropped'),
     onTurnedAway: (code, source) => log.push(`${code} to ${source}`),
     onNlaBroken: (_id, source, code) => log.push(`nla ${code} from ${source}`),
@@ -73,8 +83,8 @@ async function door(t: TestContext, control: Partial<ControlRequests> = {}): Pro
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  t.mock.timers.enable({ apis: ['setTimeout'] });
-  return { port: (server.address() as AddressInfo).port, log };
+  if (clock === 'stands') t.mock.timers.enable({ apis: ['setTimeout'] });
+  return { port: (server.address() as AddressInfo).port, log, inside };
 }
 
 /** Everything that is under way on loopback has arrived. */
@@ -110,6 +120,56 @@ test('who stands before the logon screen has three minutes, and no more', async 
   await gone.promise;
   await quiet();
   assert.deepEqual(log.toSorted(), ['closed', 'dropped at the screen']);
+});
+
+/** A client that claims the largest desktop there is. */
+const HUGE = (() => {
+  const blocks = realBlocks();
+  return { ...blocks, core: { ...blocks.core, desktopWidth: 8192, desktopHeight: 8192 } };
+})();
+
+test('clients that claim huge desktops take what their logon screens take, and leave room for others', async (t) => {
+  const { port, log } = await door(t);
+  for (let count = 0; count < 5; count += 1) {
+    const { stream } = await dialling(port, { username: '', password: '', blocks: HUGE });
+    t.after(() => stream.destroy());
+    // The gateway's desktop, or its end.
+    await stream.next();
+    await quiet();
+  }
+  assert.deepEqual(log, []);
+});
+
+test('who has logged on holds only so much on screens, until each is handed over or closed', async (t) => {
+  const authenticate = async () => ({ outcome: 'accepted', user: 'alice', target: undefined }) as const;
+  const { port, inside } = await door(t, { authenticate }, 'runs');
+  /** Somebody else who is shown something; undefined: there was no room. */
+  const another = async (): Promise<AuthenticatedClient | undefined> => {
+    const before = inside.length;
+    const { stream } = await dialling(port, { username: 'alice', password: 'Pa55', blocks: HUGE });
+    t.after(() => stream.destroy());
+    const client = await until('it is let in', () => inside[before]);
+    try {
+      client.reception.desk.show({ kind: 'waiting', text: '' });
+      return client;
+    } catch (error) {
+      assert.match(String(error), /too many logon screens are open/);
+      return undefined;
+    }
+  };
+  const shown: AuthenticatedClient[] = [];
+  for (let client = await another(); client !== undefined; client = await another()) {
+    shown.push(client);
+    assert.ok(shown.length < 64, 'each takes a mebibyte at least, of 64 for a source');
+  }
+  assert.ok(shown.length >= 16, `${shown.length} were shown something`);
+  const [first = assert.fail(), second = assert.fail()] = shown;
+  first.reception.handOver();
+  assert.ok(await another());
+  assert.equal(await another(), undefined);
+  second.socket.destroy();
+  await once(second.socket, 'close');
+  assert.ok(await another());
 });
 
 /** Somebody who has logged on and is shown two targets; resolves when that is over. */
