@@ -11,12 +11,15 @@ import { Listener } from '../gateway/listener/listener.ts';
 import { withSharedRead } from '../gateway/listener/shared-read.ts';
 import type { Protocol } from '../gateway/policy/capability.ts';
 import { RdpFront } from '../gateway/rdp/front/front.ts';
+import { endWithError } from '../gateway/rdp/front/refuse.ts';
+import { ErrorInfo } from '../gateway/rdp/pdu/error-info.ts';
 import { runRdpSession } from '../gateway/rdp/session.ts';
 import type { LiveSession } from '../gateway/session/live.ts';
 import type { SessionServices } from '../gateway/session/session.ts';
 import { SshFront } from '../gateway/ssh/front.ts';
 import { runSshSession } from '../gateway/ssh/session.ts';
 import { turnAway } from '../gateway/ssh/turn-away.ts';
+import { DisconnectReason } from '../gateway/ssh/wire/connection.ts';
 import { type OnArchiveFailure, openArchives, Recorder } from '../recorder/index.ts';
 import { Deadline } from './deadline.ts';
 import { LeasedArchive } from './leased-archive.ts';
@@ -25,7 +28,7 @@ import { WorkerMetrics } from './metrics.ts';
 import { ControlClient, type ToWorker } from './rpc.ts';
 import type { WorkerSettings } from './settings.ts';
 
-/** Keystrokes reach the store in batches of at most this age (DESIGN.md, "Recording and archive"). */
+/** Keystrokes reach the store in batches of at most this age. */
 const TICK_MS = 250;
 const BEAT_MS = 1_000;
 /** How often the control plane is told how far recordings are. */
@@ -34,7 +37,7 @@ const LEASE_LOST = 'the gateway was cut off from its peers, and nothing may go o
 /** How often the event loop's lag is looked at: stalls that people notice are longer, and each look wakes the thread. */
 const LAG_MS = 50;
 
-/** What an SSH client shows that comes while too many others log on. */
+/** What an SSH client shows that comes while too many others log on, or choose a target. */
 const NO_PLACE: Readonly<Record<'limit' | 'source-limit', string>> = {
   limit: 'too many connections are logging on to this node: try again in a minute',
   'source-limit': 'too many connections from your address are logging on: try again in a minute',
@@ -185,8 +188,14 @@ class SessionWorker {
       loginGraceMs: settings.ssh.loginGraceMs,
       control: client.control,
       onAuthenticated: (connection) => {
-        this.#ssh.settled(connection.socket);
-        void runSshSession(connection, { ...services, figures, connectTimeoutMs, maxChannels });
+        const { socket, source, leg } = connection;
+        const full = this.#ssh.loggedOn(socket, source);
+        if (full !== undefined) return leg.disconnect(DisconnectReason.tooManyConnections, NO_PLACE[full]);
+        const started = (session: LiveSession): void => {
+          this.#ssh.settled(socket);
+          services.started(session);
+        };
+        void runSshSession(connection, { ...services, started, figures, connectTimeoutMs, maxChannels });
       },
       onDropped: (spoke) => client.notify({ type: 'dropped', spoke }),
       onConnectionClosed: (connection) => client.notify({ type: 'connection-closed', connection }),
@@ -208,8 +217,14 @@ class SessionWorker {
       control: client.control,
       onTurnedAway: (code, source) => this.#countTurnedAway('rdp', code, source),
       onAuthenticated: (authenticated) => {
-        this.#rdp?.settled(authenticated.socket);
-        void runRdpSession(authenticated, { ...services, figures, connectTimeoutMs });
+        const { socket, source, reception } = authenticated;
+        if (this.#rdp?.loggedOn(socket, source) !== undefined)
+          return endWithError(reception.stream, reception.client, ErrorInfo.serverDeniedConnection);
+        const started = (session: LiveSession): void => {
+          this.#rdp?.settled(socket);
+          services.started(session);
+        };
+        void runRdpSession(authenticated, { ...services, started, figures, connectTimeoutMs });
       },
       onNlaBroken: (connection, source, code) => {
         const detail = { protocol: 'rdp', factor: `nla: ${code}` };

@@ -1,6 +1,6 @@
 /**
  * Accepts TCP connections for a protocol front: shared port, trusted PROXY headers, and
- * a bound on connections that have not yet logged on.
+ * a bound on connections that have not yet logged on, and on those that have no session yet.
  */
 import { BlockList, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { listen } from './listen.ts';
@@ -39,6 +39,8 @@ export class Listener {
   readonly #trusted = new BlockList();
   readonly #server: Server;
   readonly #pending = new Pending();
+  /** Logged on, and without a session yet: apart, so that a flood of the others takes no place of theirs. */
+  readonly #waiting = new Pending();
   /** Connections of load balancers whose header is not there yet. */
   #greeting = 0;
   #connections = 0;
@@ -73,9 +75,19 @@ export class Listener {
     return this.#connections;
   }
 
-  /** The connection has logged on: it no longer counts against the bound. */
+  /**
+   * The connection has logged on: from now on it counts among those that have no session yet.
+   * @returns why there is no room for it, which has been counted: the caller ends it
+   */
+  loggedOn(socket: Socket, source: string): 'source-limit' | 'limit' | undefined {
+    this.#pending.leave(socket);
+    return socket.destroyed ? undefined : this.#enter(this.#waiting, socket, source);
+  }
+
+  /** The connection has a session: it no longer counts against the bounds. */
   settled(socket: Socket): void {
     this.#pending.leave(socket);
+    this.#waiting.leave(socket);
   }
 
   #accept(socket: Socket): void {
@@ -88,17 +100,11 @@ export class Listener {
 
   #admit(socket: Socket, source: string): void {
     if (socket.destroyed) return;
-    const entered = this.#pending.enter(socket, source);
-    if ('refused' in entered) {
-      this.#options.onTurnedAway(entered.refused, source);
+    const refused = this.#enter(this.#pending, socket, source);
+    if (refused !== undefined) {
       if (this.#options.farewell === undefined) socket.destroy();
-      else this.#options.farewell(socket, entered.refused);
+      else this.#options.farewell(socket, refused);
       return;
-    }
-    const { evicted } = entered;
-    if (evicted !== undefined) {
-      this.#options.onTurnedAway('limit', evicted.source);
-      evicted.socket.destroy();
     }
     this.#connections += 1;
     socket.once('close', () => {
@@ -106,6 +112,20 @@ export class Listener {
       this.#connections -= 1;
     });
     this.#options.onConnection(socket, source);
+  }
+
+  /** @returns why there is no place for it */
+  #enter(pending: Pending, socket: Socket, source: string): 'source-limit' | 'limit' | undefined {
+    const entered = pending.enter(socket, source);
+    if ('refused' in entered) {
+      this.#options.onTurnedAway(entered.refused, source);
+      return entered.refused;
+    }
+    const { evicted } = entered;
+    if (evicted === undefined) return undefined;
+    this.#options.onTurnedAway('limit', evicted.source);
+    evicted.socket.destroy();
+    return undefined;
   }
 
   #sweep(): void {

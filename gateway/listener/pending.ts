@@ -1,5 +1,5 @@
 /**
- * Connections that have not logged on: how many there may be, and whose. Where all places are
+ * Connections that have not logged on, or have no session yet: how many there may be, and whose. Where all places are
  * taken, whoever holds most of them gives one up for who holds fewer, so that a flood from a
  * few addresses leaves the others room.
  */
@@ -56,7 +56,7 @@ export class Pending {
     return { evicted };
   }
 
-  /** The connection has logged on, or is gone. */
+  /** The connection is further than this, or gone. */
   leave(socket: Socket): void {
     const key = this.#keys.get(socket);
     if (key === undefined) return;

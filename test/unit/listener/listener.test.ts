@@ -122,3 +122,29 @@ test('connections that have not logged on are bounded per source, and a log-on m
   await once(alsoRefused, 'close');
   assert.equal(turnedAway.length, 2, 'one log-on makes room for one connection');
 });
+
+test('who has logged on and has no session yet is bounded apart: 200 of a source, and the door stays open', async (t) => {
+  const { listener, turnedAway, dial, next } = await listen(t);
+  const enter = async (): Promise<{ socket: Socket; refused: string | undefined }> => {
+    const coming = next();
+    dial();
+    const { socket, source } = await coming;
+    return { socket, refused: listener.loggedOn(socket, source) };
+  };
+  const inside: Socket[] = [];
+  for (let count = 0; count < 200; count += 1) {
+    const { socket, refused } = await enter();
+    assert.equal(refused, undefined, `connection ${count}`);
+    inside.push(socket);
+  }
+  assert.equal((await enter()).refused, 'source-limit');
+  assert.deepEqual(turnedAway, ['source-limit']);
+  // One gets its session, another leaves.
+  const [first = assert.fail(), second = assert.fail()] = inside;
+  listener.settled(first);
+  second.destroy();
+  await once(second, 'close');
+  assert.equal((await enter()).refused, undefined);
+  assert.equal((await enter()).refused, undefined);
+  assert.equal((await enter()).refused, 'source-limit');
+});
