@@ -6,12 +6,14 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { type Bed, openssh, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
+import { ALL_CAPABILITIES, type Bed, openssh, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { Evidence } from '../support/evidence.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
 
 const NEEDS = ['openssh-server', 'openssh-client'] as const;
+/** Of nobody else: tests beside this one may have their own password in a command line. */
+const PASSWORD = 'known-to-wanda-alone-Vw63';
 /** Typed at a prompt that does not show it. */
 const TYPED = 'typed-unseen-Zx81';
 const TRIED = 'tried-and-refused-Qy72';
@@ -38,9 +40,10 @@ before(async () => {
   bed = await startBed({
     config: { log: { level: 'trace' } },
     document: ({ host, port, hostKey, account, privateKey }) => ({
+      users: [{ name: 'wanda', password: PASSWORD, role: 'requester' }],
       systems: [{ name: 'web02', protocol: 'ssh', host, port, hostKey }],
       accounts: [{ name: account.name, system: 'web02', privateKey }],
-      policies: [{ name: 'by-key', users: ['alice'], accounts: ['*@web02'], allow: ['exec'] }],
+      policies: [{ name: 'wanda', users: ['wanda'], accounts: ['*'], allow: ALL_CAPABILITIES }],
     }),
   });
   evidence = await Evidence.of(bed.gateway);
@@ -52,14 +55,15 @@ after(async () => {
 });
 
 testWith(NEEDS, 'a day of sessions leaves no secret lying open', async () => {
-  assert.equal((await ssh(bed.door, ['target', 'echo in'])).text, 'in\n');
-  const byKey = bed.doorFor(`alice@${bed.sshd.account.name}@web02`, PASSWORD);
+  const door = bed.doorFor(bed.targetLogin('wanda'), PASSWORD);
+  assert.equal((await ssh(door, ['target', 'echo in'])).text, 'in\n');
+  const byKey = bed.doorFor(`wanda@${bed.sshd.account.name}@web02`, PASSWORD);
   assert.equal((await ssh(byKey, ['target', 'echo by key'])).text, 'by key\n');
-  assert.equal((await ssh(bed.doorFor(bed.targetLogin('alice'), TRIED), ['target', 'id'])).code, 255);
-  assert.equal((await openssh(bed.door, 'sftp', ['target'], { input: 'ls\n' })).code, 0);
-  const terminal = sshTerminal(bed.door, ['target']);
+  assert.equal((await ssh(bed.doorFor(bed.targetLogin('wanda'), TRIED), ['target', 'id'])).code, 255);
+  assert.equal((await openssh(door, 'sftp', ['target'], { input: 'ls\n' })).code, 0);
+  const terminal = sshTerminal(door, ['target']);
   await terminal.expect('$ ');
-  const { id } = await evidence.session('alice', 'active');
+  const { id } = await evidence.session('wanda', 'active');
   terminal.type('read -rs -p "Password: " x; printf "got %s\\n" "$(printf %s "$x" | wc -c)"\r');
   await terminal.expect(/\nPassword: $/);
   terminal.type(`${TYPED}\r`);
