@@ -163,11 +163,22 @@ async function sealAll(
     'walked' in copy ? isSealed(copy, manifest) : isDamaged(copy);
   if (copies.every(done)) return manifest;
   for (const copy of copies) {
-    // The rest of a frame that is torn here comes whole from the best copy.
-    if ('walked' in copy && !isSealed(copy) && copy.walked.end < end && copy.walked.end < copy.size)
-      await (await copy.archive.resume(sessionId, startedAt, copy.walked.end)).close();
+    if (!('walked' in copy) || isSealed(copy) || copy.walked.head === best.walked.head) continue;
+    const from = await agreesUpTo(copy, best);
+    // What is torn or other here comes whole from the best copy.
+    if (from < copy.size) await (await copy.archive.resume(sessionId, startedAt, from)).close();
   }
   return await archive.seal(sessionId, startedAt, end, manifest);
+}
+
+/**
+ * Where `copy` is to be gone on with to become like `best`. Its last frame may have its length and other bytes,
+ * where the disk of a machine that lost its power made a file longer before it had what belongs there.
+ */
+async function agreesUpTo({ walked: { head, end, index } }: Copy, best: Copy): Promise<number> {
+  const { sessionId } = best.walked.header;
+  const { walked } = await walkIn(await best.archive.open(sessionId), sessionId, head);
+  return walked.headSeen ? end : (index[0]?.[1] ?? end);
 }
 
 /** Whether a manifest, or the one that is given, ends it. */

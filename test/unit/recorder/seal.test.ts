@@ -185,11 +185,13 @@ const startsOf = (bytes: Buffer): number[] => {
 
 test('two archives are sealed alike, whichever of them is ahead', async () => {
   const [, one = 0, two = 0, three = 0] = startsOf(open);
-  const noiseAtEnd = Buffer.concat([open.subarray(0, two + 30), Buffer.alloc(three - two - 30)]);
+  // A file system may have made a file longer that it had no bytes for yet.
+  const hollow = Buffer.concat([open.subarray(0, three - 20), Buffer.alloc(20)]);
   const cases: readonly (readonly [string, Buffer, Buffer | undefined, Buffer | undefined])[] = [
     ['one has the manifest', reference, open.subarray(0, one), reference],
     ['one is torn', open, open.subarray(0, two + 30), undefined],
-    ['one has room for what was never written', open, open.subarray(0, three - 1), undefined],
+    ['one has room for what was never written', open, hollow, undefined],
+    ['one is sealed, the other has room for what was never written', reference, hollow, reference],
     ['one has nothing', reference, undefined, reference],
     ['both are open and as long', open, open, undefined],
     ['one has a part of the manifest', reference, reference.subarray(0, open.length + 30), reference],
@@ -205,11 +207,6 @@ test('two archives are sealed alike, whichever of them is ahead', async () => {
       assert.deepEqual(again, { ...sealed, givenUp: 0 }, name);
     }
   }
-  // A file system may have made a file longer that it had no bytes for yet.
-  const { first, second, both } = pairOf(open, noiseAtEnd);
-  assert.equal((await sealRecording(both, 's1', sealing(heads[2]))).segments, SEGMENTS);
-  assert.equal((await verify(first)).ok, true);
-  assert.equal((await verify(second)).ok, false, 'which is told apart from one that is whole');
 });
 
 test('nothing is sealed while one archive is away', async () => {
