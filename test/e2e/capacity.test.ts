@@ -4,8 +4,10 @@ import { after, before } from 'node:test';
 import { type Bed, type Door, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { Evidence } from '../support/evidence.ts';
 import { exitWord, runXfreerdp, xfreerdp } from '../support/freerdp.ts';
+import type { ApplyDocument } from '../support/gateway.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
+import type { Sshd } from '../support/sshd.ts';
 import type { Terminal } from '../support/terminal.ts';
 import { colours, type Display, screenshot, startDisplay } from '../support/x11.ts';
 
@@ -16,9 +18,16 @@ let display: Display;
 
 before(async () => {
   if (obstacle(NEEDS) !== undefined) return;
-  const document = () => ({ users: [{ name: 'bob', password: PASSWORD, role: 'requester' }] });
+  // Beside web01 another system, for who finds no room on it.
+  const document = ({ host, port, hostKey, account }: Sshd): ApplyDocument => ({
+    users: ['bob', 'carol'].map((name) => ({ name, password: PASSWORD, role: 'requester' })),
+    systems: [{ name: 'web02', protocol: 'ssh', host, port, hostKey }],
+    accounts: [{ name: account.name, system: 'web02', password: account.password }],
+    policies: [{ name: 'both', users: ['bob', 'carol'], accounts: ['*'], allow: ['shell'] }],
+  });
+  const capacity = { maxSessions: 3, perUser: 1, perSource: 2, perSystem: 2 };
   [small, poor, display] = await Promise.all([
-    startBed({ config: { capacity: { maxSessions: 2, perUser: 1 } }, document }),
+    startBed({ config: { capacity }, document }),
     // Any session is one too many for so little memory, but the first.
     startBed({ config: { capacity: { maxMemory: '16MiB' } } }),
     startDisplay(640, 480),
@@ -29,8 +38,8 @@ after(async () => {
 });
 
 /** A session that stays. */
-async function stay(door: Door): Promise<Terminal> {
-  const terminal = sshTerminal(door, ['target']);
+async function stay(door: Door, source = '127.0.0.1'): Promise<Terminal> {
+  const terminal = sshTerminal(door, ['-b', source, 'target']);
   await terminal.expect('$ ', 30_000);
   return terminal;
 }
@@ -43,43 +52,56 @@ async function refusedAtTheDoor(door: Door, words: RegExp): Promise<string> {
   });
 }
 
-testWith(NEEDS, 'a limit of a person is told in their session, a full node before they log on', async (t) => {
-  const alice = await stay(small.door);
-  const second = await ssh(small.door, ['target', 'echo in']);
-  assert.deepEqual(
-    [second.code, second.text, second.stderr.trim()],
-    [255, '', 'sallyport: 1 of 1 sessions of yours are open: end one of them first'],
-  );
-  await small.gateway.apply({
-    policies: [{ name: 'both', users: ['bob'], accounts: ['*'], allow: ['shell'] }],
-  });
-  const bob = await stay(small.doorFor(small.targetLogin('bob'), PASSWORD));
-  const said = await refusedAtTheDoor(small.door, /this node is full/);
-  t.diagnostic(said.trim());
-  assert.match(
-    said,
-    /Received disconnect from 127\.0\.0\.1 port \d+:12: this node is full, 2 of 2 sessions are open/,
-  );
+/** Is told in the session that there is no room for it, and why. */
+async function refusedInside(door: Door, source: string, words: string): Promise<void> {
+  const { code, text, stderr } = await ssh(door, ['-b', source, 'target', 'echo in']);
+  assert.deepEqual([code, text, stderr.trim()], [255, '', `sallyport: ${words}`]);
+}
 
-  const client = xfreerdp({ port: small.gateway.rdpPort, user: 'alice', password: PASSWORD, display });
-  const window = await client.window();
-  await until('words on its screen', async () =>
-    colours(await screenshot(display, window)) > 8 ? true : undefined,
-  );
-  await client.stop();
+testWith(
+  NEEDS,
+  'limits of a person, an address and a system are told in sessions, a full node before',
+  async (t) => {
+    const [here, elsewhere] = ['127.0.0.1', '127.0.0.7'];
+    const alice = await stay(small.door);
+    await refusedInside(small.door, here, '1 of 1 sessions of yours are open: end one of them first');
+    const bob = await stay(small.doorFor(small.targetLogin('bob'), PASSWORD));
+    const door = small.doorFor(small.targetLogin('carol'), PASSWORD);
+    await refusedInside(door, here, `2 of 2 sessions from ${here} are open: end one of them first`);
+    const onSystem = '2 of 2 sessions on web01 are open: try again when one of them has ended';
+    await refusedInside(door, elsewhere, onSystem);
+    const other = small.targetLogin('carol').replace('web01', 'web02');
+    const carol = await stay(small.doorFor(other, PASSWORD), elsewhere);
+    const said = await refusedAtTheDoor(small.door, /this node is full/);
+    t.diagnostic(said.trim());
+    assert.match(
+      said,
+      /Received disconnect from 127\.0\.0\.1 port \d+:12: this node is full, 3 of 3 sessions are open/,
+    );
 
-  alice.type('exit\r');
-  await alice.ended;
-  await until('a place', async () =>
-    (await ssh(small.door, ['target', 'echo in'])).text === 'in\n' ? true : undefined,
-  );
-  bob.type('exit\r');
-  await bob.ended;
-  const codes = (await (await Evidence.of(small.gateway)).audit('session.refused')).map(
-    ({ detail }) => detail['code'],
-  );
-  for (const each of ['user-full', 'full']) assert.ok(codes.includes(each), codes.join());
-});
+    const client = xfreerdp({ port: small.gateway.rdpPort, user: 'alice', password: PASSWORD, display });
+    const window = await client.window();
+    await until('words on its screen', async () =>
+      colours(await screenshot(display, window)) > 8 ? true : undefined,
+    );
+    await client.stop();
+
+    alice.type('exit\r');
+    await alice.ended;
+    await until('a place', async () =>
+      (await ssh(small.door, ['target', 'echo in'])).text === 'in\n' ? true : undefined,
+    );
+    for (const { type, ended } of [bob, carol]) {
+      type('exit\r');
+      await ended;
+    }
+    const codes = (await (await Evidence.of(small.gateway)).audit('session.refused')).map(
+      ({ detail }) => detail['code'],
+    );
+    for (const each of ['user-full', 'source-full', 'system-full', 'full'])
+      assert.ok(codes.includes(each), codes.join());
+  },
+);
 
 testWith(NEEDS, 'a node that is short of memory takes nobody new, and says so', async (t) => {
   const alice = await stay(poor.door);
