@@ -1,6 +1,6 @@
 /**
- * Floods of connections that never log on, while a hundred people type and a few have a desktop open:
- * every key comes back about as soon, no session ends, and whoever comes meanwhile or later is let in.
+ * Floods of connections that never log on, and bulk transfers, while a hundred people type and a few have a
+ * desktop open: every key comes back about as soon, no session ends, and whoever comes meanwhile or later is let in.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -12,7 +12,7 @@ import { ALL_CAPABILITIES, type Bed, type Door, PASSWORD, startBed, userKey } fr
 import { assertUndisturbed, Evidence, stillServes } from '../support/evidence.ts';
 import { assertPrompt, keyFigures } from '../support/latency.ts';
 import { obstacle, testWith } from '../support/packages.ts';
-import { until } from '../support/process.ts';
+import { run, until } from '../support/process.ts';
 import { type RawChannel, RawClient } from '../support/raw-client.ts';
 import { type DesktopClient, type DesktopTarget, openDesktop, startDesktop } from '../support/rdp-actors.ts';
 import { kexInit, sshPacket } from '../support/ssh-packet.ts';
@@ -25,6 +25,9 @@ const DESKTOPS = 3;
 /** Log on at the same time: more would wait for their own targets. */
 const AT_A_TIME = 8;
 const KEYS_APART_MS = 250;
+/** Of those who transfer much, and what each of them does. */
+const BULKS = 2;
+const BULK_BYTES = 100_000_000;
 /** Where floods come from; people come from 127.0.0.1. */
 const ATTACKER = '127.6.6.6';
 
@@ -256,6 +259,20 @@ flood('garbage', async () => {
     await Promise.race([closed(socket), pause(2_000)]);
     socket.destroy();
   });
+});
+
+flood('bulk transfers as fast as they are taken', async () => {
+  const began = performance.now();
+  const { sshConfig, env } = bed.doorFor(bed.targetLogin('typist'), PASSWORD);
+  const client = ['ssh', '-F', sshConfig, 'target', `head -c ${BULK_BYTES} /dev/zero`];
+  await Promise.all(
+    Array.from({ length: BULKS }, async () => {
+      const { code, text, stderr } = await run('/bin/sh', ['-c', '"$@" | wc -c', 'sh', ...client], { env });
+      assert.deepEqual([code, Number(text)], [0, BULK_BYTES], stderr);
+    }),
+  );
+  const seconds = (performance.now() - began) / 1000;
+  return `${((BULKS * BULK_BYTES) / 1e6 / seconds).toFixed(0)} MB/s`;
 });
 
 testWith(
