@@ -112,7 +112,8 @@ export const configSchema = group({
     perSource: count(1, 100_000)
       .optional()
       .describe(
-        'Open sessions from one client address, over all nodes; a whole office may share one. Default: no limit',
+        'Open sessions from one client address (IPv6: /64), over all nodes; a whole office may share one. ' +
+          'Default: no limit',
       ),
     perSystem: count(1, 100_000)
       .optional()

@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { AuthorisationOutcome, TargetChoice, TargetName } from '../../workers/messages.ts';
+import { sourceKey } from '../listener/source.ts';
 import type { Protocol } from '../policy/capability.ts';
 import { type Access, evaluate, matchingPolicies, notCovered } from '../policy/evaluate.ts';
 import { matchesGlob } from '../policy/glob.ts';
@@ -177,7 +178,7 @@ export class Authorisation {
     // What the person may know; the target's own limit is told only to who may open it.
     const full =
       (await reached(store, 'user', user.name, limits.perUser)) ??
-      (await reached(store, 'source', person.source, limits.perSource));
+      (await sourceReached(store, sourceKey(person.source), limits.perSource));
     if (full !== undefined) return noRoom(full);
 
     const reason = cleanReason(request.reason);
@@ -318,10 +319,22 @@ function refusal(code: string, message: string): Refusal {
   return { granted: false, code, message, reasonRequired: false, policy: undefined };
 }
 
+/** As {@link reached}, of all addresses that are one source. */
+async function sourceReached(
+  store: StoreTransaction,
+  key: string,
+  limit: number | undefined,
+): Promise<ReturnType<typeof limitReached>> {
+  if (limit === undefined) return undefined;
+  const sources = await store.openSessionSources();
+  const open = sources.reduce((sum, { source, count }) => (sourceKey(source) === key ? sum + count : sum), 0);
+  return limitReached('source', key, open, limit);
+}
+
 /** The refusal where this many sessions are open already; what has no limit is not counted. */
 async function reached(
   store: StoreTransaction,
-  counted: Counted,
+  counted: Exclude<Counted, 'source'>,
   name: string,
   limit: number | undefined,
 ): Promise<ReturnType<typeof limitReached>> {

@@ -249,7 +249,9 @@ export interface StoreTransaction {
   /** Writes how far the recordings of this run's sessions are; those that have ended keep what their end said. */
   recordHeads(run: string, heads: readonly RecordedHead[]): Promise<void>;
   /** Sessions not ended, for limits: all that fit, over all nodes. */
-  countOpenSessions(of: Partial<Pick<SessionRow, 'user' | 'policy' | 'source' | 'system'>>): Promise<number>;
+  countOpenSessions(of: Partial<Pick<SessionRow, 'user' | 'policy' | 'system'>>): Promise<number>;
+  /** The same by the address of their client, each of which is there once. */
+  openSessionSources(): Promise<readonly { readonly source: string; readonly count: number }[]>;
 
   /** A second running row of the same name is a conflict. */
   insertNode(node: NodeRow): Promise<void>;

@@ -115,6 +115,13 @@ export class SqliteTables implements StoreTransaction {
     return this.#access.read((db) => Number(db.get(sql, ...values)?.['n']));
   };
 
+  openSessionSources: StoreTransaction['openSessionSources'] = () => {
+    const sql = "SELECT source, count(*) AS n FROM sessions WHERE state <> 'ended' GROUP BY source";
+    return this.#access.read((db) =>
+      db.all(sql).map(({ source, n }) => ({ source: String(source), count: Number(n) })),
+    );
+  };
+
   insertNode = (node: NodeRow) => this.#insert(NODES, [node]);
   node = (id: string) => this.#one(NODES, ['id = ?', id]);
   nodes = () => this.#list(NODES);

@@ -30,13 +30,15 @@ interface How {
   readonly user?: string;
   readonly reason?: string;
   readonly desk?: WorkerDesk;
+  readonly source?: string;
 }
 
 /** Logs a person on, alice if nobody else is named, on a connection of their own. */
-async function logOn(node: Node, { user = 'alice', desk = node.desk }: How = {}): Promise<string> {
+async function logOn(node: Node, how: How = {}): Promise<string> {
+  const { user = 'alice', desk = node.desk, source = SOURCE } = how;
   const connection = `connection-${Math.random()}`;
   const factor = { kind: 'password', password: `${user}'s password` } as const;
-  await desk.authenticate({ connection, protocol: 'ssh', login: user, source: SOURCE, factor });
+  await desk.authenticate({ connection, protocol: 'ssh', login: user, source, factor });
   return connection;
 }
 
@@ -301,6 +303,17 @@ test('limits of people, addresses and systems hold however many ask at once', as
     const told = (await node.audit()).filter((row) => row.code === 'session.refused');
     assert.equal(told[0]?.detail['code'], code);
   }
+});
+
+test('addresses that one subscriber of IPv6 holds are one source', async (t) => {
+  const node = await furnished(t, { limits: { perSource: 2 } });
+  await open(node, WEB01, { source: '2001:db8:0:7::1' });
+  await open(node, WEB01, { source: '2001:db8:0:7:1234:5678:9abc:def0' });
+  const full = await ask(node, WEB01, { source: '2001:db8:0:7::2' });
+  assert.ok(!full.granted && full.code === 'source-full', JSON.stringify(full));
+  assert.match(full.message, /^2 of 2 sessions from 2001:db8:0:7::\/64 are open/);
+  await open(node, WEB01, { source: '2001:db8:0:8::1' });
+  await open(node, WEB01, { source: '192.0.2.9' });
 });
 
 test('a limit of its own tells nobody of a system that they may not open', async (t) => {
