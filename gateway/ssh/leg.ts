@@ -10,7 +10,7 @@ import { hangUp } from '../listener/hang-up.ts';
 import { RelayDelay } from '../metrics/read-clock.ts';
 import type { Histogram } from '../metrics/sheet.ts';
 import { inSlab, writerBegins, writerDone } from './packet-memory.ts';
-import { type DisconnectReason, encodeMessage, Message, writeUint32 } from './wire/connection.ts';
+import { DisconnectReason, encodeMessage, Message, writeUint32 } from './wire/connection.ts';
 
 /** What ssh2 keeps to itself and this file needs; `_onConnectionMessage` and `_writer` come from patches/ssh2. */
 interface Ssh2Protocol {
@@ -30,7 +30,8 @@ interface Ssh2Protocol {
 
 const require = createRequire(import.meta.url);
 const { sendPacket } = require('ssh2/lib/protocol/utils.js') as {
-  sendPacket(protocol: Ssh2Protocol, packet: Uint8Array, bypass?: boolean): void;
+  /** @returns false when the packet waits for the end of a key exchange */
+  sendPacket(protocol: Ssh2Protocol, packet: Uint8Array, bypass?: boolean): boolean;
 };
 
 /** Reading stops while any of these holds; a bit each. */
@@ -39,9 +40,21 @@ export const Pause = { recorder: 1, congestion: 2, starting: 4 } as const;
 /** RFC 4253 §9: rekey after each gigabyte of transmitted data or after each hour. */
 const REKEY_BYTES = 1024 ** 3;
 const REKEY_MS = 3_600_000;
+/**
+ * A key exchange in which the peer says nothing for so long is given up: all that is sent waits for its end. RFC 4253
+ * §9 names no limit. It is silence that counts, because a slow line may take minutes for what was sent before.
+ */
+const SILENCE_MS = 60_000;
 
 /** Unsent bytes at which the other leg is paused; above one OpenSSH window (2 MiB) little is gained. */
 const CONGESTED_BYTES = 1024 ** 2;
+
+/** The peer began or was asked for a key exchange, and left it there. */
+export class KeyExchangeAbandoned extends Error {
+  constructor() {
+    super(`a key exchange was not finished: nothing came for ${SILENCE_MS / 1000} s`);
+  }
+}
 
 export class Leg {
   readonly #connection: Client | Connection;
@@ -53,6 +66,10 @@ export class Leg {
   #outgoing: Buffer[] = [];
   #bytesSinceRekey = 0;
   #rekeyTimer: NodeJS.Timeout;
+  /** Bytes that wait for the end of a key exchange. */
+  #withheld = 0;
+  /** Runs while keys are exchanged; see {@link SILENCE_MS}. */
+  #silence: NodeJS.Timeout | undefined;
   #closed = false;
   #error: Error | undefined;
   #onClose: (error: Error | undefined) => void = () => {};
@@ -81,11 +98,13 @@ export class Leg {
       if (this.#closed) return;
       this.#closed = true;
       clearInterval(this.#rekeyTimer);
+      clearInterval(this.#silence);
       this.#onClose(this.#error);
     };
     connection.on('end', closed);
     connection.on('close', closed);
-    socket.on('drain', () => this.onCongestion(false));
+    connection.on('handshake', () => this.#exchanged());
+    socket.on('drain', () => this.#relieve());
     this.#rekeyTimer = setInterval(() => this.#rekey(), REKEY_MS);
     this.#rekeyTimer.unref();
   }
@@ -123,7 +142,10 @@ export class Leg {
     const packet = inSlab(() => write.alloc(message.length));
     packet.set(message, start);
     if (recipient !== undefined) writeUint32(packet, start + 1, recipient);
-    sendPacket(this.#protocol, write.finalize(packet));
+    if (!sendPacket(this.#protocol, write.finalize(packet))) {
+      this.#withheld += message.length;
+      if (this.#withheld > CONGESTED_BYTES) this.onCongestion(true);
+    }
     this.#count(message.length);
   }
 
@@ -147,7 +169,9 @@ export class Leg {
   resume(why: number): void {
     if (this.#pauses === 0) return;
     this.#pauses &= ~why;
-    if (this.#pauses === 0 && !this.#closed) this.#socket.resume();
+    if (this.#pauses > 0 || this.#closed) return;
+    this.#silence?.refresh();
+    this.#socket.resume();
   }
 
   /**
@@ -176,6 +200,7 @@ export class Leg {
 
   #write(): void {
     if (this.#outgoing.length === 0) return;
+    if (this.#protocol._kexinit !== undefined) this.#awaitExchange();
     const socket = this.#socket;
     if (socket.writable) {
       socket.cork();
@@ -187,6 +212,35 @@ export class Leg {
     const { writableLength } = socket;
     writerDone(writableLength === 0);
     if (writableLength > CONGESTED_BYTES) this.onCongestion(true);
+  }
+
+  /** What waits to be sent is little again. */
+  #relieve(): void {
+    if (this.#withheld <= CONGESTED_BYTES && this.#socket.writableLength <= CONGESTED_BYTES)
+      this.onCongestion(false);
+  }
+
+  /** Our part of a key exchange (RFC 4253 §7) is on its way, whoever began it. */
+  #awaitExchange(): void {
+    if (this.#silence !== undefined || this.#closed) return;
+    let { bytesRead } = this.#socket;
+    this.#silence = setInterval(() => {
+      const silent = this.#socket.bytesRead === bytesRead;
+      ({ bytesRead } = this.#socket);
+      // What we do not read is not the peer's silence.
+      if (!silent || this.#pauses > 0) return;
+      this.#error ??= new KeyExchangeAbandoned();
+      this.disconnect(DisconnectReason.keyExchangeFailed, this.#error.message);
+    }, SILENCE_MS).unref();
+  }
+
+  /** Keys are exchanged: ssh2 has sent what waited for it. */
+  #exchanged(): void {
+    clearInterval(this.#silence);
+    this.#silence = undefined;
+    this.#withheld = 0;
+    this.#write();
+    this.#relieve();
   }
 
   #count(bytes: number): void {

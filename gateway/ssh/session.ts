@@ -21,7 +21,7 @@ import { askLine, pickTarget } from './ask.ts';
 import { dialTarget } from './back.ts';
 import { Desk, FAREWELL_MS, type Program } from './desk.ts';
 import type { AuthenticatedConnection } from './front.ts';
-import { type Leg, Pause } from './leg.ts';
+import { KeyExchangeAbandoned, type Leg, Pause } from './leg.ts';
 import { SessionRecord } from './record.ts';
 import { Relay } from './relay.ts';
 import { DisconnectReason } from './wire/connection.ts';
@@ -167,8 +167,10 @@ class SshLegs implements SessionLegs {
       onFault: (error) => signals.fault(error),
     });
     this.#relay = relay;
-    const left = (): void => signals.end('target-closed', `${system.name} closed the connection`);
-    back.onClose = () => {
+    back.onClose = (error) => {
+      const how =
+        error instanceof KeyExchangeAbandoned ? 'left a key exchange unfinished' : 'closed the connection';
+      const left = (): void => signals.end('target-closed', `${system.name} ${how}`);
       if (relay.targetLeft()) void Promise.race([relay.dismissed, after(READ_MS)]).then(left);
       else left();
     };

@@ -1,5 +1,7 @@
 /** A logged-on client that writes its connection protocol (RFC 4254) as no honest client would. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { Message, readUint32, recipientOf } from '../../gateway/ssh/wire/connection.ts';
 import { type Bed, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
@@ -314,24 +316,48 @@ testWith(NEEDS, 'a client that takes one byte at a time does not stop the others
   t.diagnostic(`another session took ${Math.round(performance.now() - started)} ms meanwhile`);
 });
 
-testWith(NEEDS, 'a client that reads nothing is waited for, not buffered for', async (t) => {
+/** A client to which a command of the target writes as much as is taken; `file` says how many megabytes. */
+async function flooded(file: string): Promise<RawClient> {
   const client = await rawClient();
-  const before = await memory();
-  client.pause();
-  client.send(Message.channelOpen, 'session', 0, 0xffff_ffff, 32_768);
-  client.resume();
-  const opened = await client.message(
-    'the open',
-    (message) => message[0] === Message.channelOpenConfirmation,
-  );
-  client.send(Message.channelRequest, readUint32(opened, 5), 'exec', true, 'head -c 2000000000 /dev/zero');
+  const channel = await client.openSession(0xffff_ffff);
+  const command = `for n in $(seq 2000); do head -c 1000000 /dev/zero && echo $n > ${file} || exit; done`;
+  client.send(Message.channelRequest, channel.peer, 'exec', true, command);
   await until('some output', () => (client.count(Message.channelData) > 0 ? true : undefined));
+  return client;
+}
+
+/** Another session's traffic that passes meanwhile: as much would be taken from the target of a flooded client. */
+async function passMuch(): Promise<void> {
+  await ssh(bed.door, ['target', 'head -c 200000000 /dev/zero'], { outputFile: '/dev/null' });
+}
+
+/** What was taken from the target stays within what sockets hold. @param received by the client itself, bytes */
+function assertNotTaken(file: string, received: number): void {
+  const megabytes = Number(readFileSync(join(bed.sshd.account.home, file), 'utf8')) - received / 1e6;
+  assert.ok(megabytes < 64, `${megabytes} megabytes were taken from the target`);
+}
+
+testWith(NEEDS, 'a client that reads nothing is waited for, not buffered for', async () => {
+  const client = await flooded('unread');
   client.pause();
-  await stillServes(bed);
-  await stillServes(bed);
-  const grown = (await memory()) - before;
-  t.diagnostic(`memory grew by ${grown}`);
-  assert.ok(grown < 128 * 1024 ** 2);
+  await passMuch();
+  assertNotTaken('unread', client.count(Message.channelData) * 32_768);
+});
+
+testWith(NEEDS, 'a client that leaves a key exchange is waited for, not buffered for', async () => {
+  const client = await flooded('withheld');
+  const goOn = client.leaveKeyExchange();
+  await passMuch();
+  let came = client.count(Message.channelData);
+  assertNotTaken('withheld', came * 32_768);
+  // More than waits in the gateway: the target is read again.
+  const enough = came + 100;
+  client.onMessage = () => {
+    came += 1;
+    if (came === enough) client.pause();
+  };
+  goOn();
+  await until('it goes on', () => (came >= enough ? true : undefined));
 });
 
 testWith(NEEDS, 'nothing of all this cost a worker', () => {

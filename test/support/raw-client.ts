@@ -28,11 +28,13 @@ export class RawClient {
   readonly messages: Uint8Array[] = [];
   /** Told of each as it comes. */
   onMessage: (message: Uint8Array) => void = () => {};
+  readonly #client: ssh2.Client;
   readonly #leg: Leg;
   #closed = false;
   #nextChannel = 0;
 
-  private constructor(leg: Leg) {
+  private constructor(client: ssh2.Client, leg: Leg) {
+    this.#client = client;
     this.#leg = leg;
     leg.onMessage = (message) => {
       const copy = new Uint8Array(message);
@@ -50,7 +52,7 @@ export class RawClient {
     const client = new ssh2.Client();
     return new Promise((resolve, reject) => {
       client.on('error', reject);
-      client.on('ready', () => resolve(new RawClient(new Leg(client, socket))));
+      client.on('ready', () => resolve(new RawClient(client, new Leg(client, socket))));
       const factor = privateKey === undefined ? { password: door.password } : { privateKey };
       client.connect({ sock: socket, username: door.login, ...factor, readyTimeout: 20_000 });
     });
@@ -78,6 +80,20 @@ export class RawClient {
   }
   resume(): void {
     this.#leg.resume(1);
+  }
+
+  /** Begins a key exchange (RFC 4253 §9) and says nothing more, though it listens; the result goes on with it. */
+  leaveKeyExchange(): () => void {
+    const { _protocol: protocol } = this.#client as unknown as {
+      _protocol: { rekey(): void; _writer: (packet: Buffer) => void };
+    };
+    protocol.rekey();
+    const [write, unsent] = [protocol._writer, [] as Buffer[]];
+    protocol._writer = (packet) => unsent.push(Buffer.from(packet));
+    return () => {
+      protocol._writer = write;
+      for (const packet of unsent) write(packet);
+    };
   }
 
   /** Resolves with the first message that `fits`, searched from the start. */

@@ -36,6 +36,7 @@ export type OpenFailure = (typeof OpenFailure)[keyof typeof OpenFailure];
 /** Reason codes of SSH_MSG_DISCONNECT, RFC 4253 §11.1. */
 export const DisconnectReason = {
   protocolError: 2,
+  keyExchangeFailed: 3,
   serviceNotAvailable: 7,
   connectionLost: 10,
   byApplication: 11,

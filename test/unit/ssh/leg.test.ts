@@ -5,7 +5,14 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import ssh2 from 'ssh2';
-import { Leg } from '../../../gateway/ssh/leg.ts';
+import { KeyExchangeAbandoned, Leg } from '../../../gateway/ssh/leg.ts';
+import {
+  DisconnectReason,
+  encodeMessage,
+  Message,
+  readUint32,
+} from '../../../gateway/ssh/wire/connection.ts';
+import { until } from '../../support/process.ts';
 
 const HOST_KEY = generateKeyPairSync('rsa', {
   modulusLength: 2048,
@@ -13,14 +20,26 @@ const HOST_KEY = generateKeyPairSync('rsa', {
   privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
 }).privateKey;
 
-/** The gateway's end of a connection that has logged on, and its client's socket. */
-async function loggedOn(t: TestContext): Promise<{ leg: Leg; peer: Socket }> {
+// As the front has it: an hour that passes at once is not to be taken for silence.
+(ssh2.Server as unknown as { KEEPALIVE_CLIENT_INTERVAL: number }).KEEPALIVE_CLIENT_INTERVAL = 0;
+
+interface Ends {
+  readonly leg: Leg;
+  readonly socket: Socket;
+  /** The client's end. */
+  readonly far: Leg;
+  readonly peer: Socket;
+  readonly client: ssh2.Client;
+}
+
+/** Both ends of a connection that has logged on. */
+async function loggedOn(t: TestContext): Promise<Ends> {
   const server = new ssh2.Server({ hostKeys: [HOST_KEY] });
-  const made = Promise.withResolvers<Leg>();
+  const made = Promise.withResolvers<{ leg: Leg; socket: Socket }>();
   const listening = createServer((socket) => {
     server.once('connection', (connection) => {
       connection.on('authentication', (context) => context.accept());
-      connection.on('ready', () => made.resolve(new Leg(connection, socket)));
+      connection.on('ready', () => made.resolve({ leg: new Leg(connection, socket), socket }));
     });
     server.injectSocket(socket);
   });
@@ -31,9 +50,17 @@ async function loggedOn(t: TestContext): Promise<{ leg: Leg; peer: Socket }> {
     listening.close();
   });
   const client = new ssh2.Client();
-  client.on('error', () => {});
+  const reached = new Promise<Leg>((resolve) => client.on('ready', () => resolve(new Leg(client, peer))));
   client.connect({ sock: peer, username: 'alice' });
-  return { leg: await made.promise, peer };
+  return { ...(await made.promise), far: await reached, peer, client };
+}
+
+/** The client begins a key exchange (RFC 4253 §9) and reads nothing more; resolves when the gateway knows it. */
+async function exchangeLeft({ socket, far, client }: Ends): Promise<void> {
+  far.pause(1);
+  const { bytesRead } = socket;
+  (client as unknown as { _protocol: { rekey(): void } })._protocol.rekey();
+  await until('the gateway reads KEXINIT', () => (socket.bytesRead > bytesRead ? true : undefined));
 }
 
 /** Resolves when the leg tells that it has closed. */
@@ -56,4 +83,79 @@ test('whoever attends to a leg that has closed is told so, once', { timeout: 30_
   };
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(heard, 1);
+});
+
+test('what waits for a key exchange counts as congestion, and goes out behind it', {
+  timeout: 30_000,
+}, async (t) => {
+  const ends = await loggedOn(t);
+  const { leg, far, socket } = ends;
+  let congested = false;
+  leg.onCongestion = (now) => {
+    congested = now;
+  };
+  const came: number[] = [];
+  far.onMessage = (message) => came.push(readUint32(message, 1));
+  await exchangeLeft(ends);
+  const SENT = 60;
+  for (let number = 0; number < SENT; number += 1) {
+    assert.equal(congested, number > 32, `after ${number} times 32 KiB`);
+    leg.send(encodeMessage(Message.channelData, number, Buffer.alloc(32 * 1024 - 9)));
+  }
+  assert.ok(socket.writableLength < 64 * 1024, 'none of it is in the socket');
+  far.resume(1);
+  await until('the others may go on', () => (congested ? undefined : true));
+  await until('all has come', () => (came.length === SENT ? true : undefined));
+  assert.deepEqual(came, [...Array(SENT).keys()]);
+});
+
+test('a key exchange in which nothing is said is given up', { timeout: 30_000 }, async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const ends = await loggedOn(t);
+  const { leg, far } = ends;
+  await exchangeLeft(ends);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.mock.timers.tick(59_000);
+  leg.pause(2);
+  t.mock.timers.tick(600_000);
+  leg.resume(2);
+  t.mock.timers.tick(59_000);
+  const ours = new Promise((resolve) => {
+    leg.onClose = resolve;
+  });
+  const theirs = new Promise((resolve) => {
+    far.onClose = resolve;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(leg.closed, false);
+  t.mock.timers.tick(1_000);
+  far.resume(1);
+  assert.ok((await ours) instanceof KeyExchangeAbandoned);
+  assert.equal(((await theirs) as Error & { code?: number }).code, DisconnectReason.keyExchangeFailed);
+});
+
+test('keys are exchanged anew each hour, and no message is lost meanwhile', {
+  timeout: 30_000,
+}, async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const { leg, far, client } = await loggedOn(t);
+  let exchanges = 0;
+  client.on('handshake', () => {
+    exchanges += 1;
+  });
+  const came: number[] = [];
+  leg.onMessage = (message) => leg.send(message);
+  far.onMessage = (message) => came.push(readUint32(message, 1));
+  let sent = 0;
+  const send = (): void => far.send(encodeMessage(Message.channelData, sent++, 'some data'));
+  for (let hour = 1; hour <= 3; hour += 1) {
+    send();
+    t.mock.timers.tick(3_600_000);
+    send();
+    await until('the exchange', () => (exchanges >= hour ? true : undefined));
+    send();
+  }
+  await until('all has come back', () => (came.length === sent ? true : undefined));
+  assert.deepEqual(came, [...Array(sent).keys()]);
+  assert.equal(exchanges, 3);
 });
