@@ -48,7 +48,7 @@ export interface RdpFrontOptions {
   onAuthenticated(client: AuthenticatedClient): void;
   /** Told why it is not let in. */
   onTurnedAway(code: Standing['code'], source: string): void;
-  /** A connection that ended before it was authenticated; `spoke`: it tried to log on, or could have. */
+  /** A connection that ended before it was authenticated; `spoke`: it sent something. */
   onDropped(spoke: boolean): void;
   /** NLA failed in another way than by a wrong name or password, which the control plane knows of. */
   onNlaBroken(id: string, source: string, code: string): void;
@@ -94,7 +94,11 @@ export class RdpFront {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     const stream = new PduStream(socket);
-    let [spoke, authenticated] = [false, false];
+    /** `known`: to the control plane. */
+    let [spoke, known, authenticated] = [false, false, false];
+    socket.once('data', () => {
+      spoke = true;
+    });
     let freeScreen = (): void => {};
     const tooLate = (): void => {
       if (!authenticated) socket.destroy();
@@ -104,11 +108,11 @@ export class RdpFront {
       clearTimeout(grace);
       freeScreen();
       if (!authenticated) this.#options.onDropped(spoke);
-      if (spoke) this.#options.onConnectionClosed(id);
+      if (known) this.#options.onConnectionClosed(id);
     });
     const arrive = async (): Promise<void> => {
       const present: Present = (login, factor) => {
-        spoke = true;
+        known = true;
         return this.#options.control.authenticate({ connection: id, protocol: 'rdp', login, source, factor });
       };
       const client = await acceptClient(stream, {
@@ -116,7 +120,6 @@ export class RdpFront {
         turn: () => turnstile.turn(key, TLS_MS),
         ...this.#nla(present, source, closed !== undefined),
       });
-      spoke = true;
       const reception = new Reception(stream, client, this.#options.banner);
       const takeScreen = (allowance: Allowance): void => {
         if (socket.destroyed) throw new StreamClosedError('the client left');

@@ -66,7 +66,7 @@ async function door(
       log.push('authenticated');
       inside.push(client);
     },
-    onDropped: (spoke) => log.push(spoke ? 'dropped at the screen' : 'dropped'),
+    onDropped: (spoke) => log.push(spoke ? 'dropped, had spoken' : 'dropped'),
     onTurnedAway: (code, source) => log.push(`${code} to ${source}`),
     onNlaBroken: (_id, source, code) => log.push(`nla ${code} from ${source}`),
     onConnectionClosed: () => log.push('closed'),
@@ -106,6 +106,24 @@ test('who connects and says nothing is let go after the grace', async (t) => {
   assert.deepEqual(log, ['dropped']);
 });
 
+for (const [what, bytes] of [
+  ['half an X.224 request', Buffer.from('030000', 'hex')],
+  [
+    'an X.224 request and half a TLS handshake',
+    Buffer.from('030000130ee000000000000100080001000000160301', 'hex'),
+  ],
+] as const)
+  test(`who sends ${what} and leaves is no probe`, async (t) => {
+    const { port, log } = await door(t);
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write(bytes);
+    await quiet();
+    socket.destroy();
+    await quiet();
+    assert.deepEqual(log, ['dropped, had spoken']);
+  });
+
 test('who stands before the logon screen has three minutes, and no more', async (t) => {
   const { port, log } = await door(t);
   const { stream } = await dialling(port, { username: '', password: '' });
@@ -119,7 +137,7 @@ test('who stands before the logon screen has three minutes, and no more', async 
   t.mock.timers.tick(1);
   await gone.promise;
   await quiet();
-  assert.deepEqual(log.toSorted(), ['closed', 'dropped at the screen']);
+  assert.deepEqual(log, ['dropped, had spoken']);
 });
 
 /** A client that claims the largest desktop there is. */
