@@ -13,6 +13,7 @@ test('the recorder is told of archives, their credentials and the node', (t) => 
   assert.deepEqual(urls, ['file:/a', 's3://bucket']);
   assert.deepEqual(credentials, { accessKeyId: 'AKIA', secretAccessKey: 'wJalr' });
   assert.equal(writer, 'gw1');
+  assert.equal(archiveSettings(parseConfig('', undefined), 'a run').writer, 'a run');
   assert.equal(settingsOf('').credentials, undefined);
   assert.throws(
     () => settingsOf('archive: {credentials: {accessKeyId: a, secretAccessKey: "env:NOT_SET_ANYWHERE"}}'),
