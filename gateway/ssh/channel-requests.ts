@@ -4,7 +4,13 @@
  */
 import { REFUSED_STATUS, type RelayChannel } from './channel.ts';
 import type { Permits } from './permits.ts';
-import { readChannelRequest, readTerminalRequest, readWindowChange, WireReader } from './wire/connection.ts';
+import {
+  type ChannelRequest,
+  readChannelRequest,
+  readTerminalRequest,
+  readWindowChange,
+  WireReader,
+} from './wire/connection.ts';
 import { type Need, needOfSessionRequest } from './wire/permission.ts';
 
 export class ChannelRequests {
@@ -18,12 +24,25 @@ export class ChannelRequests {
 
   /**
    * @param answered the desk has already answered it: the target's reply is for us alone
+   * @returns whether a person or their program stands behind it. Keepalives and window probes of clients, which
+   *   are of no kind that passes, tell of nobody's presence
    * @throws SshWireError
    */
-  fromClient(channel: RelayChannel, message: Uint8Array, answered: boolean): void {
-    if (channel.dead) return;
+  fromClient(channel: RelayChannel, message: Uint8Array, answered: boolean): boolean {
+    if (channel.dead) return false;
     const request = readChannelRequest(message);
     const need = channel.type === 'session' ? needOfSessionRequest(request.type, request.data) : 'never';
+    this.#pass(channel, message, request, need, answered);
+    return need !== 'never';
+  }
+
+  #pass(
+    channel: RelayChannel,
+    message: Uint8Array,
+    request: ChannelRequest,
+    need: Need,
+    answered: boolean,
+  ): void {
     const starts = request.type === 'shell' || request.type === 'exec' || request.type === 'subsystem';
     if (starts && channel.started) {
       // RFC 4254 §6.5: only one of these can succeed per channel.

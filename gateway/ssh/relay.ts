@@ -276,7 +276,6 @@ export class Relay {
   // --- opening -------------------------------------------------------------------------
 
   #open(way: Way, message: Uint8Array): void {
-    if (way.from === 'client') this.#active = true;
     const open = readChannelOpen(message);
     const refusal = this.#permits.refusalOfOpen(way.needOfOpen(open.type), open.type, this.#channels.size);
     if (refusal !== undefined) {
@@ -284,6 +283,7 @@ export class Relay {
       way.leg.send(encodeMessage(Message.channelOpenFailure, open.sender, refusal.code, refusal.text, ''));
       return;
     }
+    if (way.from === 'client') this.#active = true;
     // The other side will address it by the number that the opener gave it.
     if (way.otherChannels.has(open.sender)) throw new SshWireError(`channel ${open.sender} is opened twice`);
     const record = this.#record.openChannel({ type: open.type, openedBy: way.from, ...readEndpoints(open) });
@@ -331,8 +331,7 @@ export class Relay {
 
   /** @param answered the desk has already answered it: the target's reply is for us alone. */
   #clientRequest(channel: RelayChannel, message: Uint8Array, answered = false): void {
-    this.#active = true;
-    this.#requests.fromClient(channel, message, answered);
+    if (this.#requests.fromClient(channel, message, answered)) this.#active = true;
   }
 
   #globalRequest(way: Way, message: Uint8Array): void {

@@ -255,3 +255,33 @@ test('extended data of a client is input: recorded, and stopped where a terminal
   assert.deepEqual(locked.back.take(), []);
   assert.deepEqual([errors, locked.errors], [[], []]);
 });
+
+test('what clients do by themselves does not count against the idle limit, what people do does', () => {
+  const { subject, front, back, errors } = withSession(1_000);
+  const request = (...fields: [string, ...(string | number | boolean)[]]): Uint8Array =>
+    encodeMessage(Message.channelRequest, TARGET, ...fields);
+  subject.takeActive();
+  for (const [what, message] of [
+    ['PuTTY’s window probe', request('winadj@putty.projects.tartarus.org', true)],
+    ['the keepalive of Dropbear’s client', request('keepalive@openssh.com', true)],
+    ['OpenSSH’s', encodeMessage(Message.globalRequest, 'keepalive@openssh.com', true)],
+    ['room for output', encodeMessage(Message.channelWindowAdjust, TARGET, 100)],
+    ['a channel of no known type', encodeMessage(Message.channelOpen, 'probe', 8, 1_000, 500)],
+  ] as const) {
+    front.onMessage(message);
+    assert.equal(subject.takeActive(), false, what);
+  }
+  for (const [what, message] of [
+    ['input', encodeMessage(Message.channelData, TARGET, 'x')],
+    ['a signal', request('signal', false, 'INT')],
+    ['a new size', request('window-change', false, 80, 25, 0, 0)],
+    ['a channel', encodeMessage(Message.channelOpen, 'session', 9, 1_000, 500)],
+  ] as const) {
+    front.onMessage(message);
+    assert.equal(subject.takeActive(), true, what);
+  }
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 9, TARGET + 1, 2_000, 400));
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET + 1, 'exec', true, 'id'));
+  assert.equal(subject.takeActive(), true, 'a program, though policy refuses it');
+  assert.deepEqual(errors, []);
+});
