@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MirrorArchive } from '../../../recorder/archive/mirror.ts';
 import { SpoolFile } from '../../../recorder/archive/spool-file.ts';
 import { SpoolRoom } from '../../../recorder/archive/spool-room.ts';
 import { LiveRecording } from '../../../recorder/container/recording.ts';
@@ -467,6 +468,29 @@ test('a drain that a crash has interrupted is done again', async () => {
     assert.equal(drained?.error, undefined);
     assert.deepEqual(archive.bytes('s1'), whole);
     assert.deepEqual(bed.files(), []);
+  }
+});
+
+test('a file is deleted when each of several archives has what is in it', async () => {
+  const bed = await leftBehind(['one ', 'two']);
+  const spooled = readFileSync(join(bed.settings.folder, 's1.spool'));
+  const [behind, ahead] = [found(bed), found(bed)];
+  await drainSpool(bed.settings, ahead);
+  const whole = ahead.bytes('s1');
+  for (const [first, second] of [
+    [ahead, behind],
+    [behind, ahead],
+  ] as const) {
+    const direct = found(bed).bytes('s1');
+    for (const bytes of [direct, whole.subarray(0, -1), undefined]) {
+      writeFileSync(join(bed.settings.folder, 's1.spool'), spooled);
+      if (bytes === undefined) behind.recordings.delete('s1');
+      else behind.recordings.set('s1', bytes);
+      const [drained] = await drainSpool(bed.settings, new MirrorArchive(first, [second]), 's1');
+      assert.equal(drained?.error, undefined);
+      for (const archive of [ahead, behind]) assert.deepEqual(archive.bytes('s1'), whole);
+      assert.deepEqual(bed.files(), []);
+    }
   }
 });
 
