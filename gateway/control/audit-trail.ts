@@ -117,7 +117,10 @@ export class AuditTrail {
 
   #writeSoon(fact: Fact): void {
     const writing = this.#insert(fact, this.#store)
-      .catch((error: unknown) => this.#log.error({ err: error, code: fact.code }, 'audit row not written'))
+      .catch((error: unknown) => {
+        const { code, sessionId: session } = fact;
+        this.#log.error({ err: error, code, session }, 'audit row not written');
+      })
       .finally(() => this.#writing.delete(writing));
     this.#writing.add(writing);
   }

@@ -367,7 +367,9 @@ async function openSpool(
     audit: (code, sessionId, detail) =>
       void store
         .insertAudit(auditRow({ node: config.node.name, code, sessionId, detail }))
-        .catch((error: unknown) => log.error({ err: error, code }, 'audit row not written')),
+        .catch((error: unknown) =>
+          log.error({ err: error, code, session: sessionId }, 'audit row not written'),
+        ),
     log,
   });
 }

@@ -35,6 +35,9 @@ test('systemd waits longer for the end of the node than its drain takes', () => 
   const seconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(file('deploy/sallyport.service'))?.[1]);
   const { archive, drain } = DEFAULTS;
   assert.ok(seconds > drain.seconds + drain.graceSeconds + archive.graceSeconds, String(seconds));
+  // Docker waits as long, wherever it is shown how to start it.
+  for (const path of ['deploy/Dockerfile', 'docs/operations.md'])
+    assert.deepEqual(file(path).match(/--stop-timeout \d+/g), [`--stop-timeout ${seconds}`], path);
 });
 
 testWith(['haproxy'], 'HAProxy takes its file, and finds nothing to warn of', async () => {
