@@ -24,6 +24,7 @@ import { type RdpChannelPolicy, staticChannelAllowed } from './channels/police.t
 import { type AcceptedClient, RefusedClientError } from './front/accept.ts';
 import type { AuthenticatedClient } from './front/front.ts';
 import { authorise, type Reception, sentence } from './front/reception.ts';
+import { MESSAGE_MS } from './overlay/overlay.ts';
 import { PduError } from './pdu/cursor.ts';
 import type { ServerRedirectionWithPassword } from './pdu/redirection.ts';
 import { DesktopRecord } from './relay/record.ts';
@@ -295,9 +296,17 @@ class RdpLegs implements SessionLegs {
     clearTimeout(this.#activation);
     this.#record?.end();
     if (this.#following && !this.#front.closed) return this.refuse({ code, reason });
-    this.#relay?.abort(ERROR_INFO[code] ?? ErrorInfo.endedByAdministrator);
+    const goodbye = (): void => {
+      this.#relay?.abort(ERROR_INFO[code] ?? ErrorInfo.endedByAdministrator);
+      this.#target?.stream.end();
+      this.#front.end();
+    };
+    // The desktop stood still meanwhile, and no code of Set Error Info says why.
+    if (code !== 'archive-failed' || this.#relay?.waitsFor !== undefined) return goodbye();
+    this.#relay?.lastWords(sentence(reason));
     this.#target?.stream.end();
-    this.#front.end();
+    this.#front.resume(Pause.recorder);
+    setTimeout(goodbye, MESSAGE_MS);
   }
 
   refuse({ reason }: End): void {

@@ -85,6 +85,10 @@ const REFUSALS_TOLD = 100;
 /** From pduType2 to the end of a share data header (2.2.8.1.1.1.2). */
 const TYPE_BYTES = 4;
 
+const GOODBYE = withData((writer) =>
+  encodeDisconnectProviderUltimatum(writer, DisconnectReason.userRequested),
+);
+
 export class DesktopRelay {
   readonly #options: RelayOptions;
   readonly #front: PduStream;
@@ -195,6 +199,13 @@ export class DesktopRelay {
     this.#overlay.notify(text);
   }
 
+  /** Relays nothing more, says good-bye to the target, and shows why over the desktop until {@link abort}. */
+  lastWords(text: string): void {
+    this.#stopped = true;
+    this.#back.send(GOODBYE);
+    this.#overlay.notify(text);
+  }
+
   /**
    * Tells the client why it ends (2.2.5.1) and says good-bye on both legs.
    * @param code of the Set Error Info PDU: what the client's own words are chosen by
@@ -211,11 +222,8 @@ export class DesktopRelay {
           (body) => encodeErrorInfo(body, code),
         ),
       );
-    const goodbye = withData((writer) =>
-      encodeDisconnectProviderUltimatum(writer, DisconnectReason.userRequested),
-    );
-    this.#front.send(goodbye);
-    this.#back.send(goodbye);
+    this.#front.send(GOODBYE);
+    this.#back.send(GOODBYE);
   }
 
   #stop(): void {
@@ -517,9 +525,7 @@ export class DesktopRelay {
     this.#stop();
     this.#over = true;
     const other = from === 'client' ? this.#back : this.#front;
-    other.send(
-      withData((writer) => encodeDisconnectProviderUltimatum(writer, DisconnectReason.userRequested)),
-    );
+    other.send(GOODBYE);
     this.#options.onGoodbye(from);
   }
 }

@@ -503,6 +503,29 @@ test('a message is shown on the desktop', async () => {
   session.relay.abort(1);
 });
 
+test('last words stand over the desktop, nothing else passes, and the target is left at once', async () => {
+  const session = await activated();
+  session.back.peer.write(fontMap());
+  await settled();
+  const before = [session.front.received().length, session.back.received().length] as const;
+  session.relay.lastWords('The recording cannot be kept.');
+  session.back.peer.write(fromTarget(TARGET_IO, shareData(DataType.update, 1002, BITMAP)));
+  session.front.peer.write(fastInput(key(30)));
+  await settled();
+  const updates = slowUpdates(session.front.received().slice(before[0]));
+  assert.ok(!updates.some((update) => Buffer.from(update).equals(BITMAP)));
+  const painted = area(updates);
+  assert.ok(painted > 1000 && painted < 640 * 60, `${painted} pixels`);
+  const [goodbye = assert.fail(), ...more] = session.back.received().slice(before[1]);
+  assert.equal(decodeDisconnectProviderUltimatum(dataReader(goodbye)), DisconnectReason.userRequested);
+  assert.deepEqual(more, []);
+  session.relay.abort(1);
+  await settled();
+  const last = session.front.received().at(-1) ?? assert.fail();
+  assert.equal(decodeDisconnectProviderUltimatum(dataReader(last)), DisconnectReason.userRequested);
+  assert.deepEqual(session.log, []);
+});
+
 test('channel data is policed, and has the number of the other leg', async () => {
   const session = await activated();
   const ready = Uint8Array.of(8, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
