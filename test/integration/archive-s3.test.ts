@@ -1,8 +1,9 @@
 /** The archive contract over a real S3 server, alone and as the second of two sinks, and what its faults do. */
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe } from 'node:test';
+import { after, before, describe, type TestContext } from 'node:test';
 import { type Archive, openArchives } from '../../recorder/index.ts';
 import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { obstacle, testWith } from '../support/packages.ts';
@@ -39,7 +40,7 @@ function folder(): string {
   return `file:${path}`;
 }
 
-function s3Test(name: string, body: () => Promise<void>): void {
+function s3Test(name: string, body: (context: TestContext) => Promise<void>): void {
   testWith(S3_PACKAGES, name, body);
 }
 
@@ -98,3 +99,29 @@ s3Test('a slow server takes what it is given', async () => {
   }
   assert.equal(await contentsOf(nodes(urls)('n1'), 's1'), 'head one');
 });
+
+s3Test('with style=virtual the bucket stands in the host name, and the server takes it', async (t) => {
+  const { lookup } = dns;
+  const asked = new Set<string>();
+  // No name service knows the names of this machine's buckets.
+  t.mock.method(dns, 'lookup', (...args: Parameters<typeof lookup>) => {
+    asked.add(args[0]);
+    args[0] = '127.0.0.1';
+    lookup(...args);
+  });
+  const { port } = new URL(proxy.endpoint);
+  const urls = [`${prefix(s3.bucket, `http://localhost:${port}`)}&style=virtual`];
+  const before = proxy.seen.length;
+  const appender = await nodes(urls)('n1').create('s1', DAY, text('head '));
+  await appender.append(text('one'));
+  await appender.close();
+  assert.equal(await contentsOf(nodes(urls)('n2'), 's1'), 'head one');
+  const seen = proxy.seen.slice(before).map(({ url }) => url);
+  assert.ok(seen.length > 0 && seen.every((url) => !url.startsWith(`/${s3.bucket}`)), seen.join());
+  assert.deepEqual([...asked], [`${s3.bucket}.localhost`]);
+  // The same, by its path.
+  assert.equal(await contentsOf(nodes([prefixed(urls[0], s3.endpoint)])('n3'), 's1'), 'head one');
+});
+
+/** The same place of the bucket at another endpoint, by path. */
+const prefixed = (url = '', endpoint = ''): string => `${url.replace(/\?.*$/, '')}?endpoint=${endpoint}`;

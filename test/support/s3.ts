@@ -85,6 +85,8 @@ osd class default list = *
 rgw data = ${join(folder, 'rgw')}
 rgw frontends = beast endpoint=127.0.0.1:${gateway} tcp_nodelay=1
 rgw thread pool size = 64
+# A bucket may stand before it in the host name.
+rgw dns name = localhost
 # What is deleted gives its memory back at once, not after two hours.
 rgw gc obj min wait = 1
 rgw gc processor period = 5
