@@ -10,7 +10,7 @@ import { openArchive } from '../../recorder/index.ts';
 import { ssh } from '../support/bed.ts';
 import { type SmallDisk, smallDisk } from '../support/disk.ts';
 import { stillServes } from '../support/evidence.ts';
-import { type ArchiveOf, assertNothingLeft, MIB } from '../support/faults.ts';
+import { type ArchiveOf, assertNothingLeft, MIB, readRecorded } from '../support/faults.ts';
 import { type FaultyMachine, faultyMachine } from '../support/faulty-machine.ts';
 import { MARKER, RUNNING_PICTURE, startDesktopSpy } from '../support/load.ts';
 import { testWith } from '../support/packages.ts';
@@ -24,6 +24,7 @@ import { temporaryFolder } from '../support/temp.ts';
 const NEEDS = PEOPLE_NEED;
 const WINDOW = MIB;
 const GRACE_SECONDS = 10;
+const HOUR_MS = 3_600_000;
 const temporary = temporaryFolder('node-temp');
 let disk: SmallDisk;
 let machine: FaultyMachine;
@@ -50,8 +51,29 @@ const bed = useRdpBed(NEEDS, {
 });
 after(() => spy?.stop());
 
+/** What becomes of a folder whose server is gone: its name leads nowhere, and files that are open stay stale. */
+async function unmount(): Promise<void> {
+  machine.restart();
+  await disk.unmount();
+}
+
 /** Where nothing of a recording may be. */
 const nothingLeft = (): void => assertNothingLeft([dirname(bed.gateway.dataDir), temporary], [MARKER]);
+
+/** Of these recordings those that are not sealed, and not given up. */
+async function openRecordings(ids: readonly string[]): Promise<readonly string[]> {
+  const rows = await bed.evidence.sessions();
+  return ids.filter((wanted) =>
+    rows.some(({ id, sealed, unsealable }) => id === wanted && !sealed && unsealable === undefined),
+  );
+}
+
+/** Whether the gateway has said that it could not finish a session for this reason. */
+const notFinished = (id: string, words: RegExp): boolean =>
+  bed.gateway
+    .log()
+    .split('\n')
+    .some((line) => line.includes(id) && /a session is not finished/.test(line) && words.test(line));
 
 for (const [what, breakIt, heal, words] of [
   ['missing', () => disk.unmount(), () => disk.mount(), /is missing: create it or mount it \(ENOENT\)/],
@@ -96,8 +118,7 @@ testWith(NEEDS, 'what heals in time pauses people or slows them down, and loses 
     ['failing', () => machine.refuse('EIO'), () => machine.refuse(undefined), true],
     ['slow', () => machine.slow(500), () => machine.slow(0), false],
     ['restarted', () => machine.restart(), () => {}, false],
-    // Who has a recording open keeps it; the disk behind is there.
-    ['unmounted', () => disk.unmount(), () => disk.mount(), false],
+    ['unmounted', unmount, () => disk.mount(), true],
   ] as const) {
     await people.goOn();
     await breakIt();
@@ -134,13 +155,22 @@ for (const [what, breakIt, heal, words] of [
 ] as const)
   testWith(NEEDS, `an archive that stays ${what} ends sessions with the reason on the screen`, async (t) => {
     const people = await People.atWork(bed, spy);
+    await people.brace();
     await breakIt();
     try {
       await people.assertToldWhy(words);
+      // To seal takes as much space again: it is tried again until there is.
+      await until('sealing to fail', () => (notFinished(people.ids.output, words) ? true : undefined));
+      assert.deepEqual(await openRecordings([people.ids.output]), [people.ids.output]);
     } finally {
       await heal();
     }
     await people.report(t, archive, { fault: `archive ${what} for good`, sink: 'file', declared: WINDOW });
+    const files = readdirSync(disk.folder, { recursive: true, encoding: 'utf8' });
+    assert.deepEqual(
+      files.filter((file) => file.endsWith('.part')),
+      [],
+    );
     nothingLeft();
     await stillServes(bed.ssh, doorOf(bed, 'bob'));
   });
@@ -150,9 +180,8 @@ testWith(NEEDS, 'kill -9 while the archive takes 500 ms a write, sealed by two a
   machine.slow(500);
   await people.goOn();
   await new Promise((resolve) => setTimeout(resolve, 1_000 + Math.random() * 1_000));
-  await bed.gateway.kill9();
+  await people.kill();
   machine.slow(0);
-  await people.cutOff();
   nothingLeft();
   // Others are quicker than the node itself, two for each recording.
   await sealAtOnce(archive, Object.values(people.ids));
@@ -167,10 +196,25 @@ testWith(NEEDS, 'kill -9 while the archive takes 500 ms a write, sealed by two a
 
 testWith(NEEDS, 'a clock that jumps back costs no session and nothing of a recording', async (t) => {
   const people = await People.atWork(bed, spy);
-  machine.jump(-3600);
+  const before = new Set((await bed.evidence.sessions()).map(({ id }) => id));
+  const logged = bed.gateway.log().length;
+  machine.jump(-HOUR_MS / 1_000);
   await people.goOn();
   // What is opened now began an hour before what is open.
   await stillServes(bed.ssh, doorOf(bed, 'bob'));
+  const opened = await until('the session that was opened', async () =>
+    (await bed.evidence.sessions()).find(({ id, sealed }) => sealed && !before.has(id)),
+  );
+  const anHourAgo = (what: string, time: number | undefined): void =>
+    assert.ok(Math.abs(Date.now() - HOUR_MS - (time ?? 0)) < HOUR_MS / 2, `${what}: ${time}`);
+  anHourAgo('the session', opened.startedAt);
+  anHourAgo('its recording', (await readRecorded(archive, opened.id)).startedAt);
+  const line = bed.gateway
+    .log()
+    .slice(logged)
+    .split('\n')
+    .find((each) => each.includes(opened.id));
+  anHourAgo('the log', (JSON.parse(line ?? assert.fail('nothing is logged of it')) as { time: number }).time);
   await people.leave();
   await people.report(t, archive, { fault: 'clock jumping back an hour', sink: 'file', declared: 0 });
   const id = people.ids.typing;
@@ -190,20 +234,17 @@ testWith(NEEDS, 'a clock that jumps back costs no session and nothing of a recor
 
 testWith(NEEDS, 'kill -9 while the archive is unmounted: nothing is taken for lost', async (t) => {
   const people = await People.atWork(bed, spy);
-  await disk.unmount();
-  await people.goOn();
-  await bed.gateway.kill9();
-  await people.cutOff();
+  await unmount();
+  await people.standStill();
+  await people.kill();
   nothingLeft();
   const before = bed.gateway.log().length;
   await bed.gateway.start();
   await until('it finds the archive missing', () =>
     /is missing: create it or mount it/.test(bed.gateway.log().slice(before)) ? true : undefined,
   );
-  for (const id of Object.values(people.ids)) {
-    const row = (await bed.evidence.sessions()).find((each) => each.id === id);
-    assert.deepEqual([row?.sealed, row?.unsealable], [false, undefined]);
-  }
+  const ids = Object.values(people.ids);
+  assert.deepEqual(await openRecordings(ids), ids);
   await disk.mount();
   const fault = 'kill -9 while the archive is unmounted';
   await people.report(t, archive, { fault, sink: 'file', declared: WINDOW });

@@ -10,6 +10,7 @@ import { ssh } from '../support/bed.ts';
 import { stillServes } from '../support/evidence.ts';
 import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type ArchiveOf, assertNothingLeft, MIB, markOf } from '../support/faults.ts';
+import { INSPECTED, openInspector } from '../support/inspector.ts';
 import { MARKER, RUNNING_PICTURE, startDesktopSpy } from '../support/load.ts';
 import { testWith } from '../support/packages.ts';
 import { doorOf, PEOPLE_NEED, People, peopleDocument } from '../support/people.ts';
@@ -25,6 +26,7 @@ const WINDOW = MIB;
 /** Longer than a request to a store that hangs takes to be given up. */
 const GRACE_SECONDS = 20;
 const KILLS = 3;
+const WORKERS = 2;
 const temporary = temporaryFolder('node-temp');
 let s3: S3Server;
 let proxy: FaultProxy;
@@ -45,8 +47,9 @@ const bed = useRdpBed(NEEDS, {
           window: { bytes: WINDOW },
           graceSeconds: GRACE_SECONDS,
         },
+        workers: { sessions: WORKERS },
       },
-      env: { TMPDIR: temporary },
+      env: { TMPDIR: temporary, ...INSPECTED },
     };
   },
   xrdp: { startwm: RUNNING_PICTURE },
@@ -70,6 +73,7 @@ const nothingLeft = (more: readonly Buffer[] = []): void =>
 for (const [what, fault, words] of [
   ['refuses connections', 'refuse', /refused|ECONNREFUSED/],
   ['answers 503', { status: 503 }, /busy or out of order/],
+  ['has its quota used up', { status: 403 }, /is full: raise its quota or free space/],
 ] as const satisfies readonly (readonly [string, Fault, RegExp])[])
   testWith(NEEDS, `an object store that ${what} opens no session, and says why`, async () => {
     await proxy.set(fault);
@@ -127,6 +131,7 @@ testWith(
 
 testWith(NEEDS, 'a store that stays away ends sessions with the reason on the screen', async (t) => {
   const people = await People.atWork(bed, spy);
+  await people.brace();
   await proxy.set('refuse');
   try {
     await people.assertToldWhy(/archive s3:\/\/.* (cannot be reached|refuses|.*ECONNREFUSED)/);
@@ -143,8 +148,7 @@ testWith(NEEDS, 'kill -9 under load, with an object store', async (t) => {
   while (rounds.length < KILLS) {
     const people = await People.atWork(bed, spy);
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 1_500));
-    await bed.gateway.kill9();
-    await people.cutOff();
+    await people.kill();
     rounds.push(people);
     // The last are sealed by two others at once; the rest by the node itself.
     if (rounds.length === KILLS) await sealAtOnce(archive, Object.values(people.ids));
@@ -155,13 +159,30 @@ testWith(NEEDS, 'kill -9 under load, with an object store', async (t) => {
     await people.report(t, archive, { fault: 'kill -9 of the gateway', sink: 's3', declared: WINDOW });
 });
 
+testWith(NEEDS, 'all session workers die at once, with an object store: others seal and serve', async (t) => {
+  const people = await People.atWork(bed, spy);
+  const inspector = await openInspector(bed.gateway, WORKERS);
+  await people.brace();
+  for (const worker of inspector.workers) worker.run('setImmediate(() => process.exit(1))');
+  await people.cutOff();
+  inspector.close();
+  await people.report(t, archive, { fault: 'all workers die', sink: 's3', declared: WINDOW });
+  const rows = (await bed.evidence.sessions()).filter(({ id }) => Object.values(people.ids).includes(id));
+  assert.deepEqual(
+    rows.map(({ endCode }) => endCode),
+    rows.map(() => 'worker-died'),
+  );
+  nothingLeft();
+  await stillServes(bed.ssh, doorOf(bed, 'bob'));
+});
+
 testWith(
   NEEDS,
   'a store with no room for compaction keeps what it has, and compacts when it has',
   async (t) => {
     const people = await People.atWork(bed, spy);
     const ids = Object.values(people.ids);
-    await proxy.set({ status: 500 }, ({ method, url }) => method !== 'GET' && /\.slr(\?|$)/.test(url));
+    await proxy.set({ status: 403 }, ({ method, url }) => /^P/.test(method) && /\.slr(\?|$)/.test(url));
     const report = (fault: string): Promise<void> =>
       people.report(t, archive, { fault, sink: 's3', declared: 0 });
     try {
@@ -171,7 +192,7 @@ testWith(
           bed.gateway
             .log()
             .split('\n')
-            .some((line) => line.includes(id) && line.includes('a recording is not compacted')),
+            .some((line) => line.includes(id) && /is full: .*a recording is not compacted/.test(line)),
         )
           ? true
           : undefined,

@@ -10,6 +10,7 @@ import {
   type ArchiveOf,
   assertNothingLeft,
   assertProved,
+  lostAge,
   lostOf,
   lostUpdates,
   MIB,
@@ -31,6 +32,7 @@ import { PEOPLE_NEED } from '../support/people.ts';
 import { until } from '../support/process.ts';
 import { useRdpBed } from '../support/rdp-bed.ts';
 import type { Spy } from '../support/rdp-spy.ts';
+import { Sightings } from '../support/sightings.ts';
 import { temporaryFolder } from '../support/temp.ts';
 
 const NEEDS = PEOPLE_NEED;
@@ -71,6 +73,7 @@ interface AtWork {
   readonly what: 'output' | 'typing' | 'desktop';
   /** Bytes so far. */
   size(): number;
+  readonly seen: Sightings;
   lost(recorded: { readonly output: Buffer; readonly updates: readonly Buffer[] }): number;
   /** Resolves when the client has ended, by itself. */
   readonly ended: Promise<unknown>;
@@ -83,6 +86,7 @@ async function typing(user: string): Promise<AtWork> {
     user,
     what: 'typing',
     size: () => terminal.screen.length,
+    seen: new Sightings(() => terminal.screen.length),
     lost: ({ output }) => lostOf(terminal.screen, output),
     ended: terminal.ended,
     stop: () => terminal.kill(),
@@ -106,6 +110,7 @@ async function everybody(workers: readonly InspectedWorker[], round: string): Pr
       user: 'alice',
       what: 'desktop',
       size: () => desktop.size(),
+      seen: new Sightings(() => desktop.size()),
       lost: ({ updates }) => lostUpdates(desktop.shown(), updates),
       ended: desktop.ended,
       stop: () => void desktop.client.stop(),
@@ -114,6 +119,7 @@ async function everybody(workers: readonly InspectedWorker[], round: string): Pr
       user: 'bob',
       what: 'output',
       size: () => output.size(),
+      seen: new Sightings(() => output.size()),
       lost: (recorded) => lostOf(output.shown(), recorded.output),
       ended: output.ended,
       stop: () => output.stop(),
@@ -137,6 +143,8 @@ for (const [how, end] of [
     const [victim = assert.fail()] = inspector.workers;
     const doomed = await sessionsIn(victim);
     const counted = readExposition(await scrape(bed.gateway));
+    const told = await bed.evidence.sessions();
+    const now = performance.now();
     victim.run(end);
     const rows = await until('the sessions of the worker are closed', async () => {
       const all = (await bed.evidence.sessions()).filter(({ id }) => !before.has(id));
@@ -155,12 +163,18 @@ for (const [how, end] of [
       await person.ended;
       const row = await bed.evidence.sealed(rowOf(person).id);
       assert.deepEqual([row.endCode, row.endReason], ['worker-died', 'the session worker died']);
-      await assertProved(archive, row);
+      person.seen.stop();
+      await assertProved(
+        archive,
+        row,
+        told.find(({ id }) => id === row.id),
+      );
       const recorded = await readRecorded(archive, row.id);
       const { what } = person;
       const fault = `a worker that ${how}`;
       const lost = person.lost(recorded);
-      reportFault(t, { fault, sink: 'file', what, declared: WINDOW, lost, recorded: recorded.bytes });
+      const age = lostAge(person.seen, person.size() - lost, { begun: now, at: now });
+      reportFault(t, { fault, sink: 'file', what, declared: WINDOW, lost, recorded: recorded.bytes, age });
     }
     // The others work on.
     for (const person of alive)
@@ -173,11 +187,14 @@ for (const [how, end] of [
       return again;
     });
     await stillServes(bed.ssh);
-    const now = readExposition(await scrape(bed.gateway));
-    assertNoneFell(counted, now);
-    const died = [counted, now].map((metrics) => sampleOf(metrics, 'sallyport_workers_died_total'));
+    const since = readExposition(await scrape(bed.gateway));
+    assertNoneFell(counted, since);
+    const died = [counted, since].map((metrics) => sampleOf(metrics, 'sallyport_workers_died_total'));
     assert.equal(died[1], (died[0] ?? 0) + 1);
-    for (const person of alive) person.stop();
+    for (const person of alive) {
+      person.seen.stop();
+      person.stop();
+    }
     for (const person of alive) {
       const row = await bed.evidence.sealed(rowOf(person).id);
       await assertProved(archive, row);

@@ -18,8 +18,8 @@ export type Fault =
   | 'cut'
   /** The server does what is asked, but its answer is lost with the connection. */
   | 'deaf'
-  /** Answers so in the server's place, as an S3 server does. */
-  | { readonly status: 500 | 503 }
+  /** Answers so in the server's place, as an S3 server does; with 403 as Ceph does where a quota is used up. */
+  | { readonly status: 403 | 500 | 503 }
   /** Passes on after so long. */
   | { readonly delayMs: number };
 
@@ -42,7 +42,7 @@ export interface FaultProxy {
   stop(): Promise<void>;
 }
 
-const ERRORS = { 500: 'InternalError', 503: 'SlowDown' } as const;
+const ERRORS = { 403: 'QuotaExceeded', 500: 'InternalError', 503: 'SlowDown' } as const;
 
 /** `target`: `http://host:port`, which sees requests with the proxy's own name as their host. */
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
@@ -138,7 +138,7 @@ function passHalf(incoming: IncomingMessage, onward: ClientRequest, half: number
   });
 }
 
-function refuseWith(status: 500 | 503, incoming: IncomingMessage, answer: ServerResponse): void {
+function refuseWith(status: keyof typeof ERRORS, incoming: IncomingMessage, answer: ServerResponse): void {
   incoming.resume();
   incoming.on('end', () => {
     const xml = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${ERRORS[status]}</Code><Message>no</Message></Error>`;

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { createPublicKey } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { IO_CHANNEL } from '../../gateway/rdp/front/accept.ts';
@@ -14,14 +15,18 @@ import { DataType, readShareControl, readShareData, ShareType } from '../../gate
 import type { SessionRow } from '../../gateway/store/port.ts';
 import {
   EventKind,
+  keyIdOf,
   loadIdentities,
   openArchives,
   openRecording,
   verifyRecording,
 } from '../../recorder/index.ts';
 import type { Gateway } from './gateway.ts';
+import type { Sightings } from './sightings.ts';
 
 export const MIB = 1024 ** 2;
+/** `archive.window.ms`, as it is where a configuration says nothing. */
+const WINDOW_MS = 1_000;
 
 export interface FaultRow {
   readonly fault: string;
@@ -34,14 +39,29 @@ export interface FaultRow {
   readonly lost: number;
   /** Bytes that the recording does hold. */
   readonly recorded: number;
+  /** The same of time, where something may be lost. */
+  readonly age?: LostAge;
+}
+
+/** How old the oldest is of what a person was shown and the recording does not hold. */
+export interface LostAge {
+  /** Milliseconds up to the fault, at least. */
+  readonly lostMs: number;
+  /** How many that may be: the window, and what this machine was late with at that moment. */
+  readonly allowedMs: number;
+  /** Bytes that had been shown longer before the fault than that. */
+  readonly due: number;
 }
 
 const rows: FaultRow[] = [];
-/** What was recorded in all of a file's rows: where it is nothing, the figures say nothing. */
-export const recordedInAll = (what: string): number =>
-  rows.filter((row) => row.what === what).reduce((sum, { recorded }) => sum + recorded, 0);
-const lineOf = (row: FaultRow, times: number): string =>
-  [row.fault, row.sink, row.what, times, row.declared, row.lost, row.recorded].join(' | ');
+/** Of all rows of a file, bytes that had to be recorded for their age: where it is nothing, it proves nothing. */
+export const dueInAll = (what: string): number =>
+  rows.filter((row) => row.what === what).reduce((sum, { age }) => sum + (age?.due ?? 0), 0);
+const lineOf = ({ fault, sink, what, declared, lost, recorded, age }: FaultRow, times: number): string => {
+  const declaredMs = age === undefined ? 0 : WINDOW_MS;
+  const lostMs = Math.round(age?.lostMs ?? 0);
+  return [fault, sink, what, times, declared, lost, declaredMs, lostMs, recorded].join(' | ');
+};
 
 after(() => {
   if (rows.length === 0) return;
@@ -50,9 +70,12 @@ after(() => {
     const [first] = same;
     const lost = Math.max(...same.map((row) => row.lost));
     const recorded = same.reduce((sum, row) => sum + row.recorded, 0);
-    return first === undefined ? [] : [lineOf({ ...first, lost, recorded }, same.length)];
+    const oldest = same.toSorted((one, other) => (other.age?.lostMs ?? 0) - (one.age?.lostMs ?? 0))[0]?.age;
+    const age = oldest === undefined ? {} : { age: oldest };
+    return first === undefined ? [] : [lineOf({ ...first, lost, recorded, ...age }, same.length)];
   });
-  const head = 'fault | sink | what | times | declared | lost at most | recorded in all';
+  const head =
+    'fault | sink | what | times | declared bytes | lost at most | declared ms | lost at most | recorded in all';
   process.stdout.write(`\n${[head, ...lines].join('\n')}\n\n`);
 });
 
@@ -61,6 +84,25 @@ export function reportFault(context: TestContext, row: FaultRow): void {
   rows.push(row);
   context.diagnostic(lineOf(row, 1));
   assert.ok(row.lost <= row.declared, `more is lost than declared: ${lineOf(row, 1)}`);
+  const { lostMs = 0, allowedMs = 0 } = row.age ?? {};
+  assert.ok(lostMs <= allowedMs, `what is lost is older than ${allowedMs} ms: ${lineOf(row, 1)}`);
+}
+
+/** A fault, as it was when it came. */
+export interface Fault {
+  /** By the test's clock: until then everybody was at work. */
+  readonly begun: number;
+  /** Until then something may have been shown. */
+  readonly at: number;
+}
+
+/**
+ * Of what somebody was shown until a fault the first `kept` bytes are recorded. What a gateway says of its archive
+ * is not asked: while that is behind for longer than the window nothing more is shown, and so nothing grows older.
+ */
+export function lostAge(seen: Sightings, kept: number, { begun, at }: Fault): LostAge {
+  const allowedMs = Math.round(WINDOW_MS + seen.unevenMs(begun) + seen.lateMs(at));
+  return { lostMs: seen.lostMs(kept, at), allowedMs, due: seen.dueAt(at, allowedMs) };
 }
 
 /** What a recording of the archive holds, as far as it can be read. */
@@ -74,6 +116,8 @@ export interface Recorded {
   readonly segments: number;
   /** Why it ended, where it is sealed. */
   readonly reason: string | undefined;
+  /** Milliseconds since the epoch, by the clock of the machine that recorded it. */
+  readonly startedAt: number;
 }
 
 /** Where a gateway's recordings are, and what opens them. */
@@ -98,27 +142,51 @@ export async function readRecorded({ gateway, urls, credentials }: ArchiveOf, id
     const manifest = reader.manifest();
     const bytes = [...output, ...updates].reduce((sum, { length }) => sum + length, 0);
     const segments = manifest?.segments ?? reader.truncatedAt ?? assert.fail('neither sealed nor truncated');
-    return { bytes, output: Buffer.concat(output), updates, segments, reason: manifest?.reason };
+    return {
+      bytes,
+      output: Buffer.concat(output),
+      updates,
+      segments,
+      reason: manifest?.reason,
+      startedAt: reader.header().startedAt,
+    };
   } finally {
     await reader.close();
   }
 }
 
 /**
- * What is in the archive proves itself as far as it goes, which is at least as far as the store knows: what
- * the archive acknowledged is there.
+ * What is in the archive of a sealed recording proves itself, signed by the gateway's node, and goes at least as
+ * far as the store knows: what the archive acknowledged is there.
+ *
+ * @param told the session as the store had it before anybody sealed the recording in its writer's place: that puts
+ *   into the store what it finds, so that only what was told before says what must be there
  */
-export async function assertProved(archive: ArchiveOf, session: SessionRow): Promise<void> {
+export async function assertProved(
+  archive: ArchiveOf,
+  session: SessionRow,
+  told?: SessionRow,
+): Promise<void> {
   const { urls, credentials, gateway } = archive;
-  const identities = await loadIdentities(`file:${join(gateway.dataDir, 'keys/archive.identity')}`);
+  const keys = join(gateway.dataDir, 'keys');
+  const signing = createPublicKey(readFileSync(join(keys, 'signing.key')));
+  if (told !== undefined) assert.equal(told.sealed, false, 'what who sealed it told says nothing');
+  const expectedHead = told?.headHash ?? session.headHash ?? assert.fail(`no head of ${session.id} is known`);
   const report = await verifyRecording(openArchives({ urls, credentials }), session.id, {
-    identities,
-    ...(session.sealed && session.headHash !== undefined ? { expectedHead: session.headHash } : {}),
+    identities: await loadIdentities(`file:${join(keys, 'archive.identity')}`),
+    publicKeys: new Map([[keyIdOf(signing), signing]]),
+    expectedHead,
   });
-  const said = `${session.id}: ${report.problem ?? ''}`;
-  if (session.sealed) assert.ok(report.ok, said);
-  else assert.ok(report.ok || report.code === 'unsealed', said);
-  assert.ok(report.segments >= (session.segments ?? 0), `${said}: ${report.segments} of ${session.segments}`);
+  const said = `${session.id}: ${report.problem ?? report.proved.join('; ')}`;
+  assert.ok(report.ok, said);
+  // A recording with a head that was told has everything that was told of.
+  for (const proof of ['signature', 'head', 'contents'])
+    assert.ok(
+      report.proved.some((line) => line.startsWith(`${proof}: `)),
+      said,
+    );
+  assert.equal(report.segments, session.segments, said);
+  assert.ok(report.segments >= (told?.segments ?? 0), `${said}: ${told?.segments} were acknowledged`);
 }
 
 /** Of what a person was sent, the bytes that are not in the recording; what both have must be the same. */

@@ -1,6 +1,7 @@
 /*
- * Faults of the machine below one process (LD_PRELOAD), set from outside while it runs: writes below a folder
- * that take their time or fail, files whose server was restarted, and a clock of the day that jumps. The file in
+ * Faults of the machine below one process (LD_PRELOAD), set from outside while it runs: writes to files that were
+ * opened below FAULTY_BELOW, whatever is mounted there by now, that take their time or fail, files whose server
+ * was restarted, and a clock of the day that jumps. The file in
  * FAULTY_CONTROL holds four int32 of this machine's byte order: milliseconds that each write takes, the errno with
  * which it fails (0: none), seconds that the clock is off, how often the server was restarted: writes to what was
  * opened before fail with ESTALE.
@@ -11,10 +12,10 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -23,7 +24,7 @@
 
 static volatile int32_t *control;
 static const char *below;
-/* How often the server was restarted when a descriptor was opened. */
+/* Of a descriptor that was opened below the folder: one more than the server had been restarted then. */
 static int32_t opened[65536];
 
 __attribute__((constructor)) static void begin(void) {
@@ -38,14 +39,12 @@ __attribute__((constructor)) static void begin(void) {
 
 /* Whether a write to `fd` fails, errno set; takes its time first. */
 static int fails(int fd) {
-  if (!control || !below) return 0;
-  int stale = fd >= 0 && fd < 65536 && opened[fd] != control[3];
+  if (!control || fd < 0 || fd >= 65536 || opened[fd] == 0) return 0;
+  int stale = opened[fd] != control[3] + 1;
   if (control[0] == 0 && control[1] == 0 && !stale) return 0;
-  char link[64], path[4096];
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink(link, path, sizeof path);
-  size_t prefix = strlen(below);
-  if (length < (ssize_t)prefix || strncmp(path, below, prefix) != 0) return 0;
+  /* The number may be that of a socket by now. */
+  struct stat of;
+  if (fstat(fd, &of) != 0 || !S_ISREG(of.st_mode)) return 0;
   int32_t ms = control[0];
   struct timespec rest = {ms / 1000, (long)(ms % 1000) * 1000000};
   while (nanosleep(&rest, &rest) != 0) {
@@ -60,7 +59,8 @@ int open64(const char *path, int flags, ...) {
   mode_t mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(more, mode_t) : 0;
   va_end(more);
   int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-  if (control && fd >= 0 && fd < 65536) opened[fd] = control[3];
+  if (fd < 0 || fd >= 65536) return fd;
+  opened[fd] = control && below && strncmp(path, below, strlen(below)) == 0 ? control[3] + 1 : 0;
   return fd;
 }
 

@@ -2,15 +2,31 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { sentence } from '../../gateway/rdp/front/reception.ts';
+import { banner } from '../../gateway/rdp/screen/banner.ts';
+import type { DirtyRectangle } from '../../gateway/rdp/screen/canvas.ts';
+import { COLOUR, PALETTE } from '../../gateway/rdp/screen/theme.ts';
+import type { SessionRow } from '../../gateway/store/port.ts';
 import { type Door, PASSWORD } from './bed.ts';
-import { type ArchiveOf, assertProved, lostOf, lostUpdates, readRecorded, reportFault } from './faults.ts';
+import {
+  type ArchiveOf,
+  assertProved,
+  type Fault,
+  lostAge,
+  lostOf,
+  lostUpdates,
+  readRecorded,
+  reportFault,
+} from './faults.ts';
 import type { ApplyDocument } from './gateway.ts';
 import { type Output, recordedInFull, runOutput, startTyping, type Watched, watchDesktop } from './load.ts';
 import { until } from './process.ts';
 import type { RdpBed } from './rdp-bed.ts';
 import type { Spy } from './rdp-spy.ts';
+import { Sightings } from './sightings.ts';
 import { temporaryFolder } from './temp.ts';
 import type { Terminal } from './terminal.ts';
+import { type Picture, screenshot } from './x11.ts';
 
 /** Packages that their clients and targets need. */
 export const PEOPLE_NEED = [
@@ -34,6 +50,18 @@ export function doorOf(bed: RdpBed, user: string): Door {
   return bed.ssh.doorFor(bed.ssh.targetLogin(user), PASSWORD);
 }
 
+type Work = 'output' | 'typing' | 'desktop';
+const WORK: readonly Work[] = ['output', 'typing', 'desktop'];
+
+/** What clients are started with. */
+const DESKTOP = { width: 640, height: 480 };
+/** A session that the archive ends has stood still for longer: for `archive.graceSeconds`. */
+const STANDING_MS = 5_000;
+/** Between looks at a display: much shorter than a message stands. */
+const LOOK_MS = 300;
+/** Of the ground of the smallest message. */
+const MESSAGE_PIXELS = 2_000;
+
 /** How often in a row nothing has come of anybody where everybody stands still. */
 const STILL = 10;
 
@@ -43,27 +71,67 @@ export class People {
   readonly typing: Terminal;
   readonly desktop: Watched;
   /** Of their sessions. */
-  readonly ids: Readonly<Record<'output' | 'typing' | 'desktop', string>>;
+  readonly ids: Readonly<Record<Work, string>>;
+  readonly #seen: Readonly<Record<Work, Sightings>>;
+  #fault: Fault | undefined;
+  /** Who was told why it ended: bytes that came before those words, and when. */
+  #beforeWords: Partial<Record<Work, { readonly at: number; readonly bytes: number }>> = {};
+  /** Their sessions, as the store had them before anybody could seal a recording in its writer's place. */
+  #told: readonly SessionRow[] = [];
 
-  private constructor(bed: RdpBed, work: Pick<People, 'output' | 'typing' | 'desktop' | 'ids'>) {
+  private constructor(
+    bed: RdpBed,
+    work: Pick<People, Work | 'ids'>,
+    seen: Readonly<Record<Work, Sightings>>,
+  ) {
     this.#bed = bed;
     this.output = work.output;
     this.typing = work.typing;
     this.desktop = work.desktop;
     this.ids = work.ids;
+    this.#seen = seen;
   }
 
   /** Resolves when all three have begun. */
   static async atWork(bed: RdpBed, spy: Spy): Promise<People> {
-    const [desktop, typing] = await Promise.all([watchDesktop(bed, spy), startTyping(doorOf(bed, 'carol'))]);
+    // Looked at from when each has begun.
+    const [[desktop, seenDesktop], [typing, seenTyping]] = await Promise.all([
+      watchDesktop(bed, spy).then((watched) => [watched, new Sightings(() => watched.size())] as const),
+      startTyping(doorOf(bed, 'carol')).then(
+        (terminal) => [terminal, new Sightings(() => terminal.screen.length)] as const,
+      ),
+    ]);
     const output = await runOutput(doorOf(bed, 'bob'), join(temporaryFolder('received'), 'output'));
+    const seenOutput = new Sightings(() => output.size());
+    const seen = { output: seenOutput, typing: seenTyping, desktop: seenDesktop };
     const idOf = async (user: string): Promise<string> => (await bed.evidence.session(user, 'active')).id;
     const ids = {
       output: await idOf('bob'),
       typing: await idOf('carol'),
       desktop: await idOf('alice'),
     };
-    return new People(bed, { output, typing, desktop, ids });
+    return new People(bed, { output, typing, desktop, ids }, seen);
+  }
+
+  /** To be called right before what may cost something: keeps what that is judged by. */
+  async brace(): Promise<void> {
+    this.#told = await this.#bed.evidence.sessions();
+    const now = performance.now();
+    this.#fault = { begun: now, at: now };
+  }
+
+  /** kill -9 of the whole gateway; resolves when the clients have noticed. How many heads the store was told of. */
+  async kill(): Promise<number> {
+    await this.brace();
+    await this.#bed.gateway.kill9();
+    // Told up to the last moment; nobody has sealed anything yet.
+    this.#told = await this.#bed.evidence.sessions();
+    await this.cutOff();
+    return WORK.filter((what) => this.#toldOf(what)?.headHash !== undefined).length;
+  }
+
+  #toldOf(what: Work): SessionRow | undefined {
+    return this.#told.find(({ id }) => id === this.ids[what]);
   }
 
   /** Bytes that each was shown so far. */
@@ -110,6 +178,7 @@ export class People {
     assert.equal(await this.typing.ended, 255, 'ssh at a terminal notices');
     await this.desktop.ended;
     assert.notEqual(await this.desktop.client.exited, 0, 'xfreerdp notices');
+    for (const seen of Object.values(this.#seen)) seen.stop();
   }
 
   /** Resolves when all recordings are sealed. */
@@ -119,13 +188,23 @@ export class People {
 
   /** Each person is told why the session ends, as far as the client shows it; so are store and audit log. */
   async assertToldWhy(words: RegExp): Promise<void> {
+    const { begun } = this.#fault ?? assert.fail('nobody was braced');
+    const overDesktop = this.#wordsOverDesktop();
+    // Awaited when the others have been looked at.
+    overDesktop.catch(() => {});
     await this.typing.expect(/sallyport: the recording cannot be kept: /, 90_000);
     assert.notEqual(await this.typing.ended, 0);
     assert.match(this.typing.screen.toString(), words);
     assert.notEqual(await this.output.ended, 0);
     assert.match(this.output.said(), words);
+    const picture = await overDesktop;
     await this.desktop.ended;
     assert.notEqual(await this.desktop.client.exited, 0);
+    for (const seen of Object.values(this.#seen)) seen.stop();
+    this.#fault = { begun, at: performance.now() };
+    for (const what of ['typing', 'desktop'] as const)
+      this.#beforeWords[what] =
+        this.#seen[what].beforeStanding(STANDING_MS) ?? assert.fail(`${what} never stood still`);
     for (const id of Object.values(this.ids)) {
       const row = await until(`session ${id} is closed`, async () =>
         (await this.#bed.evidence.sessions()).find((each) => each.id === id && each.state === 'ended'),
@@ -134,7 +213,22 @@ export class People {
       assert.match(row.endReason ?? '', words);
       const event = await this.#bed.evidence.event('recording.failed', ({ sessionId }) => sessionId === id);
       assert.match(String(event.detail['reason']), words);
+      if (id === this.ids.desktop) assertShows(picture, banner(DESKTOP, sentence(row.endReason ?? '')));
     }
+  }
+
+  /** What the desktop's client shows once there is a message over it, whole. */
+  async #wordsOverDesktop(): Promise<Picture> {
+    let last: Picture | undefined;
+    const look = async (): Promise<Picture | undefined> => {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      // Of the display, in whose corner its window is: that may be gone any moment.
+      const picture = await screenshot(this.#bed.display);
+      const still = last?.rgb.equals(picture.rgb) === true;
+      last = picture;
+      return still && pixelsOf(picture, PALETTE[COLOUR.warning]) > MESSAGE_PIXELS ? picture : undefined;
+    };
+    return await until('words over the desktop', look, 90_000);
   }
 
   /** Proves what the archive has of each, and tells how much of what was shown it has not: no more than `declared`. */
@@ -143,15 +237,48 @@ export class People {
     archive: ArchiveOf,
     of: { readonly fault: string; readonly sink: string; readonly declared: number },
   ): Promise<void> {
-    for (const what of ['output', 'typing', 'desktop'] as const) {
+    for (const what of WORK) {
       const row = await this.#bed.evidence.sealed(this.ids[what]);
-      await assertProved(archive, row);
+      await assertProved(archive, row, this.#toldOf(what));
       const kept = await readRecorded(archive, row.id);
-      const lost =
-        what === 'desktop'
-          ? lostUpdates(this.desktop.shown(), kept.updates)
-          : lostOf(what === 'output' ? this.output.shown() : this.typing.screen, kept.output);
-      reportFault(context, { ...of, what, lost, recorded: kept.bytes });
+      const { bytes, ...until } = this.#beforeWords[what] ?? { bytes: this.sizes()[WORK.indexOf(what)] ?? 0 };
+      const lost = {
+        output: () => lostOf(this.output.shown().subarray(0, bytes), kept.output),
+        typing: () => lostOf(this.typing.screen.subarray(0, bytes), kept.output),
+        desktop: () => lostUpdates(firstOf(this.desktop.shown(), bytes), kept.updates),
+      }[what]();
+      const fault = this.#fault && { ...this.#fault, ...until };
+      const age = fault === undefined ? {} : { age: lostAge(this.#seen[what], bytes - lost, fault) };
+      reportFault(context, { ...of, what, lost, recorded: kept.bytes, ...age });
     }
   }
+}
+
+/** Of updates, those that make up the first `bytes`. */
+function firstOf(updates: readonly Buffer[], bytes: number): readonly Buffer[] {
+  let left = bytes;
+  const end = updates.findIndex(({ length }) => {
+    left -= length;
+    return left < 0;
+  });
+  return end === -1 ? updates : updates.slice(0, end);
+}
+
+/** How many pixels have a colour, 0x00RRGGBB. */
+function pixelsOf({ rgb }: Picture, colour: number | undefined): number {
+  let count = 0;
+  for (let at = 0; at < rgb.length; at += 3) if (rgb.readUIntBE(at, 3) === colour) count += 1;
+  return count;
+}
+
+/** A part of the picture is this box, pixel by pixel. */
+function assertShows(
+  { width, rgb }: Picture,
+  box: DirtyRectangle = assert.fail('nothing is to be shown'),
+): void {
+  const wrong = box.pixels.findIndex((colour, index) => {
+    const [x, y] = [box.x + (index % box.width), box.y + Math.floor(index / box.width)];
+    return rgb.readUIntBE(3 * (y * width + x), 3) !== colour;
+  });
+  assert.equal(wrong, -1, `the words are others, from pixel ${wrong} of ${box.width}x${box.height} on`);
 }
