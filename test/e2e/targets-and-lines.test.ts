@@ -54,7 +54,7 @@ before(async () => {
     await generateKey(keyFile('alice-rsa'), 'rsa'),
   ];
   [pam, old, dropbear] = await Promise.all([
-    startSshd({ methods: ['keyboard-interactive'] }),
+    startSshd({ methods: ['keyboard-interactive'], config: ['RekeyLimit 1M', 'LogLevel DEBUG1'] }),
     startSshd({ config: [`HostKey ${rsa}`, ...LEGACY] }),
     startDropbear(),
   ]);
@@ -145,6 +145,13 @@ async function assertWorks(there: Door, account: string): Promise<void> {
 gatewayTest('a target that asks for its password by keyboard-interactive (PAM)', () =>
   assertWorks(to(pam.account.name, 'pam01'), pam.account.name),
 );
+
+gatewayTest('a target that exchanges keys anew each megabyte', async () => {
+  const exchanged = (): number => (pam.log().match(/NEWKEYS received/g) ?? []).length;
+  const before = exchanged();
+  await assertWorks(to(pam.account.name, 'pam01'), pam.account.name);
+  assert.ok(exchanged() - before >= 2 + 3, `${exchanged() - before} exchanges of keys`);
+});
 
 gatewayTest('an account with an encrypted private key', () =>
   assertWorks(to(bed.sshd.account.name, 'key02'), bed.sshd.account.name),

@@ -6,6 +6,7 @@ import { after, before } from 'node:test';
 import { Message, readUint32, recipientOf } from '../../gateway/ssh/wire/connection.ts';
 import { type Bed, PASSWORD, ssh, sshTerminal, startBed } from '../support/bed.ts';
 import { Evidence, stillServes } from '../support/evidence.ts';
+import { type Impostor, startImpostor } from '../support/faulty-targets.ts';
 import { obstacle, testWith } from '../support/packages.ts';
 import { run, until } from '../support/process.ts';
 import { RawClient } from '../support/raw-client.ts';
@@ -16,22 +17,33 @@ const MAX_CHANNELS = 20;
 let bed: Bed;
 /** A target that gives nobody a terminal. */
 let bare: Sshd;
+let mute: Impostor;
 let evidence: Evidence;
 let clients: RawClient[] = [];
 before(async () => {
   if (obstacle(NEEDS) !== undefined) return;
-  bare = await startSshd({ config: ['PermitTTY no'] });
+  bare = await startSshd({ config: ['PermitTTY no', 'LogLevel DEBUG1'] });
+  // Reads nothing more once it has let somebody in.
+  mute = await startImpostor((connection, socket) =>
+    connection.on('ready', () => setImmediate(() => socket.pause())),
+  );
   bed = await startBed({
     config: { ssh: { maxChannels: MAX_CHANNELS } },
     document: () => ({
-      systems: [{ name: 'bare01', protocol: 'ssh', host: bare.host, port: bare.port, hostKey: bare.hostKey }],
-      accounts: [{ name: bare.account.name, system: 'bare01', password: bare.account.password }],
+      systems: [
+        { name: 'bare01', protocol: 'ssh', host: bare.host, port: bare.port, hostKey: bare.hostKey },
+        { name: 'mute01', protocol: 'ssh', host: '127.0.0.1', port: mute.port, hostKey: mute.hostKey },
+      ],
+      accounts: [
+        { name: bare.account.name, system: 'bare01', password: bare.account.password },
+        { name: 'nobody', system: 'mute01', password: 'unused' },
+      ],
       users: [{ name: 'raw', password: PASSWORD, role: 'requester' }],
       policies: [
         {
           name: 'raw',
           users: ['raw'],
-          accounts: ['*@web01', '*@bare01'],
+          accounts: ['*@web01', '*@bare01', 'nobody@mute01'],
           allow: ['shell', 'exec', 'sftp'],
           keystrokes: true,
         },
@@ -45,6 +57,7 @@ after(async () => {
   await evidence?.close();
   await bed?.stop();
   await bare?.stop();
+  await mute?.stop();
 });
 
 async function rawClient(login = bed.targetLogin('raw')): Promise<RawClient> {
@@ -131,17 +144,51 @@ testWith(NEEDS, 'thousands of global requests get their answers, in order', asyn
 });
 
 testWith(NEEDS, 'requests that are never answered by the target are bounded', async () => {
-  const client = await rawClient();
-  // Paused, the client does not hear the answers; sshd stops reading what it cannot answer.
-  for (let count = 0; count < 20_000 && !client.closed; count += 1) {
+  const client = await rawClient('raw@nobody@mute01');
+  await evidence.session('raw', 'active');
+  for (let count = 0; count < 5_000; count += 1)
     client.send(Message.globalRequest, 'keepalive@openssh.com', true);
-    if (count % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve));
-  }
-  await until('all are answered or the connection is ended', () =>
-    client.closed || client.count(Message.requestFailure) === 20_000 ? true : undefined,
+  await endedFor(client, /the client broke the protocol: more than 4096 requests are unanswered/);
+  assert.equal(client.count(Message.requestFailure), 0);
+});
+
+testWith(NEEDS, 'a break (RFC 4335) goes to the target, whose answer comes back', async () => {
+  const client = await rawClient();
+  const channel = await client.openSession();
+  client.send(Message.channelRequest, channel.peer, 'break', true, 500);
+  await until(
+    'sshd refuses it without a terminal',
+    () => client.count(Message.channelFailure) === 1 || undefined,
   );
-  if (client.closed) await endedFor(client, /more than 4096 requests are unanswered/);
-  await stillServes(bed);
+  client.send(Message.channelRequest, channel.peer, 'pty-req', true, 'xterm', 80, 24, 0, 0, '');
+  client.send(Message.channelRequest, channel.peer, 'shell', true);
+  client.send(Message.channelRequest, channel.peer, 'break', true, 500);
+  await until('sshd takes it', () => client.count(Message.channelSuccess) === 3 || undefined);
+});
+
+testWith(NEEDS, 'a leg exchanges keys with sshd each hour, and loses nothing', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const { name, password } = bare.account;
+  const client = await RawClient.connect({
+    ...bed.doorFor(name, password),
+    host: bare.host,
+    port: bare.port,
+  });
+  clients.push(client);
+  const channel = await client.exec('cat');
+  const exchanged = (): number => (bare.log().match(/NEWKEYS received/g) ?? []).length;
+  const before = exchanged();
+  let said = '';
+  for (let hour = 1; hour <= 3; hour += 1) {
+    for (const when of ['before', 'while', 'after']) {
+      const line = `${when} exchange ${hour}\n`;
+      said += line;
+      client.send(Message.channelData, channel.peer, line);
+      if (when === 'before') t.mock.timers.tick(3_600_000);
+      if (when === 'while') await until('the exchange', () => exchanged() === before + hour || undefined);
+    }
+  }
+  await until('the echo', () => client.text(channel) === said || undefined);
 });
 
 testWith(NEEDS, 'a second program on one channel is refused, the first goes on', async () => {
