@@ -94,15 +94,20 @@ test('a recording that is written fast has two appends under way, and loses noth
   let most = 0;
   let underWay = 0;
   let parts = 0;
+  let begun = false;
   store.before = async () => {
     underWay += 1;
     most = Math.max(most, underWay);
-    await new Promise((resolve) => void setTimeout(resolve, 20));
+    // The first waits for another, however long that takes to be framed here.
+    const last = performance.now() + 30_000;
+    do await new Promise((resolve) => void setTimeout(resolve, 20));
+    while (begun && most < 2 && performance.now() < last);
     underWay -= 1;
   };
   store.fate = (key) => (key.startsWith(FOLDER) && ++parts % 3 === 0 ? 'lost' : 'done');
   const signals = new Signals();
   const recording = await recorder.open({ ...initOf('s1'), startedAt: DAY }, signals);
+  begun = true;
   const noise = randomBytes(128 * 1024);
   for (let i = 0; i < 200; i += 1) {
     recording.write(EventKind.output, 0, noise);
