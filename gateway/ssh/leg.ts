@@ -48,6 +48,11 @@ const SILENCE_MS = 60_000;
 
 /** Unsent bytes at which the other leg is paused; above one OpenSSH window (2 MiB) little is gained. */
 const CONGESTED_BYTES = 1024 ** 2;
+/**
+ * Unsent bytes at which the connection is ended: congestion has long paused what would be passed on, so this is a
+ * peer that has the gateway answer it, and does not read the answers.
+ */
+const UNSENT_MAX_BYTES = 16 * 1024 ** 2;
 
 /** The peer began or was asked for a key exchange, and left it there. */
 export class KeyExchangeAbandoned extends Error {
@@ -144,7 +149,7 @@ export class Leg {
     if (recipient !== undefined) writeUint32(packet, start + 1, recipient);
     if (!sendPacket(this.#protocol, write.finalize(packet))) {
       this.#withheld += message.length;
-      if (this.#withheld > CONGESTED_BYTES) this.onCongestion(true);
+      this.#weigh(this.#withheld);
     }
     this.#count(message.length);
   }
@@ -211,7 +216,15 @@ export class Leg {
     this.#outgoing = [];
     const { writableLength } = socket;
     writerDone(writableLength === 0);
-    if (writableLength > CONGESTED_BYTES) this.onCongestion(true);
+    this.#weigh(writableLength);
+  }
+
+  #weigh(unsent: number): void {
+    if (unsent > UNSENT_MAX_BYTES)
+      this.#socket.destroy(
+        new Error(`more than ${UNSENT_MAX_BYTES} bytes wait for a peer that does not read`),
+      );
+    else if (unsent > CONGESTED_BYTES) this.onCongestion(true);
   }
 
   /** What waits to be sent is little again. */

@@ -109,6 +109,29 @@ test('what waits for a key exchange counts as congestion, and goes out behind it
   assert.deepEqual(came, [...Array(SENT).keys()]);
 });
 
+for (const [when, begin] of [
+  ['', async ({ far }: Ends) => far.pause(1)],
+  [' while keys are exchanged', exchangeLeft],
+] as const)
+  test(`who is answered and answered${when}, and does not read, is let go`, {
+    timeout: 30_000,
+  }, async (t) => {
+    const ends = await loggedOn(t);
+    const { leg, socket } = ends;
+    await begin(ends);
+    const closed = told(leg);
+    const answer = encodeMessage(Message.channelData, 1, Buffer.alloc(32 * 1024 - 9));
+    let [sent, most] = [0, 0];
+    for (; !leg.closed && sent < 64 * 1024 ** 2; sent += answer.length) {
+      leg.send(answer);
+      most = Math.max(most, socket.writableLength);
+      // The socket takes what a turn has sent at its end.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await closed;
+    assert.ok(most < 17 * 1024 ** 2, `${most} bytes waited`);
+  });
+
 test('a key exchange in which nothing is said is given up', { timeout: 30_000 }, async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const ends = await loggedOn(t);
