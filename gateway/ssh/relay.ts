@@ -140,9 +140,10 @@ export class Relay {
   /**
    * The target's connection is gone. Where it left nothing unfinished, what it said is passed on
    * to the end, and {@link dismissed} tells when the client has read all of it.
-   * @returns false where a program was cut off: its channel is to be aborted
+   * @returns false where a program was cut off, so that its channel is to be aborted, or all are aborted already
    */
   targetLeft(): boolean {
+    if (this.#over) return false;
     for (const channel of this.#channels) if (!channel.over) return false;
     this.#draining = true;
     for (const channel of [...this.#channels]) channel.targetLeft();

@@ -187,11 +187,13 @@ export class SpoolFile {
    * `spool-conflict` when they are damaged.
    */
   async read(position: number, end: number | undefined): Promise<SpoolBatch> {
-    const reader = new FileReader(this.#fd, this.#end, (error) => explain(this.#folder, error));
+    // Not beyond what is whole by now: more may be added while this reads.
+    const whole = this.#end;
+    const reader = new FileReader(this.#fd, whole, (error) => explain(this.#folder, error));
     const records: Uint8Array[] = [];
     let bytes = 0;
     let next = position;
-    while (next < (end ?? this.#end) && (end !== undefined || bytes < BATCH_BYTES)) {
+    while (next < (end ?? whole) && (end !== undefined || bytes < BATCH_BYTES)) {
       const record = await readRecord(reader, next, this.#path);
       if (record === undefined) throw damaged(this.#path, next);
       records.push(record);

@@ -53,8 +53,9 @@ after(() => spy?.stop());
 
 /** What becomes of a folder whose server is gone: its name leads nowhere, and files that are open stay stale. */
 async function unmount(): Promise<void> {
-  machine.restart();
   await disk.unmount();
+  // Only now: whoever found them stale before would have opened them anew where they still were.
+  machine.restart();
 }
 
 /** Where nothing of a recording may be. */

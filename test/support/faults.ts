@@ -4,18 +4,19 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createPublicKey } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import type { KeyObject } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
+import { signingKeysByNode } from '../../gateway/bootstrap/keys.ts';
 import { IO_CHANNEL } from '../../gateway/rdp/front/accept.ts';
 import { PduError } from '../../gateway/rdp/pdu/cursor.ts';
 import { readSendData } from '../../gateway/rdp/pdu/mcs-data.ts';
 import { DataType, readShareControl, readShareData, ShareType } from '../../gateway/rdp/pdu/share.ts';
+import { openStoreAt } from '../../gateway/store/open.ts';
 import type { SessionRow } from '../../gateway/store/port.ts';
 import {
   EventKind,
-  keyIdOf,
   loadIdentities,
   openArchives,
   openRecording,
@@ -156,7 +157,7 @@ export async function readRecorded({ gateway, urls, credentials }: ArchiveOf, id
 }
 
 /**
- * What is in the archive of a sealed recording proves itself, signed by the gateway's node, and goes at least as
+ * What is in the archive of a sealed recording proves itself, signed by a node of the gateway's store, and goes at least as
  * far as the store knows: what the archive acknowledged is there.
  *
  * @param told the session as the store had it before anybody sealed the recording in its writer's place: that puts
@@ -169,12 +170,11 @@ export async function assertProved(
 ): Promise<void> {
   const { urls, credentials, gateway } = archive;
   const keys = join(gateway.dataDir, 'keys');
-  const signing = createPublicKey(readFileSync(join(keys, 'signing.key')));
   if (told !== undefined) assert.equal(told.sealed, false, 'what who sealed it told says nothing');
   const expectedHead = told?.headHash ?? session.headHash ?? assert.fail(`no head of ${session.id} is known`);
   const report = await verifyRecording(openArchives({ urls, credentials }), session.id, {
     identities: await loadIdentities(`file:${join(keys, 'archive.identity')}`),
-    publicKeys: new Map([[keyIdOf(signing), signing]]),
+    publicKeys: await publicKeysOf(gateway),
     expectedHead,
   });
   const said = `${session.id}: ${report.problem ?? report.proved.join('; ')}`;
@@ -187,6 +187,16 @@ export async function assertProved(
     );
   assert.equal(report.segments, session.segments, said);
   assert.ok(report.segments >= (told?.segments ?? 0), `${said}: ${told?.segments} were acknowledged`);
+}
+
+/** Of all nodes: any may have sealed a recording whose own was gone. */
+async function publicKeysOf({ dataDir }: Gateway): Promise<ReadonlyMap<string, KeyObject>> {
+  const store = await openStoreAt(`sqlite:${join(dataDir, 'sallyport.db')}`);
+  try {
+    return new Map([...(await signingKeysByNode(store)).values()].flatMap((each) => [...each]));
+  } finally {
+    await store.close();
+  }
 }
 
 /** Of what a person was sent, the bytes that are not in the recording; what both have must be the same. */
