@@ -325,6 +325,19 @@ test('recordings share the room; one that is full goes on directly when the arch
   assert.equal((await textBack(bed, 's2')).length, 5000);
 });
 
+test('what is added while a file is read is read the next time, and taken for no damage', async () => {
+  const { settings } = await spoolBed();
+  const room = new SpoolRoom(settings);
+  const record = randomBytes(1000);
+  const place = { sessionId: 's1', startedAt: STARTED_AT, from: 0 };
+  const file = await SpoolFile.create(settings.folder, place, record, room);
+  for (let records = 1; records < 200; records += 1) {
+    const [{ bytes }] = await Promise.all([file.read(file.start, undefined), file.add(record)]);
+    assert.equal(bytes.length, records * record.length);
+  }
+  await file.wipe();
+});
+
 test('who writes faster than the archive takes goes back to it all the same', async () => {
   const bed = await spoolBed(256 * MIB, { ...WINDOW, bytes: 4 * MIB, graceSeconds: 3600 });
   const { archive, clock } = bed;

@@ -230,6 +230,9 @@ test('nothing is added to a channel that is closed to the client, and a program 
     encodeMessage(Message.channelEof, 4),
     encodeMessage(Message.channelClose, 4),
   ]);
+  // Its leg is closed now, which says nothing of what the client has read.
+  assert.equal(subject.targetLeft(), false);
+  assert.equal(await resolved(subject.dismissed), false, 'nothing has been read yet');
   front.onMessage(encodeMessage(Message.channelClose, TARGET + 1));
   assert.equal(await resolved(subject.dismissed), false, 'the other channel is still being read');
   front.onMessage(encodeMessage(Message.channelClose, TARGET));
