@@ -242,8 +242,13 @@ export async function startXrdp(options: XrdpOptions = {}): Promise<Xrdp> {
   const endSessions = async (): Promise<void> => {
     signal('SIGTERM');
     const gone = (): true | undefined => (running().length === 0 ? true : undefined);
-    await until('the sessions to end', gone, 5000).catch(() => signal('SIGKILL'));
-    await until('the sessions to be killed', gone);
+    await until('the sessions to end', gone, 5000).catch(() =>
+      // Again and again: a session that has just begun may be starting programs still.
+      until('the sessions to be killed', () => {
+        signal('SIGKILL');
+        return gone();
+      }),
+    );
     rmSync(said, { force: true });
   };
   const log = (): string =>
