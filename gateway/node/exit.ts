@@ -6,6 +6,8 @@
  * which no signal of its own ends.
  */
 export function exitNow(code: 0 | 1): never {
+  // As `process.exit` does, and another program in this one's place does not: the log has its last lines written.
+  process.emit('exit', code);
   process.execve?.(process.execPath, [process.execPath, '-e', `process.exitCode = ${code}`], {});
   process.exit(code);
 }

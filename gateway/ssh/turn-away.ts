@@ -41,7 +41,7 @@ const disconnectMessage = (text: string): Uint8Array =>
   encodeMessage(Message.disconnect, DisconnectReason.tooManyConnections, text, '');
 
 /** packet_length (4), padding_length (1), payload, padding: a multiple of 8 in all, 4 of padding at least (§6). */
-function plainPacket(payload: Uint8Array): Uint8Array {
+export function plainPacket(payload: Uint8Array): Uint8Array {
   const padding = 4 + ((8 - ((5 + payload.length + 4) % 8)) % 8);
   const packet = Buffer.alloc(5 + payload.length + padding);
   packet.writeUInt32BE(packet.length - 4);

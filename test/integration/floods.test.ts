@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { after, before } from 'node:test';
+import { plainPacket } from '../../gateway/ssh/turn-away.ts';
 import { encodeMessage, Message, recipientOf } from '../../gateway/ssh/wire/connection.ts';
 import { ALL_CAPABILITIES, type Bed, type Door, PASSWORD, startBed, userKey } from '../support/bed.ts';
 import { assertUndisturbed, Evidence, stillServes } from '../support/evidence.ts';
@@ -15,7 +16,7 @@ import { obstacle, testWith } from '../support/packages.ts';
 import { run, until } from '../support/process.ts';
 import { type RawChannel, RawClient } from '../support/raw-client.ts';
 import { type DesktopClient, type DesktopTarget, openDesktop, startDesktop } from '../support/rdp-actors.ts';
-import { kexInit, sshPacket } from '../support/ssh-packet.ts';
+import { kexInit } from '../support/ssh-packet.ts';
 import { temporaryFolder } from '../support/temp.ts';
 import { TLS_FINGERPRINT } from '../unit/rdp/legs.ts';
 
@@ -220,7 +221,7 @@ flood('TLS handshakes that begin and do not go on', async () => {
 flood('key exchanges that begin and do not go on', async () => {
   const half = Array.from({ length: 150 }, () => attack(bed.gateway.sshPort));
   for (const socket of half)
-    socket.write(Buffer.concat([IDENTIFICATION, sshPacket(kexInit('curve25519-sha256'))]));
+    socket.write(Buffer.concat([IDENTIFICATION, plainPacket(kexInit('curve25519-sha256'))]));
   await pause(1_500);
   for (const socket of half) socket.destroy();
 });
@@ -228,9 +229,9 @@ flood('key exchanges that begin and do not go on', async () => {
 flood('key exchanges as fast as the gateway makes its half of them', async () => {
   const hello = Buffer.concat([
     IDENTIFICATION,
-    sshPacket(kexInit('curve25519-sha256')),
+    plainPacket(kexInit('curve25519-sha256')),
     // SSH_MSG_KEX_ECDH_INIT (RFC 5656 §4): any 32 bytes are a point of Curve25519.
-    sshPacket(encodeMessage(30, randomBytes(32))),
+    plainPacket(encodeMessage(30, randomBytes(32))),
   ]);
   let answered = 0;
   await inTurns(1_000, 150, async (index) => {

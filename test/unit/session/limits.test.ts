@@ -3,28 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { duration, SessionLimits } from '../../../gateway/session/limits.ts';
 import type { TargetAuthorization } from '../../../workers/messages.ts';
+import { AUTHORIZATION } from './authorization.ts';
 
 const MINUTE = 60_000;
 const START = Date.UTC(2030, 0, 7, 16, 30);
 
 function limits(given: Partial<Pick<TargetAuthorization, 'maxDuration' | 'idleTimeout' | 'notAfter'>>) {
-  const authorization: TargetAuthorization = {
-    sessionId: 's1',
-    user: 'alice',
-    account: 'root',
-    system: { name: 'web01', host: '127.0.0.1', port: 22, identity: undefined, legacyAlgorithms: false },
-    policy: 'office',
-    allow: [],
-    record: false,
-    keystrokes: false,
-    maskKeystrokes: false,
-    execLimit: 0,
-    maxDuration: undefined,
-    idleTimeout: undefined,
-    notAfter: undefined,
-    ...given,
-  };
-  return new SessionLimits(authorization, START);
+  return new SessionLimits({ ...AUTHORIZATION, policy: 'office', ...given }, START);
 }
 
 test('a session ends when the hours of its policy are over, however busy it is', () => {

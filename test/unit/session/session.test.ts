@@ -11,23 +11,8 @@ import {
   type SessionServices,
   type SessionSignals,
 } from '../../../gateway/session/session.ts';
-import type { ControlRequests, SessionEnd, TargetAuthorization } from '../../../workers/messages.ts';
-
-const AUTHORIZATION: TargetAuthorization = {
-  sessionId: 's1',
-  user: 'alice',
-  account: 'root',
-  system: { name: 'web01', host: '127.0.0.1', port: 22, identity: undefined, legacyAlgorithms: false },
-  policy: 'all',
-  allow: [],
-  record: false,
-  keystrokes: false,
-  maskKeystrokes: false,
-  execLimit: 0,
-  maxDuration: undefined,
-  idleTimeout: undefined,
-  notAfter: undefined,
-};
+import type { ControlRequests, SessionEnd } from '../../../workers/messages.ts';
+import { AUTHORIZATION } from './authorization.ts';
 
 /** What is called while the session is set up, in order; a test acts at one of them. */
 type Step = 'started' | 'checkOut' | 'dial' | 'sessionStarted' | 'relay';

@@ -5,8 +5,9 @@ import { type AddressInfo, connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import ssh2 from 'ssh2';
 import { BACK_ALGORITHMS, FRONT_ALGORITHMS } from '../../../gateway/ssh/algorithms.ts';
+import { plainPacket } from '../../../gateway/ssh/turn-away.ts';
 import { encodeMessage } from '../../../gateway/ssh/wire/connection.ts';
-import { kexInit, sshPacket } from '../../support/ssh-packet.ts';
+import { kexInit } from '../../support/ssh-packet.ts';
 
 const IDENTIFICATION = Buffer.from('SSH-2.0-test\r\n');
 const HYBRID = 'mlkem768x25519-sha256';
@@ -50,7 +51,7 @@ for (const [what, key] of [
     const closed = once(socket, 'close');
     socket.resume();
     socket.write(
-      Buffer.concat([IDENTIFICATION, sshPacket(kexInit(HYBRID)), sshPacket(encodeMessage(30, key))]),
+      Buffer.concat([IDENTIFICATION, plainPacket(kexInit(HYBRID)), plainPacket(encodeMessage(30, key))]),
     );
     await closed;
     assert.match(errors.join(), /Error while computing DH secret|malformed/i);
