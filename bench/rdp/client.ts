@@ -22,6 +22,7 @@ import {
 import { withData } from '../../gateway/rdp/pdu/x224.ts';
 import { PduStream } from '../../gateway/rdp/stream/stream.ts';
 import { dialTls } from '../../gateway/rdp/stream/tls.ts';
+import { AUTHORIZATION } from '../../test/support/authorization.ts';
 import { Secret } from '../../vault-client/index.ts';
 import { type Endpoint, PASSWORD } from './jobs.ts';
 import { clientBlocks, confirmActive } from './peer.ts';
@@ -46,19 +47,10 @@ export async function openTls({ port }: Endpoint): Promise<PduStream> {
 export async function openDesktop({ port, login }: Endpoint): Promise<PduStream> {
   const { stream, userId, ioChannel, first } = await dialDesktop({
     authorization: {
-      sessionId: 'bench',
-      user: login,
+      ...AUTHORIZATION,
       account: login,
       system: { name: 'bench', host: HOST, port, identity: undefined, legacyAlgorithms: false },
-      policy: 'bench',
       allow: ['desktop'],
-      record: false,
-      keystrokes: false,
-      maskKeystrokes: false,
-      execLimit: 0,
-      maxDuration: undefined,
-      idleTimeout: undefined,
-      notAfter: undefined,
     },
     credential: { username: login, password: PASSWORD, privateKey: undefined, passphrase: undefined },
     client: {

@@ -1,5 +1,5 @@
 /** The command line: `sallyport COMMAND`. */
-import './thread-pool.ts';
+import './process-settings.ts';
 import { Command, CommanderError } from 'commander';
 import { ArchiveError, ContainerError, VideoError } from '../../recorder/index.ts';
 import { VaultError } from '../../vault-client/index.ts';

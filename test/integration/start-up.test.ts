@@ -20,20 +20,23 @@ let config: Record<string, Record<string, unknown>>;
 let settled: string;
 /** Of the run that left it, whose operator wanted 6. */
 let threadsAsTold: number;
+/** Of the same run, whose operator wanted 5,000,000. */
+let mallocAsTold: readonly string[];
 
 before(async () => {
   if (obstacle(NEEDS) !== undefined) return;
   // Read at each start.
-  const env: Record<string, string> = { UV_THREADPOOL_SIZE: '6' };
+  const env: Record<string, string> = { UV_THREADPOOL_SIZE: '6', MALLOC_TRIM_THRESHOLD_: '5000000' };
   bed = await startBed({ env });
   config = parse(readFileSync(bed.gateway.configFile, 'utf8')) as typeof config;
   const result = await ssh(bed.door, ['target', 'echo first']);
   assert.equal(result.text, 'first\n', result.stderr);
   threadsAsTold = fileThreads(bed.gateway.pid);
+  mallocAsTold = mallocOf(bed.gateway.pid);
   await bed.gateway.stop();
   settled = join(temporaryFolder('settled'), 'data');
   cpSync(bed.gateway.dataDir, settled, { recursive: true });
-  delete env['UV_THREADPOOL_SIZE'];
+  for (const name of Object.keys(env)) delete env[name];
   await bed.gateway.start();
 });
 after(() => bed?.stop());
@@ -48,6 +51,12 @@ function fileThreads(pid: number): number {
     }
   });
   return names.filter((name) => name === 'libuv-worker\n').length;
+}
+
+/** What glibc was told when the program began that a process runs now. */
+function mallocOf(pid: number): readonly string[] {
+  const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  return environment.filter((line) => line.startsWith('MALLOC_')).sort();
 }
 
 /** Runs `serve` on a copy of the data folder, changed by `change`; it is expected to end by itself. */
@@ -196,6 +205,14 @@ testWith(NEEDS, 'files have 32 threads, or as many as the operator wants', async
   await stillServes(bed);
   assert.equal(fileThreads(bed.gateway.pid), 32);
   assert.equal(threadsAsTold, 6);
+});
+
+testWith(NEEDS, 'glibc gives back what is free above 2 MiB, or above what the operator wants', async () => {
+  assert.deepEqual(mallocOf(bed.gateway.pid), [
+    'MALLOC_MMAP_THRESHOLD_=1048576',
+    'MALLOC_TRIM_THRESHOLD_=2097152',
+  ]);
+  assert.deepEqual(mallocAsTold, ['MALLOC_TRIM_THRESHOLD_=5000000']);
 });
 
 testWith(NEEDS, 'a file without YAML is refused with its line', async () => {

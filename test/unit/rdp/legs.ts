@@ -32,6 +32,7 @@ import { DesktopRecord } from '../../../gateway/rdp/relay/record.ts';
 import { DesktopRelay } from '../../../gateway/rdp/relay/relay.ts';
 import { PduStream } from '../../../gateway/rdp/stream/stream.ts';
 import { Secret } from '../../../vault-client/index.ts';
+import { AUTHORIZATION } from '../../support/authorization.ts';
 import { loadTrace, type TraceMessage } from '../../support/rdp-traces.ts';
 import { temporaryFolder } from '../../support/temp.ts';
 import { connections } from './pdu/connections.ts';
@@ -286,19 +287,10 @@ export function dialOptions(port: number, options: Dialling = {}): DialOptions {
   const { identity, blocks = realBlocks(), channels = [CLIPBOARD], timeoutMs = 20_000 } = options;
   return {
     authorization: {
-      sessionId: 's',
-      user: 'alice',
+      ...AUTHORIZATION,
       account: 'admin',
       system: { name: 'win01', host: '127.0.0.1', port, identity, legacyAlgorithms: false },
-      policy: 'p',
       allow: ['desktop'],
-      record: false,
-      keystrokes: false,
-      maskKeystrokes: false,
-      execLimit: 0,
-      maxDuration: undefined,
-      idleTimeout: undefined,
-      notAfter: undefined,
     },
     credential: {
       username: options.username ?? 'CORP\\admin',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { duration, SessionLimits } from '../../../gateway/session/limits.ts';
 import type { TargetAuthorization } from '../../../workers/messages.ts';
-import { AUTHORIZATION } from './authorization.ts';
+import { AUTHORIZATION } from '../../support/authorization.ts';
 
 const MINUTE = 60_000;
 const START = Date.UTC(2030, 0, 7, 16, 30);

@@ -12,7 +12,7 @@ import {
   type SessionSignals,
 } from '../../../gateway/session/session.ts';
 import type { ControlRequests, SessionEnd } from '../../../workers/messages.ts';
-import { AUTHORIZATION } from './authorization.ts';
+import { AUTHORIZATION } from '../../support/authorization.ts';
 
 /** What is called while the session is set up, in order; a test acts at one of them. */
 type Step = 'started' | 'checkOut' | 'dial' | 'sessionStarted' | 'relay';

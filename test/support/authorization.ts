@@ -1,6 +1,6 @@
-import type { TargetAuthorization } from '../../../workers/messages.ts';
+import type { TargetAuthorization } from '../../workers/messages.ts';
 
-/** To a target that nobody is at, without a limit. */
+/** A session that nothing is recorded of and no limit ends; what matters to a test is put over it. */
 export const AUTHORIZATION: TargetAuthorization = {
   sessionId: 's1',
   user: 'alice',
