@@ -2,7 +2,7 @@
  * An SSH client whose connection protocol (RFC 4254) a test writes itself, message by
  * message: ssh2 does transport and log-on, the rest goes over the wire as it is given.
  */
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import ssh2 from 'ssh2';
 import { Leg } from '../../gateway/ssh/leg.ts';
 import {
@@ -30,11 +30,14 @@ export class RawClient {
   onMessage: (message: Uint8Array) => void = () => {};
   readonly #client: ssh2.Client;
   readonly #leg: Leg;
+  readonly #socket: Socket;
   #closed = false;
   #nextChannel = 0;
 
-  private constructor(client: ssh2.Client, leg: Leg) {
+  private constructor(client: ssh2.Client, socket: Socket) {
+    const leg = new Leg(client, socket);
     this.#client = client;
+    this.#socket = socket;
     this.#leg = leg;
     leg.onMessage = (message) => {
       const copy = new Uint8Array(message);
@@ -52,7 +55,7 @@ export class RawClient {
     const client = new ssh2.Client();
     return new Promise((resolve, reject) => {
       client.on('error', reject);
-      client.on('ready', () => resolve(new RawClient(client, new Leg(client, socket))));
+      client.on('ready', () => resolve(new RawClient(client, socket)));
       const factor = privateKey === undefined ? { password: door.password } : { privateKey };
       client.connect({ sock: socket, username: door.login, ...factor, readyTimeout: 20_000 });
     });
@@ -67,6 +70,13 @@ export class RawClient {
     ...fields: Parameters<typeof encodeMessage> extends [number, ...infer F] ? F : never
   ): void {
     this.#leg.send(encodeMessage(number, ...fields));
+  }
+
+  /** Resolves in another turn, once most of what was sent is on its way: its own leg gives up a peer that is slow. */
+  async taken(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const out = (): boolean => this.#closed || this.#socket.writableLength < 1024 ** 2;
+    if (!out()) await until('the gateway takes what is sent', () => (out() ? true : undefined));
   }
 
   /** Sends a message as it is. */
