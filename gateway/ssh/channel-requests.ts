@@ -31,7 +31,10 @@ export class ChannelRequests {
   fromClient(channel: RelayChannel, message: Uint8Array, answered: boolean): boolean {
     if (channel.dead) return false;
     const request = readChannelRequest(message);
-    const need = channel.type === 'session' ? needOfSessionRequest(request.type, request.data) : 'never';
+    const need =
+      channel.type === 'session'
+        ? needOfSessionRequest(request.type, request.data, channel.terminal)
+        : 'never';
     this.#pass(channel, message, request, need, answered);
     return need !== 'never';
   }
@@ -55,7 +58,8 @@ export class ChannelRequests {
       if (request.wantReply && !answered) channel.answerClient(false);
       return;
     }
-    const acts = starts || (channel.terminal && request.type !== 'window-change');
+    const acts =
+      starts || request.type === 'pty-req' || (channel.terminal && request.type !== 'window-change');
     // X11 or an agent: the desk said yes before anybody could know, so a no is shown as text.
     const promised = answered && request.wantReply && !starts && need !== 'free';
     const refusal = this.#permits.refusalOfRequest(need, request.type, acts);

@@ -45,15 +45,15 @@ export class RelayChannel {
   /** Replies to the client's requests on this channel, and to the target's. */
   readonly clientReplies = new ReplyQueue();
   readonly targetReplies = new ReplyQueue();
-  /** A pseudo-terminal was requested. */
-  terminal = false;
   started = false;
-  locked = false;
   /** Refused after it was opened: whatever still comes is dropped until both sides have closed. */
   dead = false;
   readonly #legs: ChannelLegs;
+  #terminal = false;
+  #locked = false;
   /** The gateway's own text is passing: it is recorded as a notice, not as the target's output. */
   #showing = false;
+  #eofFromClient = false;
   #closeFrom = { client: false, target: false };
   #closeSentTo = { client: false, target: false };
   /** The client has been told how the program ended, and that no data follows. */
@@ -100,6 +100,9 @@ export class RelayChannel {
       },
       this.target.window,
       this.target.maxPacket,
+      // Some versions of OpenSSH drop what overruns their window, others take some of it: what was sent there would
+      // be on record, and not what the program got.
+      'refused',
     );
     this.down = new Flow(
       {
@@ -109,6 +112,7 @@ export class RelayChannel {
       this.client.window,
       this.client.maxPacket,
     );
+    this.#hold();
   }
 
   /** A message of either side that keeps its place in the flow: data, EOF, close, a request. */
@@ -125,10 +129,20 @@ export class RelayChannel {
   fromClient(message: Uint8Array): void {
     if (message[0] === Message.channelClose) this.#closeFrom.client = true;
     if (this.dead) return this.#finishDead();
-    const data = message[0] === Message.channelData || message[0] === Message.channelExtendedData;
-    if (data && this.locked && this.terminal) this.up?.swallow(message);
-    else this.up?.push(message);
+    if (this.#passesUp(message)) this.up?.push(message);
+    else this.up?.swallow(message);
+    if (message[0] === Message.channelEof) this.#eofFromClient = true;
     this.#settleClose();
+  }
+
+  /**
+   * Only what a target takes for input may be on record as input: RFC 4254 §5.2 gives clients no use for extended
+   * data, §5.3 no data behind EOF, and sshd drops both.
+   */
+  #passesUp(message: Uint8Array): boolean {
+    if (message[0] === Message.channelExtendedData) return false;
+    if (message[0] !== Message.channelData) return true;
+    return !this.#eofFromClient && !(this.#locked && this.#terminal);
   }
 
   fromTarget(message: Uint8Array): void {
@@ -192,15 +206,27 @@ export class RelayChannel {
     return this.#closeFrom.client;
   }
 
+  /** A pseudo-terminal was requested. */
+  get terminal(): boolean {
+    return this.#terminal;
+  }
+  set terminal(terminal: boolean) {
+    this.#terminal = terminal;
+    this.#hold();
+  }
+
   set lock(locked: boolean) {
-    this.locked = locked;
-    if (this.up !== undefined && !this.terminal) this.up.held = locked;
+    this.#locked = locked;
+    this.#hold();
+  }
+
+  /** What is typed at a locked terminal is dropped, other input waits. */
+  #hold(): void {
+    if (this.up !== undefined) this.up.held = this.#locked && !this.#terminal;
   }
 
   #deliverUp(message: Uint8Array): void {
     if (message[0] === Message.channelData) this.record.input(message.subarray(9));
-    // RFC 4254 §5.2 gives clients no use for it, but what a target makes of it is the target's affair.
-    else if (message[0] === Message.channelExtendedData) this.record.input(message.subarray(13));
     if (this.dead) return; // the record may have found the stream to be something else and aborted
     if (message[0] === Message.channelClose) this.#closeSentTo.target = true;
     this.#legs.toTarget(message, this.target.number);

@@ -290,7 +290,7 @@ export class Desk implements HandOver {
       return;
     }
     const { type, wantReply, data } = readChannelRequest(message);
-    if (needOfSessionRequest(type, data) === 'never') {
+    if (needOfSessionRequest(type, data, channel.terminal !== undefined) === 'never') {
       if (wantReply) this.#leg.send(encodeMessage(Message.channelFailure, channel.number));
       return;
     }

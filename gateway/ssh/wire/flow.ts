@@ -35,24 +35,29 @@ export class Flow {
   /** Bytes of the first message's data that are delivered already. */
   #delivered = 0;
   #held = false;
+  readonly #overruns: 'passed' | 'refused';
 
-  /** @param credit the receiver's initial window; @param maxPacket its maximum packet size. */
-  constructor(ends: FlowEnds, credit: number, maxPacket: number) {
+  /**
+   * @param credit the receiver's initial window
+   * @param maxPacket its maximum packet size
+   * @param overruns of the window by the sender: the receiver's business, as without us, or an error
+   */
+  constructor(ends: FlowEnds, credit: number, maxPacket: number, overruns: 'passed' | 'refused' = 'passed') {
     this.#ends = ends;
     this.#credit = credit;
     this.#maxPacket = Math.max(1, maxPacket);
+    this.#overruns = overruns;
   }
 
   /**
    * A message of the sender: data, extended data, or anything that must keep its place
    * among them (EOF, close, channel requests).
-   * @throws SshWireError when the sender overruns its window while its messages wait here
+   * @throws SshWireError when the sender overruns its window, where that is refused or its messages wait here
    */
   push(message: Uint8Array): void {
     const size = dataSize(message);
     if (this.#queue.length === 0 && !this.#held) {
-      // A sender that overruns a window it knows is the receiver's business, as without us.
-      const blocked = size > this.#credit && this.#surplus > 0;
+      const blocked = size > this.#credit && (this.#surplus > 0 || this.#overruns === 'refused');
       if (!blocked && size <= this.#maxPacket) {
         this.#credit = Math.max(0, this.#credit - size);
         this.#ends.deliver(message);

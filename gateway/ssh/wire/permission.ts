@@ -46,8 +46,14 @@ export function needOfTargetGlobal(type: string): Need {
   return type === 'keepalive@openssh.com' ? 'free' : 'never';
 }
 
-/** CHANNEL_REQUEST by the client on a session. */
-export function needOfSessionRequest(type: string, data: Uint8Array): Need {
+/**
+ * CHANNEL_REQUEST by the client on a session.
+ *
+ * @param terminal the program is to run on a pseudo-terminal. Its line discipline, whose modes are the client's choice,
+ *   stands between what passes here and what the program gets: nobody could follow SFTP or SCP, so that they are
+ *   commands like others
+ */
+export function needOfSessionRequest(type: string, data: Uint8Array, terminal: boolean): Need {
   switch (type) {
     case 'pty-req':
     case 'env':
@@ -60,8 +66,10 @@ export function needOfSessionRequest(type: string, data: Uint8Array): Need {
     case 'shell':
       return 'shell';
     case 'exec':
+      if (terminal) return 'exec';
       return parseScpCommand(new WireReader(data, 0).text('command')) === undefined ? 'exec' : 'scp';
     case 'subsystem':
+      if (terminal) return 'exec';
       return new WireReader(data, 0).text('subsystem name') === 'sftp' ? 'sftp' : 'exec';
     case 'x11-req':
       return 'x11';

@@ -225,12 +225,12 @@ export class ScpObserver {
       case 'file':
         if (error === undefined) return;
         awaited.file.error ??= error;
-        // Refused before any content came: a sender that waits for its answer skips the content.
-        if (this.#file === awaited.file && awaited.file.bytes === 0 && this.#senderLine.empty) {
-          this.#file = undefined;
-          awaited.file.hash = undefined;
-          this.#tell(awaited.file);
-        }
+        // A sender that waits for its answer skips the content.
+        if (this.#file !== awaited.file || awaited.file.bytes > 0 || !this.#senderLine.empty)
+          throw notAwaited();
+        this.#file = undefined;
+        awaited.file.hash = undefined;
+        this.#tell(awaited.file);
         return;
       case 'content':
         awaited.file.error ??= error;
@@ -242,8 +242,11 @@ export class ScpObserver {
     directory: { readonly path: string; readonly to: string | undefined },
     error: string | undefined,
   ): void {
-    // A sender that waits for its answer does not descend, and sends no E, when it is refused.
-    if (error !== undefined && this.#awaited.length === 0) this.#directories.pop();
+    if (error !== undefined) {
+      // A sender that waits for its answer does not descend, and sends no E.
+      if (this.#awaited.length > 0 || this.#file !== undefined || !this.#senderLine.empty) throw notAwaited();
+      this.#directories.pop();
+    }
     if (this.#command.mode === 'source' && error === undefined) return;
     this.#sink.operation({
       operation: this.#command.mode === 'sink' ? 'mkdir' : 'list',
@@ -272,6 +275,11 @@ export class ScpObserver {
     this.#errors++;
     if (this.#errors > ERRORS_MAX) throw new ScpProtocolError(`scp errors: more than ${ERRORS_MAX}`);
   }
+}
+
+/** A receiver that refuses a record takes what follows for the next one, whatever its sender meant by it. */
+function notAwaited(): ScpProtocolError {
+  return new ScpProtocolError('scp answer: refuses what the sender has gone on with, unasked');
 }
 
 /** `C0644 12 name` or `D0755 0 name`, without its line feed. */

@@ -68,15 +68,12 @@ interface OpenFile {
 type Request =
   | { readonly kind: 'open'; readonly path: string; readonly flags: number }
   | { readonly kind: 'opendir'; readonly path: string }
-  | { readonly kind: 'close'; readonly handle: string; readonly file: OpenFile | undefined }
-  | { readonly kind: 'read'; readonly file: OpenFile | undefined; readonly offset: number }
-  | { readonly kind: 'write'; readonly file: OpenFile | undefined }
+  | { readonly kind: 'close'; readonly file: OpenFile | undefined }
+  | { readonly kind: 'read'; readonly file: OpenFile; readonly offset: number }
+  | { readonly kind: 'write'; readonly file: OpenFile }
   | { readonly kind: 'change'; readonly operation: ObservedOperation }
   /** Nothing of it is recorded. */
   | { readonly kind: 'quiet' };
-
-/** Stands for the path of a handle that the target never gave. */
-const NO_FILE = 'unknown handle';
 
 const QUIET: Request = { kind: 'quiet' };
 
@@ -131,11 +128,13 @@ export class SftpObserver {
 
   /** The channel is gone: tells what was still open, and changes that nobody answered. */
   end(): void {
+    const open = [...this.#files.values()];
     for (const request of this.#requests.values()) {
       if (request.kind === 'change') this.#sink.operation({ ...request.operation, error: 'no answer' });
+      else if (request.kind === 'close' && request.file !== undefined) open.push(request.file);
     }
     this.#requests.clear();
-    for (const file of this.#files.values()) {
+    for (const file of open) {
       file.error ??= 'not closed';
       this.#tellFile(file);
     }
@@ -168,10 +167,13 @@ export class SftpObserver {
         return { kind: 'opendir', path: recordedName(body.bytes('path')) };
       case SftpType.close: {
         const handle = body.handle();
-        return { kind: 'close', handle, file: this.#files.get(handle) };
+        const file = this.#files.get(handle);
+        // The target may give the same handle to the next file before it is known here that this one is closed.
+        this.#files.delete(handle);
+        return { kind: 'close', file };
       }
       case SftpType.read:
-        return { kind: 'read', file: this.#files.get(body.handle()), offset: body.uint64('offset') };
+        return { kind: 'read', file: this.#fileOf(body), offset: body.uint64('offset') };
       case SftpType.remove:
         return change('remove', body.bytes('filename'));
       case SftpType.rename:
@@ -188,7 +190,7 @@ export class SftpObserver {
       case SftpType.setstat:
         return this.#setstat(recordedName(body.bytes('path')), body);
       case SftpType.fsetstat:
-        return this.#setstat(this.#files.get(body.handle())?.path ?? NO_FILE, body);
+        return this.#setstat(this.#fileOf(body).path, body);
       case SftpType.extended:
         return this.#extended(recordedName(body.bytes('extended-request', 256)), body);
       case SftpType.lstat:
@@ -214,23 +216,31 @@ export class SftpObserver {
       case 'lsetstat@openssh.com':
         return this.#setstat(recordedName(body.bytes('path')), body);
       case 'copy-data': {
-        const from = this.#files.get(body.handle('read-from-handle'));
+        const from = this.#fileOf(body, 'read-from-handle');
         body.uint64('read-from-offset');
         body.uint64('read-data-length');
-        const to = this.#files.get(body.handle('write-to-handle'));
-        if (from !== undefined) from.copied = true;
-        if (to !== undefined) {
-          to.copied = true;
-          // The target writes the content itself: what passes here is not the whole file.
-          to.write.lose('copied on the target');
-        }
-        const operation = { operation: 'copy', path: from?.path ?? NO_FILE, to: to?.path ?? NO_FILE };
-        return { kind: 'change', operation };
+        const to = this.#fileOf(body, 'write-to-handle');
+        from.copied = true;
+        to.copied = true;
+        // The target writes the content itself: what passes here is not the whole file.
+        to.write.lose('copied on the target');
+        return { kind: 'change', operation: { operation: 'copy', path: from.path, to: to.path } };
       }
       default:
         if (HARMLESS.has(name)) return QUIET;
         return { kind: 'change', operation: { operation: 'extended', path: name } };
     }
+  }
+
+  /**
+   * The file of a handle that the target gave and nobody has closed.
+   * @throws SftpProtocolError for any other, which a client could predict: what passes by it would be on no file's
+   *   record
+   */
+  #fileOf(body: SftpBody, field = 'handle'): OpenFile {
+    const file = this.#files.get(body.handle(field));
+    if (file === undefined) throw body.error(field, 'is not open');
+    return file;
   }
 
   /** Attributes (§5): `to` lists those that matter, for example `size=0 owner=0:0 perm=0644`. */
@@ -247,9 +257,9 @@ export class SftpObserver {
   #writeStart(head: SftpBody, size: number): void {
     if (!this.#initSeen) throw head.error('type', 'a request before init');
     const id = head.uint32('id');
-    const file = this.#files.get(head.handle());
+    const file = this.#fileOf(head);
     this.#await(id, { kind: 'write', file }, head);
-    if (file?.kind !== 'file') return;
+    if (file.kind !== 'file') return;
     this.#writing = file.write;
     file.write.begin(head.uint64('offset'), size);
   }
@@ -257,7 +267,7 @@ export class SftpObserver {
   #readStart(head: SftpBody, size: number): void {
     const request = this.#answered(head);
     if (request.kind !== 'read') throw head.error('type', `data in answer to ${request.kind}`);
-    if (request.file?.kind !== 'file') return;
+    if (request.file.kind !== 'file') return;
     this.#reading = request.file.read;
     request.file.read.begin(request.offset, size);
   }
@@ -306,17 +316,16 @@ export class SftpObserver {
         this.#sink.operation(error === undefined ? request.operation : { ...request.operation, error });
         break;
       case 'read':
-        if (request.file !== undefined && code !== STATUS_EOF) request.file.error ??= error;
+        if (code !== STATUS_EOF) request.file.error ??= error;
         break;
       case 'write':
-        if (request.file !== undefined && error !== undefined) {
+        if (error !== undefined) {
           request.file.error ??= error;
           request.file.write.lose('write failed');
         }
         break;
       case 'close':
         if (request.file === undefined) break;
-        if (this.#files.get(request.handle) === request.file) this.#files.delete(request.handle);
         request.file.error ??= error;
         this.#tellFile(request.file);
         break;

@@ -107,6 +107,38 @@ test('a transfer cut off is told without a hash', () => {
   assert.deepEqual(operations, [{ operation: 'upload', path: '/d/a', bytes: 3, error: 'not finished' }]);
 });
 
+test('a receiver that refuses what the sender has gone on with could hide a file: that is no transfer', () => {
+  for (const ahead of [
+    // To a receiver that refuses the first, its content is the next record, and \0 the end of a file.
+    'C0644 20 refused\nC0644 4 hidden\nevil\0',
+    'C0644 0 refused\n\0',
+    'D0755 0 refused\nC0644 4 hidden\n',
+    'D0755 0 refused\nE\n',
+  ]) {
+    const { observer } = observe('scp -r -t /d/');
+    observer.fromTarget(Buffer.from('\0'));
+    observer.fromClient(Buffer.from(ahead));
+    assert.throws(
+      () => observer.fromTarget(Buffer.from('\x01scp: refused: Is a directory\n')),
+      (error) => error instanceof ScpProtocolError && /gone on with, unasked/.test(error.message),
+      ahead,
+    );
+  }
+  // Who waits goes on with what comes next.
+  const { observer, operations } = observe('scp -r -t /d/');
+  observer.fromTarget(Buffer.from('\0'));
+  observer.fromClient(Buffer.from('D0755 0 refused\n'));
+  observer.fromTarget(Buffer.from('\x01scp: refused: Not a directory\n'));
+  observer.fromClient(Buffer.from('C0644 3 a\n'));
+  observer.fromTarget(Buffer.from('\0'));
+  observer.fromClient(Buffer.from('abc\0'));
+  observer.fromTarget(Buffer.from('\0'));
+  assert.deepEqual(operations, [
+    { operation: 'mkdir', path: '/d/refused', error: 'refused: Not a directory' },
+    file('upload', '/d/a', 'abc'),
+  ]);
+});
+
 const sender = (text: string) => (observer: ScpObserver) => observer.fromClient(Buffer.from(text, 'latin1'));
 const receiver = (text: string) => (observer: ScpObserver) =>
   observer.fromTarget(Buffer.from(text, 'latin1'));

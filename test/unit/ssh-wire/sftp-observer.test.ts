@@ -176,6 +176,62 @@ test('what is open at the end of the channel is told with what had passed', () =
   ]);
 });
 
+test('nothing passes by a handle that the target has not given, or that is closed', () => {
+  const guesses = [
+    packet(SftpType.read, u32(8), string('g'), offset(0), u32(100)),
+    packet(SftpType.write, u32(8), string('g'), offset(0), string('abc')),
+    packet(SftpType.fsetstat, u32(8), string('g'), u32(4), u32(0o777)),
+    packet(
+      SftpType.extended,
+      u32(8),
+      string('copy-data'),
+      string('h'),
+      offset(0),
+      offset(0),
+      string('g'),
+      offset(0),
+    ),
+  ];
+  for (const guess of guesses) {
+    const { observer } = opened(0x1a);
+    observer.fromClient(packet(SftpType.open, u32(7), string('/etc/shadow'), u32(0x03), u32(0)));
+    assert.throws(
+      () => observer.fromClient(guess),
+      (error) => error instanceof SftpProtocolError && /handle.*is not open/.test(error.message),
+    );
+  }
+  const { observer } = opened(0x01);
+  observer.fromClient(packet(SftpType.close, u32(7), string('h')));
+  assert.throws(
+    () => observer.fromClient(packet(SftpType.read, u32(8), string('h'), offset(0), u32(100))),
+    SftpProtocolError,
+  );
+});
+
+test('a handle that is given again belongs to the new file from its close on', () => {
+  const { observer, sink, read, close } = opened(0x01);
+  observer.fromClient(packet(SftpType.read, u32(20), string('h'), offset(0), u32(100)));
+  observer.fromClient(packet(SftpType.close, u32(21), string('h')));
+  observer.fromClient(packet(SftpType.open, u32(22), string('/g'), u32(0x01), u32(0)));
+  observer.fromTarget(packet(SftpType.data, u32(20), string('first')));
+  // Answers may come in any order (§3).
+  observer.fromTarget(packet(SftpType.handle, u32(22), string('h')));
+  observer.fromTarget(packet(SftpType.status, u32(21), OK));
+  read(0, 'second');
+  close();
+  assert.deepEqual(sink.operations, [
+    { operation: 'download', path: '/f', bytes: 5, sha256: sha256Of('first') },
+    { operation: 'download', path: '/g', bytes: 6, sha256: sha256Of('second') },
+  ]);
+  const cut = opened(0x01);
+  cut.read(0, 'abc');
+  cut.observer.fromClient(packet(SftpType.close, u32(30), string('h')));
+  cut.observer.end();
+  assert.deepEqual(cut.sink.operations, [
+    { operation: 'download', path: '/f', bytes: 3, sha256: sha256Of('abc'), error: 'not closed' },
+  ]);
+});
+
 test('an over-long name is kept cut', () => {
   const { observer, sink } = opened(0x01);
   observer.fromClient(packet(SftpType.remove, u32(7), string('x'.repeat(60_000))));
@@ -262,7 +318,9 @@ const MALFORMED: readonly [string, RegExp, (observer: SftpObserver) => void][] =
     /data length/,
     (o) => {
       greeted(o);
-      o.fromClient(packet(SftpType.write, u32(1), string('h'), offset(0), u32(9), [1]));
+      o.fromClient(packet(SftpType.open, u32(1), string('/f'), u32(0x1a), u32(0)));
+      o.fromTarget(packet(SftpType.handle, u32(1), string('h')));
+      o.fromClient(packet(SftpType.write, u32(2), string('h'), offset(0), u32(9), [1]));
     },
   ],
   [

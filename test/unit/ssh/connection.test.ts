@@ -128,12 +128,15 @@ test('each request needs the capability that policies name, and unknown ones are
   assert.equal(needOfClientGlobal('hostkeys-prove-00@openssh.com'), 'never');
   assert.equal(needOfTargetGlobal('hostkeys-00@openssh.com'), 'never');
   assert.equal(needOfTargetGlobal('keepalive@openssh.com'), 'free');
-  assert.equal(needOfSessionRequest('shell', new Uint8Array()), 'shell');
-  assert.equal(needOfSessionRequest('exec', command('uptime')), 'exec');
-  assert.equal(needOfSessionRequest('exec', command('scp -t /tmp/x')), 'scp');
-  assert.equal(needOfSessionRequest('exec', command('scp -t /tmp/x; bash')), 'exec');
-  assert.equal(needOfSessionRequest('subsystem', command('sftp')), 'sftp');
-  assert.equal(needOfSessionRequest('subsystem', command('netconf')), 'exec');
-  assert.equal(needOfSessionRequest('auth-agent-req@openssh.com', new Uint8Array()), 'agent-forward');
-  assert.equal(needOfSessionRequest('exit-status', new Uint8Array()), 'never');
+  assert.equal(needOfSessionRequest('shell', new Uint8Array(), false), 'shell');
+  assert.equal(needOfSessionRequest('exec', command('uptime'), false), 'exec');
+  assert.equal(needOfSessionRequest('exec', command('scp -t /tmp/x'), false), 'scp');
+  assert.equal(needOfSessionRequest('exec', command('scp -t /tmp/x; bash'), false), 'exec');
+  assert.equal(needOfSessionRequest('subsystem', command('sftp'), false), 'sftp');
+  assert.equal(needOfSessionRequest('subsystem', command('netconf'), false), 'exec');
+  assert.equal(needOfSessionRequest('auth-agent-req@openssh.com', new Uint8Array(), false), 'agent-forward');
+  assert.equal(needOfSessionRequest('exit-status', new Uint8Array(), false), 'never');
+  // On a terminal nobody could follow them.
+  assert.equal(needOfSessionRequest('exec', command('scp -t /tmp/x'), true), 'exec');
+  assert.equal(needOfSessionRequest('subsystem', command('sftp'), true), 'exec');
 });

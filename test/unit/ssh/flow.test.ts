@@ -132,6 +132,22 @@ test('the sum of what sender and receiver see is kept over random traffic', () =
   }
 });
 
+test('a sender that overruns its window is let pass or refused', () => {
+  const passed = flow(10);
+  passed.subject.push(data('0123456789a'));
+  assert.equal(passed.text(), '0123456789a');
+  const delivered: Uint8Array[] = [];
+  const ends = { deliver: (message: Uint8Array) => delivered.push(message.slice()), grantSender() {} };
+  const refused = new Flow(ends, 10, 32768, 'refused');
+  refused.push(data('01234'));
+  assert.throws(() => refused.push(data('56789a')), /6 bytes of data overrun the window/);
+  refused.push(data('56789'));
+  assert.throws(() => refused.push(data('a')), /overrun/);
+  refused.grant(1);
+  refused.push(data('a'));
+  assert.equal(delivered.map(textOf).join('|'), '01234|56789|a');
+});
+
 test('a sender that overruns its window while its messages wait is stopped', () => {
   const { subject, text } = flow(10);
   subject.held = true;

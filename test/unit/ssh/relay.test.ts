@@ -240,23 +240,80 @@ test('nothing is added to a channel that is closed to the client, and a program 
   assert.deepEqual(errors, []);
 });
 
-test('extended data of a client is input: recorded, and stopped where a terminal is locked', () => {
+test('what a target does not take for input neither passes nor is recorded, and costs the client no window', () => {
   const { front, back, written, errors } = relay(undefined, [], ['exec']);
   front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 500));
   back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
   front.onMessage(encodeMessage(Message.channelRequest, TARGET, 'exec', false, 'cat'));
-  back.take();
+  const eof = encodeMessage(Message.channelEof, TARGET);
+  for (const leg of [back, front]) leg.take();
   front.onMessage(encodeMessage(Message.channelExtendedData, TARGET, STDERR, 'aside'));
-  assert.deepEqual(back.take(), [encodeMessage(Message.channelExtendedData, TARGET, STDERR, 'aside')]);
-  assert.deepEqual(written, [`${EventKind.input} aside`]);
+  front.onMessage(encodeMessage(Message.channelData, TARGET, 'input'));
+  front.onMessage(eof);
+  front.onMessage(encodeMessage(Message.channelData, TARGET, 'behind the end'));
+  assert.deepEqual(back.take(), [encodeMessage(Message.channelData, TARGET, 'input'), eof]);
+  assert.deepEqual(written, [`${EventKind.input} input`]);
+  assert.deepEqual(front.take(), [
+    encodeMessage(Message.channelWindowAdjust, 3, 5),
+    encodeMessage(Message.channelWindowAdjust, 3, 14),
+  ]);
+  assert.deepEqual(errors, []);
+});
 
-  const locked = relay(SERVED);
-  locked.back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
-  locked.subject.lock('locked');
-  locked.back.take();
-  locked.front.onMessage(encodeMessage(Message.channelExtendedData, DESK, STDERR, 'aside'));
-  assert.deepEqual(locked.back.take(), []);
-  assert.deepEqual([errors, locked.errors], [[], []]);
+test('a client that overruns the window of its target is stopped', () => {
+  const { front, back, errors } = relay(undefined, [], ['exec']);
+  front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 500));
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 10, 400));
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET, 'exec', false, 'cat'));
+  back.take();
+  front.onMessage(encodeMessage(Message.channelData, TARGET, '0123456789a'));
+  assert.deepEqual(back.take(), []);
+  assert.match(String(errors), /11 bytes of data overrun the window of the channel/);
+});
+
+test('SFTP and SCP on a terminal are commands like others', () => {
+  for (const program of [
+    ['subsystem', true, 'sftp'],
+    ['exec', true, 'scp -t /tmp'],
+  ] as const) {
+    const { front, back, errors } = relay(undefined, [], ['sftp', 'scp']);
+    front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 500));
+    back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+    front.onMessage(encodeMessage(Message.channelRequest, TARGET, ...PTY));
+    back.onMessage(encodeMessage(Message.channelSuccess, 3));
+    for (const leg of [back, front]) leg.take();
+    front.onMessage(encodeMessage(Message.channelRequest, TARGET, ...program));
+    assert.deepEqual(back.take(), [encodeMessage(Message.channelClose, TARGET)]);
+    assert.match(Buffer.concat(front.take()).toString(), /sallyport: policy ops does not allow exec/);
+    assert.deepEqual(errors, []);
+  }
+});
+
+test('a lock holds what is no terminal, and lets no terminal begin', () => {
+  const { subject, front, back, errors } = relay(undefined, [], ['shell']);
+  front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 500));
+  back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET, ...PTY));
+  front.onMessage(encodeMessage(Message.channelRequest, TARGET, 'shell', true));
+  subject.lock('locked');
+  // The target refuses the terminal: what was a terminal's input is a stream's.
+  back.onMessage(encodeMessage(Message.channelFailure, 3));
+  back.take();
+  front.onMessage(encodeMessage(Message.channelData, TARGET, 'rm -rf /'));
+  assert.deepEqual(back.take(), []);
+  subject.unlock('unlocked');
+  assert.deepEqual(back.take(), [encodeMessage(Message.channelData, TARGET, 'rm -rf /')]);
+
+  const other = relay(undefined, [], ['shell']);
+  other.front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 1_000, 500));
+  other.back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+  other.subject.lock('locked');
+  for (const leg of [other.front, other.back]) leg.take();
+  other.front.onMessage(encodeMessage(Message.channelData, TARGET, 'early'));
+  other.front.onMessage(encodeMessage(Message.channelRequest, TARGET, ...PTY));
+  assert.deepEqual(other.back.take(), []);
+  assert.deepEqual(other.front.take(), [encodeMessage(Message.channelFailure, 3)]);
+  assert.deepEqual([errors, other.errors], [[], []]);
 });
 
 test('what clients do by themselves does not count against the idle limit, what people do does', () => {
