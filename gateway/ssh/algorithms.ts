@@ -8,13 +8,21 @@ import type { Algorithms, CipherAlgorithm, KexAlgorithm, MacAlgorithm, ServerHos
  */
 const HYBRID_KEX = 'mlkem768x25519-sha256' as KexAlgorithm;
 
-const KEX: KexAlgorithm[] = [
+const ELLIPTIC_KEX: KexAlgorithm[] = [
   ...(knowsMlKem() ? [HYBRID_KEX] : []),
   'curve25519-sha256',
   'curve25519-sha256@libssh.org',
   'ecdh-sha2-nistp256',
   'ecdh-sha2-nistp384',
   'ecdh-sha2-nistp521',
+];
+/**
+ * Of the prime groups only the smallest: of strangers, who need no secret of their own for it, an exchange in a larger
+ * one takes a multiple of what others cost (CVE-2002-20001). And ssh2 has no server's part of the group exchange.
+ */
+const FRONT_KEX: KexAlgorithm[] = [...ELLIPTIC_KEX, 'diffie-hellman-group14-sha256'];
+const BACK_KEX: KexAlgorithm[] = [
+  ...ELLIPTIC_KEX,
   'diffie-hellman-group16-sha512',
   'diffie-hellman-group18-sha512',
   'diffie-hellman-group-exchange-sha256',
@@ -48,19 +56,19 @@ const HOST_KEYS: ServerHostKeyAlgorithm[] = [
 ];
 
 export const FRONT_ALGORITHMS: Algorithms = {
-  kex: KEX,
+  kex: FRONT_KEX,
   cipher: CIPHERS,
   hmac: MACS,
   serverHostKey: HOST_KEYS,
   compress: ['none', 'zlib@openssh.com'],
 };
 
-export const BACK_ALGORITHMS: Algorithms = { ...FRONT_ALGORITHMS, compress: ['none'] };
+export const BACK_ALGORITHMS: Algorithms = { ...FRONT_ALGORITHMS, kex: BACK_KEX, compress: ['none'] };
 
 /** For systems that policy marks `legacyAlgorithms`: old appliances and switches. */
 export const LEGACY_BACK_ALGORITHMS: Algorithms = {
   kex: [
-    ...KEX,
+    ...BACK_KEX,
     'diffie-hellman-group-exchange-sha1',
     'diffie-hellman-group14-sha1',
     'diffie-hellman-group1-sha1',

@@ -149,6 +149,8 @@ class LogOn {
   #refusals = 0;
   /** The first factor was right; only a one-time code is missing. */
   #secondFactor = false;
+  /** The key of this user that will do, once it is proved (SSH_MSG_USERAUTH_PK_OK, RFC 4252 §7). */
+  #asked: { readonly username: string; readonly blob: Buffer } | undefined;
   #accepted: { user: string; target: TargetName | undefined } | undefined;
 
   constructor(connection: Connection, socket: Socket, arrival: Arrival, options: FrontOptions) {
@@ -191,14 +193,22 @@ class LogOn {
     const blob = context.key.data;
     if (isOutdated(context.key.algo, context.hashAlgo))
       return { outcome: 'rejected', methods: FIRST_METHODS };
-    if (context.signature === undefined || context.blob === undefined)
-      return await this.#present(context, { kind: 'publickey', blob, proven: false });
+    const { username, signature } = context;
+    const asked = this.#asked?.username === username && this.#asked.blob.equals(blob);
+    // Signatures are checked of keys that are known: with one of their own making a stranger could have it take long.
+    if (signature === undefined || !asked) {
+      const outcome = await this.#present(context, { kind: 'publickey', blob, proven: false });
+      if (outcome.outcome !== 'accepted') return outcome;
+      this.#asked = { username, blob: Buffer.from(blob) };
+      if (signature === undefined) return outcome;
+    }
     const key = ssh2.utils.parseKey(blob);
     // What the client called the key counts for nothing here: the key itself does.
     const proven =
+      context.blob !== undefined &&
       !(key instanceof Error) &&
       !isOutdated(key.type, context.hashAlgo) &&
-      key.verify(context.blob, context.signature, context.hashAlgo) === true;
+      key.verify(context.blob, signature, context.hashAlgo) === true;
     if (!proven) return { outcome: 'rejected', methods: FIRST_METHODS };
     return await this.#present(context, { kind: 'publickey', blob, proven: true });
   }

@@ -68,11 +68,7 @@ export class Desk {
   readonly #client: AcceptedClient;
   readonly #screen: LogonScreen;
   readonly #keyboard: Keyboard;
-  readonly #painter = new Painter({
-    changes: () => this.#changes(),
-    send: (update) => this.#draw(update),
-    congested: () => this.#stream.congested,
-  });
+  readonly #painter: Painter;
   readonly #started = performance.now();
   #fastPath = false;
   #bitsPerPixel: BitsPerPixel = 16;
@@ -85,10 +81,24 @@ export class Desk {
   /** The client broke the protocol, perhaps in what it had sent before there was a desk. */
   #failure: Error | undefined;
 
-  /** Activates the desktop. */
-  constructor(stream: PduStream, client: AcceptedClient, banner: string) {
+  /**
+   * Activates the desktop.
+   * @param inTurn when a bit of the picture is sent: clients that have not logged on may ask for it without end
+   */
+  constructor(
+    stream: PduStream,
+    client: AcceptedClient,
+    banner: string,
+    inTurn: (work: () => void) => void = (work) => work(),
+  ) {
     this.#stream = stream;
     this.#client = client;
+    this.#painter = new Painter({
+      changes: () => this.#changes(),
+      send: (update) => this.#draw(update),
+      congested: () => stream.congested,
+      inTurn,
+    });
     const { keyboardLayout } = client.blocks.core;
     this.#screen = new LogonScreen({ ...screenSize(client.blocks), keyboardLayout, banner });
     this.#keyboard = new Keyboard(keyboardLayout);

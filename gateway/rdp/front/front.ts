@@ -120,7 +120,9 @@ export class RdpFront {
         turn: () => turnstile.turn(key, TLS_MS),
         ...this.#nla(present, source, closed !== undefined),
       });
-      const reception = new Reception(stream, client, this.#options.banner);
+      const reception = new Reception(stream, client, this.#options.banner, (work) =>
+        turnstile.pass(key, work),
+      );
       const takeScreen = (allowance: Allowance): void => {
         if (socket.destroyed) throw new StreamClosedError('the client left');
         const bytes = logonScreenBytes(screenSize(client.blocks), this.#options.banner);

@@ -25,16 +25,24 @@ export class Reception {
   readonly stream: PduStream;
   readonly client: AcceptedClient;
   readonly #banner: string;
+  readonly #inTurn: (work: () => void) => void;
   #desk: Desk | undefined;
   /** A desk is to be opened: a person is asked, which takes time and a picture. May throw where there is no room. */
   onOpening: () => void = () => {};
   /** The desk, and its picture, are gone. */
   onHandedOver: () => void = () => {};
 
-  constructor(stream: PduStream, client: AcceptedClient, banner: string) {
+  /** @param inTurn when a bit of the desk's picture is sent */
+  constructor(
+    stream: PduStream,
+    client: AcceptedClient,
+    banner: string,
+    inTurn: (work: () => void) => void = (work) => work(),
+  ) {
     this.stream = stream;
     this.client = client;
     this.#banner = banner;
+    this.#inTurn = inTurn;
     stream.onClose = () => this.closed();
   }
 
@@ -46,7 +54,7 @@ export class Reception {
   get desk(): Desk {
     if (this.#desk === undefined) {
       this.onOpening();
-      this.#desk = new Desk(this.stream, this.client, this.#banner);
+      this.#desk = new Desk(this.stream, this.client, this.#banner, this.#inTurn);
     }
     return this.#desk;
   }

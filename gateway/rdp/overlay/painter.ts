@@ -10,6 +10,8 @@ export interface PainterOptions {
   send(update: Update): void;
   /** The client has not read what was sent: nothing more is sent until the next {@link Painter.paint}. */
   congested(): boolean;
+  /** When the next bit is sent, from the next turn of the event loop on; by default at once then. */
+  readonly inTurn?: (work: () => void) => void;
 }
 
 export class Painter {
@@ -24,10 +26,15 @@ export class Painter {
 
   /** Once a turn, however often it is called, and no more than the client reads: else it could ask for any amount. */
   paint(): void {
-    this.#next ??= setImmediate(() => {
-      this.#next = undefined;
-      this.#paintSome();
-    });
+    const { inTurn = (work) => work() } = this.#options;
+    this.#next ??= setImmediate(() =>
+      inTurn(() => {
+        // It may have been dropped while it waited for its turn.
+        if (this.#next === undefined) return;
+        this.#next = undefined;
+        this.#paintSome();
+      }),
+    );
   }
 
   /** Sends nothing more of what is being painted. */

@@ -5,8 +5,9 @@ import { type AddressInfo, connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import ssh2 from 'ssh2';
 import { BACK_ALGORITHMS, FRONT_ALGORITHMS } from '../../../gateway/ssh/algorithms.ts';
+import { Leg } from '../../../gateway/ssh/leg.ts';
 import { plainPacket } from '../../../gateway/ssh/turn-away.ts';
-import { encodeMessage } from '../../../gateway/ssh/wire/connection.ts';
+import { encodeMessage, Message } from '../../../gateway/ssh/wire/connection.ts';
 import { kexInit } from '../../support/ssh-packet.ts';
 
 const IDENTIFICATION = Buffer.from('SSH-2.0-test\r\n');
@@ -34,6 +35,29 @@ test('both legs exchange keys that quantum computers do not break, where the oth
   assert.equal(kex, HYBRID);
   await ready;
   client.end();
+});
+
+test('a packet that grows beyond any packet when it is inflated ends the connection', async () => {
+  errors.length = 0;
+  const socket = connect(port(), '127.0.0.1');
+  const client = new ssh2.Client();
+  const ready = Promise.withResolvers<Leg>();
+  client.on('ready', () => ready.resolve(new Leg(client, socket)));
+  const algorithms = { ...BACK_ALGORITHMS, compress: ['zlib@openssh.com'] } as ssh2.Algorithms;
+  client.connect({ sock: socket, username: 'any', algorithms });
+  const leg = await ready.promise;
+  const closed = once(client, 'close');
+  // What fits passes: its answer comes back.
+  const answered = new Promise<void>((resolve) => {
+    leg.onMessage = () => resolve();
+  });
+  leg.send(encodeMessage(Message.ignore, 'x'.repeat(200_000)));
+  leg.send(encodeMessage(Message.globalRequest, 'anything', true));
+  await answered;
+  assert.deepEqual(errors, []);
+  leg.send(encodeMessage(Message.ignore, 'x'.repeat(1_000_000)));
+  await closed;
+  assert.match(errors.join(), /Output length exceeded maximum/);
 });
 
 for (const [what, key] of [

@@ -32,10 +32,10 @@ interface Waiting {
 }
 
 /** A desk whose client reads nothing until the test does. */
-function deskFor(width: number, height: number): Waiting {
+function deskFor(width: number, height: number, inTurn?: (work: () => void) => void): Waiting {
   const [socket, peer] = duplexPair();
   const stream = new CountingStream(socket as unknown as Socket);
-  const desk = new Desk(stream, clientOf(width, height), '');
+  const desk = new Desk(stream, clientOf(width, height), '', inTurn);
   stream.onClose = () => desk.closed();
   return { stream, socket, peer, desk };
 }
@@ -88,6 +88,32 @@ test('a client that asks for the whole picture again and again and reads none of
   assert.ok(heard > 10_000, `${heard} bytes of picture`);
   peer.destroy();
   await settled();
+});
+
+test('a picture is painted in the turns that its client has, however often it asks, and not behind its end', async () => {
+  const turns: (() => void)[] = [];
+  const { stream, peer, desk } = deskFor(1024, 768, (work) => turns.push(work));
+  desk.ask({ kind: 'log-on', user: '' }).catch(() => {});
+  peer.resume();
+  for (const pdu of ACTIVATION) peer.write(pdu);
+  await settled();
+  const before = stream.sent;
+  for (let n = 0; n < 200; n += 1) {
+    peer.write(REFRESH);
+    await settled();
+  }
+  assert.equal(stream.sent, before, 'nothing of it without a turn');
+  assert.equal(turns.length, 1);
+  turns.shift()?.();
+  const once = stream.sent;
+  assert.ok(once > before);
+  await settled();
+  assert.equal(stream.sent, once, 'one bit of it a turn');
+  assert.equal(turns.length, 1);
+  peer.destroy();
+  await settled();
+  turns.shift()?.();
+  assert.equal(stream.sent, once);
 });
 
 test('a desktop of 65535 × 65535 pixels costs no more than one that there is', async () => {
