@@ -96,9 +96,12 @@ export class Keyboard {
 
   /** What the event typed: mostly nothing or one thing; an accent that does not compose comes before its key. */
   key(event: KeyEvent): readonly Typed[] {
-    const { scancode, extended } = event;
-    if (event.extended1) {
-      this.#pause = !event.release && scancode === Scancode.control;
+    const { extended } = event;
+    // Bit 7 tells releases where keyboards speak for themselves; here targets take no notice of it, nor of more bits.
+    const scancode = event.scancode & 0x7f;
+    // Of another key with E1 Windows knows nothing, but xrdp takes it for the same key without.
+    if (event.extended1 && scancode === Scancode.control) {
+      this.#pause = !event.release;
       return NOTHING;
     }
     const bit = modifierBit(scancode, extended);

@@ -41,6 +41,17 @@ describe('texts', () => {
     assert.equal(play(german, keys), 'Grüße@Köln {}\\€$<Ctrl-C><Alt-Tab><F5><Left><Enter><Pause><Win>');
   });
 
+  test('a code with more bits, or with the prefix of Pause, types what targets take it for', () => {
+    const keyboard = new Keyboard(us);
+    const key = { extended: false, extended1: false, release: false };
+    for (const event of [
+      { ...key, scancode: 0x9e },
+      { ...key, scancode: 0x11e },
+      { ...key, scancode: 0x1e, extended1: true },
+    ])
+      assert.equal(told(keyboard.key(event)), 'a');
+  });
+
   test('signs that are rare on no board', () => {
     for (const [name, id] of Object.entries(LAYOUTS)) {
       const ways = waysToType(id);
