@@ -4,9 +4,10 @@
  * become a part at once, with what was kept before them; so does what is appended while another append is
  * under way, whose part may be there before that.
  */
+
+import { Limit } from '../limit.ts';
 import { type ArchiveAppender, ArchiveError } from '../port.ts';
 import type { Group, Journal } from './journal.ts';
-import { Limit } from './limit.ts';
 import { newEra, type RecordingNames } from './names.ts';
 import type { ObjectStore } from './store.ts';
 
@@ -31,6 +32,21 @@ const BESIDE_AT_ONCE = 8;
 const LARGE_AT_ONCE = 16;
 /** Of one recording: its window has no more to give while a segment of the same size is made. */
 const APPENDS_AT_ONCE = 2;
+
+/**
+ * The latest eras whose first part may come to be yet, though its request failed, by archive and session. The next one
+ * goes behind them: a part that comes late would otherwise end all that was written since. Of the thread, because who
+ * tries again may have opened the archive anew.
+ */
+const doubtful = new Map<string, string>();
+const MAX_DOUBTFUL = 10_000;
+
+function doubt(where: string, era: string): void {
+  doubtful.delete(where);
+  doubtful.set(where, era);
+  const [oldest] = doubtful.keys();
+  if (doubtful.size > MAX_DOUBTFUL && oldest !== undefined) doubtful.delete(oldest);
+}
 
 /** What the appenders of a thread share. */
 export class Writer {
@@ -133,12 +149,16 @@ export class S3Appender implements ArchiveAppender {
     start: number,
   ): Promise<S3Appender> {
     const { store, journal } = writer;
-    const era = newEra(before);
+    const where = `${store.description} ${place.sessionId}`;
+    const late = doubtful.get(where);
+    const era = newEra(late !== undefined && (before === undefined || late > before) ? late : before);
     const end = start + first.length;
     const key = place.names.part({ start, end, era, last: false, journal: journal.name });
     try {
       await store.put(key, first);
+      doubtful.delete(where);
     } catch (error) {
+      doubt(where, era);
       // It may be there all the same. What failed is told; the cleaning up is best effort.
       void store.remove([key]).catch(() => {});
       throw error;

@@ -146,7 +146,7 @@ export class S3Archive implements Archive {
     // The recording last: what is beside it could not be found without.
     await this.#store.remove(beside);
     await this.#store.remove(recording);
-    await this.#store.abandonUploads(names.whole);
+    await this.#store.abandonUploads(names.stem, (key) => names.owns(key));
   }
 
   async tidy(writer: string): Promise<void> {

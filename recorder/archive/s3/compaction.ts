@@ -21,9 +21,12 @@ export async function compact(
 ): Promise<void> {
   const found = await find();
   if (found.kind === 'whole') {
-    if (found.left.length === 0) return;
-    await check(new ReadAhead(new ObjectReader(store, names.whole, found.size)));
-    await store.remove(found.left);
+    if (found.left.length > 0) {
+      await check(new ReadAhead(new ObjectReader(store, names.whole, found.size)));
+      await store.remove(found.left);
+    }
+    // Whoever made it may have got no further.
+    await store.abandonUploads(names.whole, (key) => key === names.whole);
     return;
   }
   try {
@@ -35,7 +38,7 @@ export async function compact(
   }
   await removeParts(store, found);
   // Those of others that did the same, and those that a crash left.
-  await store.abandonUploads(names.whole);
+  await store.abandonUploads(names.whole, (key) => key === names.whole);
 }
 
 async function makeWhole(

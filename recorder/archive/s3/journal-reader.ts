@@ -1,6 +1,7 @@
 /** The reading end of journals: what they hold of a recording. */
+
+import { Limit } from '../limit.ts';
 import { decodeGroup, MAX_GROUP_BYTES, type Piece } from './group.ts';
-import { Limit } from './limit.ts';
 import { type JournalName, journalFolder } from './names.ts';
 import type { ObjectStore } from './store.ts';
 

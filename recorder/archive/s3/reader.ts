@@ -1,7 +1,8 @@
 /** Reads recordings and what stands beside them. */
+
+import { Limit } from '../limit.ts';
 import { ArchiveError, type ArchiveReader } from '../port.ts';
 import { type Extent, lengthOf } from './layout.ts';
-import { Limit } from './limit.ts';
 import type { ObjectStore } from './store.ts';
 
 const AT_ONCE = 8;

@@ -3,8 +3,10 @@ import { hash, subtle } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import type { ArchiveCredentials } from '../open.ts';
+import { ArchiveError } from '../port.ts';
 import { explained, statusOf } from './errors.ts';
 import type { S3Location } from './location.ts';
+import { retries } from './retries.ts';
 import type { ObjectStore, StoredObject } from './store.ts';
 
 type Sdk = typeof import('@aws-sdk/client-s3');
@@ -19,6 +21,8 @@ interface Context {
 /** Of a thread: journal, parts and reads together stay below. */
 const MAX_SOCKETS = 64;
 const CONNECT_MS = 3000;
+/** Unused connections are closed before balancers and firewalls forget them, which only the next request would notice. */
+const IDLE_MS = 10_000;
 /** One operation with its retries: well below the default grace, so that a server that hangs is told of. */
 const LIMIT_MS = 8000;
 /** What it takes longer for large bodies: at least so many bytes a millisecond are expected. */
@@ -120,13 +124,13 @@ export class SdkStore implements ObjectStore {
     }
   }
 
-  async abandonUploads(key: string): Promise<void> {
+  async abandonUploads(prefix: string, among: (key: string) => boolean): Promise<void> {
     await this.#do(0, async ({ sdk, client }, abortSignal) => {
-      const command = new sdk.ListMultipartUploadsCommand({ Bucket: this.#location.bucket, Prefix: key });
+      const command = new sdk.ListMultipartUploadsCommand({ Bucket: this.#location.bucket, Prefix: prefix });
       const { Uploads = [] } = await client.send(command, { abortSignal });
       for (const { Key, UploadId } of Uploads) {
-        if (Key !== key) continue;
-        await client.send(new sdk.AbortMultipartUploadCommand({ ...this.#at(key), UploadId }), {
+        if (Key === undefined || !among(Key)) continue;
+        await client.send(new sdk.AbortMultipartUploadCommand({ ...this.#at(Key), UploadId }), {
           abortSignal,
         });
       }
@@ -216,8 +220,15 @@ export class SdkStore implements ObjectStore {
         });
         return await client.send(command, { abortSignal });
       });
+      const next = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+      // A server that knows only the first version of lists tells no token: its first thousand are not all.
+      if (page.IsTruncated === true && (next === undefined || next === token))
+        throw new ArchiveError(
+          'archive-io',
+          `archive ${this.description} lists a part and not how to go on: it must know ListObjectsV2`,
+        );
       yield page;
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+      token = next;
       if (token === undefined) return;
     }
   }
@@ -252,13 +263,14 @@ async function load(location: S3Location, credentials: ArchiveCredentials | unde
   const { endpoint, pathStyle } = location;
   // Other servers than AWS do not care for the region, but the signature names one.
   const region = location.region ?? (endpoint === undefined ? undefined : 'us-east-1');
-  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
+  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS, timeout: IDLE_MS };
   const client = new sdk.S3Client({
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
     ...(credentials === undefined ? {} : { credentials }),
     forcePathStyle: pathStyle,
     maxAttempts: ATTEMPTS,
+    retryStrategy: retries(ATTEMPTS),
     // Checksums behind a body in chunks, and headers for them, are not known to all servers. What is sent
     // is checked all the same: each request is signed with the SHA-256 of its body.
     requestChecksumCalculation: 'WHEN_REQUIRED',

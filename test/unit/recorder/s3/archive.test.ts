@@ -122,6 +122,36 @@ test('a refused beginning leaves nothing behind', async () => {
   assert.equal(await contentsOf(store, 's1'), 'again');
 });
 
+test('a beginning that arrives after it was given up ends nothing of what was written since', async () => {
+  for (let round = 0; round < 20; round += 1) {
+    const store = new MemoryStore();
+    const first = await nodeOn(store, 'n1').create('s1', DAY, text('head '));
+    await first.append(text('one '));
+    /** Fails what `begin` asks to be written, which then is there after all. */
+    const arrivesLate = async (begin: () => Promise<unknown>): Promise<() => void> => {
+      let late: string | undefined;
+      store.fate = (key) => {
+        // What the journal had becomes a part before: only the era's first part, which is empty, is late.
+        if (!/\/(\d{15})-\1\./.test(key)) return 'done';
+        late = key;
+        return 'lost';
+      };
+      await assert.rejects(begin(), { code: 'archive-io' });
+      store.fate = () => 'done';
+      return () => store.objects.set(late ?? assert.fail(), Buffer.alloc(0));
+    };
+    const from = 'head one '.length;
+    // Whoever tries again may have opened the archive anew.
+    const arrive = await arrivesLate(() => nodeOn(store, 'n2').resume('s1', DAY, from));
+    const second = await nodeOn(store, 'n2').resume('s1', DAY, from);
+    await second.append(text('two '));
+    arrive();
+    assert.equal(await contentsOf(store, 's1'), 'head one two ');
+    await second.close();
+    assert.equal(await contentsOf(store, 's1'), 'head one two ');
+  }
+});
+
 test('what a writer that was given up still writes does not come back', async () => {
   const store = new MemoryStore();
   const first = await nodeOn(store, 'n1').create('s1', DAY, text('head '));
@@ -276,8 +306,10 @@ test('a compaction whose deletions were cut short is finished after another chec
     /altered/,
   );
   assert.deepEqual(store.keys(FOLDER), [second]);
+  assert.deepEqual(store.abandoned, []);
   await archive.compact('s1', DAY, accept);
   assert.deepEqual(store.keys(), [WHOLE]);
+  assert.deepEqual(store.abandoned, [WHOLE]);
 });
 
 test('tidying deletes what no recording needs, and leaves what only the journal holds', async () => {

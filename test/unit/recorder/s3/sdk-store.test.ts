@@ -4,9 +4,10 @@ import { hash } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
-import { inspect } from 'node:util';
+import { inspect, promisify } from 'node:util';
 import { parseLocation } from '../../../../recorder/archive/s3/location.ts';
 import { SdkStore } from '../../../../recorder/archive/s3/sdk-store.ts';
+import { until } from '../../../support/process.ts';
 
 interface Request {
   readonly method: string;
@@ -16,6 +17,8 @@ interface Request {
 }
 
 interface Answer {
+  /** None: the connection is reset instead. */
+  readonly reset?: true;
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
@@ -27,9 +30,11 @@ const server = createServer(async (incoming, outgoing) => {
   const body = Buffer.concat(await incoming.toArray());
   const request = { method: incoming.method ?? '', url: incoming.url ?? '', headers: incoming.headers, body };
   requests.push(request);
-  const { status = 200, headers = {}, body: text = '' } = answers(request);
-  outgoing.writeHead(status, headers).end(text);
+  const { reset, status = 200, headers = {}, body: text = '' } = answers(request);
+  if (reset) incoming.socket.resetAndDestroy();
+  else outgoing.writeHead(status, headers).end(text);
 });
+server.keepAliveTimeout = 60_000;
 let store: SdkStore;
 
 const failure = (code: string, message: string): string =>
@@ -91,6 +96,24 @@ test('a bucket that wants an MD5 or a checksum gets an MD5 from then on', async 
   for (const request of requests) checked(request);
 });
 
+test('behind an outage, one connection that breaks fails nothing', async () => {
+  answers = () => ({ reset: true });
+  const tries = Array.from({ length: 100 }, () => store.put('p/key', Buffer.from('x')));
+  for (const { status } of await Promise.allSettled(tries)) assert.equal(status, 'rejected');
+  assert.equal(requests.length, 300);
+  requests = [];
+  answers = () => (requests.length === 1 ? { reset: true } : {});
+  await store.put('p/key', Buffer.from('x'));
+  assert.equal(requests.length, 2);
+});
+
+test('a connection that is not used is closed before anything on the way forgets it', async () => {
+  await store.put('p/key', Buffer.from('x'));
+  const connections = promisify(server.getConnections.bind(server));
+  assert.ok((await connections()) > 0);
+  await until('it is closed', async () => ((await connections()) === 0 ? true : undefined), 15_000);
+});
+
 test('another invalid request is no reason to try again', async () => {
   answers = () => ({ status: 400, body: failure('InvalidRequest', 'no') });
   await assert.rejects(store.put('p/key', Buffer.from('x')), { code: 'archive-io', message: /status 400/ });
@@ -120,6 +143,19 @@ test('a deletion that is refused is told, with its MD5 for servers that want one
   });
   await assert.rejects(store.remove(['p/key']), { code: 'archive-forbidden' });
   assert.equal(requests[0]?.headers['content-md5'], hash('md5', requests[0]?.body ?? '', 'base64'));
+});
+
+test('a list that ends without its end, and without a way to go on, is none', async () => {
+  const page = (token: string): string =>
+    `<ListBucketResult><IsTruncated>true</IsTruncated>${token}<Contents><Key>p/a</Key><Size>1</Size></Contents></ListBucketResult>`;
+  const listed = async (): Promise<void> => {
+    for await (const _ of store.list('p/'));
+  };
+  const want = { code: 'archive-io', message: /must know ListObjectsV2/ };
+  answers = () => ({ body: page('') });
+  await assert.rejects(listed(), want);
+  answers = () => ({ body: page('<NextContinuationToken>same</NextContinuationToken>') });
+  await assert.rejects(listed(), want);
 });
 
 test('an answer that is shorter, or not of the range that was asked for, is none', async () => {
