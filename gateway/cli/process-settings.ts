@@ -1,11 +1,12 @@
 /** What libuv and the C library read of the environment. To be imported before anything uses them. */
+import { availableParallelism } from 'node:os';
 
 /**
  * How many threads of libuv write files. Each append to an archive folder waits on one of them for the disk, and
- * disks take many that wait together in one go: 32 of them brought three times what libuv's own 4 did. Child
- * processes inherit it.
+ * disks take many that wait together in one go: 32 of them brought three times what libuv's own 4 did on two cores.
+ * Child processes inherit it.
  */
-process.env['UV_THREADPOOL_SIZE'] ??= '32';
+process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(32, 8 * availableParallelism()));
 
 /**
  * Bytes from which glibc maps a block of its own, and bytes at the end of an arena that it keeps when they are free

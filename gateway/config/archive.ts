@@ -11,13 +11,24 @@ import { resolveSecret } from './secrets.ts';
  * @throws ConfigurationError: credentials that cannot be had, by key
  */
 export function archiveSettings(config: Config, writer = config.node.name): ArchiveSettings {
-  const { urls, credentials } = config.archive;
+  const { urls, credentials, onFailure } = config.archive;
   return {
     urls,
     credentials: credentials === undefined ? undefined : resolved(credentials, config.file),
     writer,
     groupMs: groupMs(config),
+    ...(onFailure === 'spool' ? { callsAtOnce: callsAtOnce(config) } : {}),
   };
+}
+
+/** Of a process's threads that write files, so many are left to the spool and to all else. */
+const FREE_FILE_THREADS = 12;
+
+/** A folder that hangs takes a thread with each call, for good: the spool is written by the rest of them. */
+function callsAtOnce({ archive, workers }: Config): number {
+  const threads = Number(process.env['UV_THREADPOOL_SIZE']) - FREE_FILE_THREADS;
+  const share = threads / (workers.sessions / workers.processes) / archive.urls.length;
+  return Math.max(1, Math.floor(Number.isNaN(share) ? 1 : share));
 }
 
 /**

@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { DayFolders } from './day-folders.ts';
 import { close, errnoOf, FileAppender, FileReader, open, statOf, sync } from './file-io.ts';
 import { dayOf, likelyDays, requireSessionId } from './layout.ts';
+import { Limit } from './limit.ts';
 import {
   type Archive,
   type ArchiveAppender,
@@ -38,11 +39,17 @@ export class FileArchive implements Archive {
   readonly #root: string;
   readonly #writer: string;
   readonly #folders: DayFolders;
+  /** Of the calls that recordings wait for, each of which takes a thread of libuv's for as long as the folder likes. */
+  readonly #calls: Limit;
 
-  /** `root`: absolute path of an existing folder. `writer`: the run of the node that writes. */
-  constructor(root: string, writer: string) {
+  /**
+   * `root`: absolute path of an existing folder. `writer`: the run of the node that writes. `callsAtOnce`: of what
+   * recordings are begun and gone on with.
+   */
+  constructor(root: string, writer: string, callsAtOnce = Number.POSITIVE_INFINITY) {
     this.#root = root;
     this.#writer = writer;
+    this.#calls = new Limit(callsAtOnce);
     this.description = `file:${root}`;
     this.#folders = new DayFolders(root);
   }
@@ -59,18 +66,27 @@ export class FileArchive implements Archive {
   async create(sessionId: string, startedAt: number, first: Uint8Array): Promise<ArchiveAppender> {
     requireSessionId(sessionId);
     const path = this.#path(sessionId, startedAt);
-    const fd = await this.#createFile(path, startedAt);
-    const appender = new FileAppender(fd, this.#explain, this.#reopening(sessionId, startedAt));
-    try {
-      await appender.append(first);
-      await this.#folders.syncFolder(dirname(path));
-      return appender;
-    } catch (error) {
-      // What failed is told; the cleaning up is best effort.
-      await appender.close().catch(() => {});
-      await rm(path, { force: true }).catch(() => {});
-      throw error;
-    }
+    return await this.#calls.run(async () => {
+      const fd = await this.#createFile(path, startedAt);
+      const appender = new FileAppender(fd, this.#explain, this.#reopening(sessionId, startedAt));
+      try {
+        await appender.append(first);
+        await this.#folders.syncFolder(dirname(path));
+        return this.#inTurn(appender);
+      } catch (error) {
+        // What failed is told; the cleaning up is best effort.
+        await appender.close().catch(() => {});
+        await rm(path, { force: true }).catch(() => {});
+        throw error;
+      }
+    });
+  }
+
+  #inTurn(appender: FileAppender): ArchiveAppender {
+    return {
+      append: (bytes) => this.#calls.run(() => appender.append(bytes)),
+      close: () => appender.close(),
+    };
   }
 
   /** Creates a file; its folder is made for the first recording of a day only. */
@@ -135,12 +151,15 @@ export class FileArchive implements Archive {
 
   async resume(sessionId: string, startedAt: number, end: number): Promise<ArchiveAppender> {
     requireSessionId(sessionId);
-    try {
-      const fd = await open(this.#path(sessionId, startedAt), DURABLE);
-      return await FileAppender.behind(end, fd, this.#explain, this.#reopening(sessionId, startedAt));
-    } catch (error) {
-      throw errnoOf(error) === 'ENOENT' ? await this.#absence(sessionId) : this.#explain(error);
-    }
+    return await this.#calls.run(async () => {
+      try {
+        const fd = await open(this.#path(sessionId, startedAt), DURABLE);
+        const reopening = this.#reopening(sessionId, startedAt);
+        return this.#inTurn(await FileAppender.behind(end, fd, this.#explain, reopening));
+      } catch (error) {
+        throw errnoOf(error) === 'ENOENT' ? await this.#absence(sessionId) : this.#explain(error);
+      }
+    });
   }
 
   /** Opens a recording anew for its own writer, whose descriptor is of a mount that was there before. */

@@ -14,6 +14,8 @@ export interface ArchiveSettings {
   readonly credentials?: ArchiveCredentials | undefined;
   /** The run of a node that writes, or its name, where no run does; readers need none. */
   readonly writer?: string;
+  /** Calls to an archive folder that a thread's recordings have under way at once; by default any number. */
+  readonly callsAtOnce?: number | undefined;
   /** How far apart an object store is sent the small appends of a thread's recordings together. */
   readonly groupMs?: number;
 }
@@ -43,7 +45,7 @@ export function openArchive(url: string, access: Omit<ArchiveSettings, 'urls'> =
   const [, scheme = '', rest = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/.exec(url) ?? [];
   switch (scheme.toLowerCase()) {
     case 'file':
-      return new FileArchive(folderOf(rest), access.writer ?? NOBODY);
+      return new FileArchive(folderOf(rest), access.writer ?? NOBODY, access.callsAtOnce);
     case 's3': {
       const location = parseLocation(url);
       return new S3Archive({

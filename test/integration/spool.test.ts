@@ -60,7 +60,11 @@ interface Site {
 /** Long for a machine that is busy, short for who waits for it to run out. */
 const LEASE_SECONDS = 6;
 
-async function startSite(archive: Readonly<Record<string, unknown>>, workers = 2): Promise<Site> {
+async function startSite(
+  archive: Readonly<Record<string, unknown>>,
+  workers = 2,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Site> {
   const disk = await smallDisk(128);
   const machine = await faultyMachine(disk.folder);
   const bed = await startBed({
@@ -69,7 +73,7 @@ async function startSite(archive: Readonly<Record<string, unknown>>, workers = 2
       archive: { url: `file:${disk.folder}`, graceSeconds: GRACE_SECONDS, ...archive },
       workers: { sessions: workers },
     },
-    env: machine.env,
+    env: { ...machine.env, ...env },
     document,
   });
   const evidence = await Evidence.of(bed.gateway);
@@ -112,6 +116,34 @@ after(async () => {
 
 /** What stands in the text that a session was shown, and nowhere in what was typed. */
 const say = (mark: string): string => `echo ${mark}$((40 + 2))\r`;
+
+testWith(NEEDS, 'an archive that hangs with more sessions than files can be written at once', async () => {
+  const SESSIONS = 6;
+  const HANGS_MS = 30_000;
+  const site = await startSite({ onFailure: 'spool' }, 2, { UV_THREADPOOL_SIZE: '5' });
+  try {
+    const sessions = Array.from({ length: SESSIONS }, () =>
+      ssh(site.doorOf('bob'), ['target', 'for n in $(seq 100); do echo $n; sleep 0.1; done'], {
+        timeoutMs: 120_000,
+      }),
+    );
+    await until('they run', async () => {
+      const rows = await site.evidence.sessions();
+      return rows.filter(({ state }) => state === 'active').length === SESSIONS ? true : undefined;
+    });
+    site.machine.slow(HANGS_MS);
+    const hung = performance.now();
+    await until('all are spooled', () => (site.spooled().length === SESSIONS ? true : undefined), HANGS_MS);
+    assert.ok(performance.now() - hung < HANGS_MS - 5_000, 'while it hangs');
+    site.machine.slow(0);
+    for (const { code, text } of await Promise.all(sessions))
+      assert.deepEqual([code, text.split('\n').length], [0, 101]);
+    await until('the archive has all', () => (site.spooled().length === 0 ? true : undefined), 60_000);
+  } finally {
+    await site.evidence.close();
+    await site.bed.stop();
+  }
+});
 
 testWith(
   NEEDS,
