@@ -162,8 +162,8 @@ export class Supervisor {
     this.#replacing = false;
     for (const { unit } of this.#members) unit.drain();
     // Ending sessions seal their recordings; the archive's grace bounds that.
-    const last = Date.now() + this.#options.sealMs;
-    while (Date.now() < last && [...this.#members].some((member) => !member.drained))
+    const last = performance.now() + this.#options.sealMs;
+    while (performance.now() < last && [...this.#members].some((member) => !member.drained))
       await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
@@ -180,10 +180,10 @@ export class Supervisor {
 
   /** Starts one unit; resolves to its ports when it listens. */
   #spawn(): Promise<Ports> {
-    const { kind, line } = this.#options;
+    const { line } = this.#options;
     const number = Supervisor.#nextNumber++;
     const { promise, resolve, reject } = Promise.withResolvers<Ports>();
-    const unit = kind.start(number, this.#listen, {
+    const unit = this.#start(number, {
       listening: (ports) => {
         member.listens = true;
         member.silent = 0;
@@ -202,7 +202,7 @@ export class Supervisor {
       },
       ended: (end, cause) => {
         this.#ended(member, end, cause);
-        reject(cause ?? new Error(`a session ${kind.name} ended before it listened`));
+        reject(cause ?? new Error(`a session ${this.#options.kind.name} ended before it listened`));
       },
     });
     const member: Member = {
@@ -217,6 +217,21 @@ export class Supervisor {
     };
     this.#members.add(member);
     return promise;
+  }
+
+  /** A unit that cannot even be started, because the system has no more threads, has ended. */
+  #start(number: number, events: UnitEvents): Unit {
+    try {
+      return this.#options.kind.start(number, this.#listen, events);
+    } catch (error) {
+      setImmediate(() => events.ended({ reason: 'exit', exitCode: 1 }, error));
+      return {
+        send() {},
+        drain: () => events.drained(),
+        examine: () => Promise.resolve(undefined),
+        end: () => Promise.resolve(),
+      };
+    }
   }
 
   #heard(member: Member, worker: number, message: ToMain): void {
@@ -272,9 +287,11 @@ export class Supervisor {
     if (!this.#replacing) return;
     const { kind, log } = this.#options;
     log.warn({ [kind.name]: number }, `a session ${kind.name} is replaced`);
-    await this.#spawn().catch(() => {
+    try {
+      await this.#spawn();
+    } catch {
       // That it ended has been seen and brings the next try.
-    });
+    }
   }
 
   #look(): void {

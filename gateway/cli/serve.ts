@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import pino from 'pino';
 import { type Bootstrapped, bootstrap } from '../bootstrap/bootstrap.ts';
+import { asGateway } from '../bootstrap/demo-programs.ts';
 import { ListenError } from '../listener/free-port.ts';
 import { exitNow } from '../node/exit.ts';
 import { Node, type NodePorts } from '../node/node.ts';
@@ -30,12 +31,15 @@ export function addServe(program: Command): void {
         return inUse(error);
       });
       process.stdout.write(welcome(parts, ports));
-      await stopped(node);
-      await parts.stopDemo();
-      setTimeout(() => {
-        log.warn('a thread of this process is stuck: it is ended with it');
-        exitNow(0);
-      }, STUCK_MS).unref();
+      try {
+        await stopped(node);
+        await parts.stopDemo();
+      } finally {
+        setTimeout(() => {
+          log.warn('a thread of this process is stuck: it is ended with it');
+          exitNow(process.exitCode === 1 ? 1 : 0);
+        }, STUCK_MS).unref();
+      }
     });
 }
 
@@ -87,6 +91,11 @@ function welcome({ config, created, demo, tls }: Bootstrapped, { ssh, rdp, healt
       'and watch afterwards what was recorded:',
       '  npx sallyport recordings ls',
       '  npx sallyport recordings play ID',
+      ...(asGateway
+        ? [
+            'Programs of the demonstration run as this user, who can read the keys: `node.demo: false` ends it.',
+          ]
+        : []),
     );
   return `${lines.join('\n')}\n\n`;
 }

@@ -150,10 +150,11 @@ export class NodeMetrics {
     this.#totals.told(worker, values);
   }
 
-  workerDied(worker: number): void {
+  /** @param died by itself, or killed; otherwise it was stopped */
+  workerGone(worker: number, died: boolean): void {
     this.#pids.delete(worker);
     this.#totals.gone(worker);
-    this.#died.inc();
+    if (died) this.#died.inc();
   }
 
   /** The store has answered, or rejected with `error`. */

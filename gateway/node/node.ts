@@ -34,6 +34,8 @@ export type NodePorts = Ports & HealthPorts;
 const BACKGROUND = { threads: 3, spare: 1 };
 /** How long people have to read why their session ends where the node was taken for lost. */
 const RETIRE_MS = 3000;
+/** How long a stop waits for threads of the background to end. */
+const POOLS_MS = 5_000;
 
 export class Node {
   readonly #parts: Bootstrapped;
@@ -194,19 +196,23 @@ export class Node {
     await this.#supervisor.drain();
     await this.#supervisor.stop();
     this.#spool.stop();
-    await this.#control.stop();
-    this.#metrics.stop();
-    this.#door.close();
-    this.#sides.stop();
-    await this.#tenure.stop();
-    await this.#background[Symbol.asyncDispose]();
-    await this.#passwords[Symbol.asyncDispose]();
-    this.#sides.close();
-    await store.insertAudit(
-      auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
-    );
-    await store.close();
-    this.#health.close();
+    try {
+      await this.#control.stop();
+      this.#metrics.stop();
+      this.#door.close();
+      this.#sides.stop();
+      await this.#tenure.stop();
+      const pools = [this.#background, this.#passwords].map((pool) => pool[Symbol.asyncDispose]());
+      // A thread that hangs in the archive ends with the process.
+      await Promise.race([Promise.all(pools), sleep(POOLS_MS, undefined, { ref: false })]);
+      this.#sides.close();
+      await store.insertAudit(
+        auditRow({ node: config.node.name, code: 'node.stopped', detail: { ...this.#counts } }),
+      );
+    } finally {
+      this.#health.close();
+      await store.close();
+    }
     this.#log.info(this.#counts, 'node stopped');
   }
 
@@ -255,7 +261,7 @@ export class Node {
     const sessions = workers.flatMap((worker) => this.#control.sessionsOf(worker).map(({ id }) => id));
     for (const worker of workers) {
       this.#desks.delete(worker);
-      this.#metrics.workerDied(worker);
+      this.#metrics.workerGone(worker, death.reason !== 'stopped');
       this.#health.beats.gone(worker);
     }
     const told = death.reason === 'stopped' ? undefined : tellDeath(this.#parts, death, sessions, this.#log);

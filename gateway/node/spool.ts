@@ -191,7 +191,9 @@ export class NodeSpool {
   async #drainAll(): Promise<void> {
     let failure: Error | undefined;
     for (const sessionId of this.#left) {
-      failure = (await this.#inTurn(() => this.#drainOne(sessionId))) ?? failure;
+      // An archive that cannot even be opened, for a secret that is not there, is tried again as well.
+      const tried = this.#inTurn(() => this.#drainOne(sessionId)).catch((error: Error) => error);
+      failure = (await tried) ?? failure;
       if (this.#stopped) return;
     }
     if (failure !== undefined && !this.#waiting)

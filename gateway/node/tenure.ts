@@ -3,6 +3,7 @@
  * finishes what lost runs left, and has recordings compacted. Where peers took this node for lost, it
  * gives up everything that it held and begins a new run.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type BackgroundPool, openArchives } from '../../recorder/index.ts';
 import { EmbeddedVault } from '../../vault-client/index.ts';
@@ -15,6 +16,9 @@ import { Compaction } from '../control/compaction.ts';
 import { Lease, type LeaseOptions } from '../control/lease.ts';
 import { Recovery } from '../control/recovery.ts';
 import { type Home, holdHome } from './home.ts';
+
+/** How long a stop waits for what is being finished for others, and compacted. */
+const FINISH_MS = 5_000;
 
 /** What becomes of a node that its peers took for lost. */
 export interface TenureOwner {
@@ -145,9 +149,14 @@ export class Tenure {
     await Promise.all([this.#turning, this.#looking]);
     const compacted = this.#compaction?.stop();
     this.#stopping.abort();
-    await Promise.all([this.#recovery.stop(), compacted]);
-    await this.#lease.giveUp(this.#compaction !== undefined);
-    this.#home.release();
+    const finished = Promise.all([this.#recovery.stop(), compacted]).then(() => true);
+    // What hangs in an archive that does not answer is left to peers, or to the next start.
+    const tidy = await Promise.race([finished, sleep(FINISH_MS, false, { ref: false })]);
+    try {
+      await this.#lease.giveUp(!tidy || this.#compaction !== undefined);
+    } finally {
+      this.#home.release();
+    }
   }
 
   /** Whether the store did not take the last renewal. */

@@ -137,6 +137,8 @@ export class SpoolFile {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw explain(folder, error);
     }
+    // A descriptor is closed once: its number may be another file's by then.
+    let ours = true;
     try {
       const { size } = await statOf(fd);
       const reader = new FileReader(fd, size, (error) => explain(folder, error));
@@ -152,17 +154,19 @@ export class SpoolFile {
         bytes += record.length;
       }
       if (place === undefined || bytes === 0) {
+        ours = false;
         await close(fd);
         await rm(path);
         room.give(size);
         return undefined;
       }
       // What stands behind the last whole record was never told of.
+      ours = false;
       const appender = await FileAppender.behind(end, fd, (error) => explain(folder, error));
       room.give(size - end);
       return new SpoolFile(place, { folder, fd, appender }, { start, end, bytes }, room);
     } catch (error) {
-      await close(fd).catch(() => {});
+      if (ours) await close(fd).catch(() => {});
       throw explain(folder, error);
     }
   }

@@ -48,16 +48,7 @@ export class KeyRing {
 
   /** Rejects with {@link ArchiveError} `archive-recipient` when a recipient is none. */
   async keyFor(sessionId: string): Promise<RecordingKey> {
-    const epoch = await this.#current();
     const salt = randomBytes(SALT_BYTES);
-    return {
-      key: deriveKey(epoch.key, salt, sessionId),
-      wrappedKey: epoch.wrapped,
-      salt: salt.toString('base64'),
-    };
-  }
-
-  async #current(): Promise<Epoch> {
     for (;;) {
       this.#epoch ??= this.#begin();
       const pending = this.#epoch;
@@ -71,7 +62,9 @@ export class KeyRing {
       const { over, startedAt, recordings } = epoch;
       if (!over && this.#now() - startedAt < EPOCH_MS && recordings < EPOCH_RECORDINGS) {
         epoch.recordings += 1;
-        return epoch;
+        // Here and not a turn later: whoever finds the epoch over wipes its key.
+        const key = deriveKey(epoch.key, salt, sessionId);
+        return { key, wrappedKey: epoch.wrapped, salt: salt.toString('base64') };
       }
       end(epoch);
       if (this.#epoch === pending) this.#epoch = undefined;

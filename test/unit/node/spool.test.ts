@@ -27,6 +27,8 @@ interface Site {
   readonly marks: ReadonlyMap<string, boolean>;
   /** Marks cannot be written. */
   storeDown: boolean;
+  /** The archive cannot even be opened. */
+  closed: boolean;
   open(): Promise<NodeSpool>;
   /** As a writer leaves it that is gone; nothing of the session is in the archive. */
   leave(sessionId: string, text: string): Promise<void>;
@@ -54,11 +56,15 @@ function startSite(): Site {
     audit,
     marks,
     storeDown: false,
+    closed: false,
     open: () =>
       NodeSpool.open({
         folder,
         limit: 2 ** 20,
-        archive: () => openArchive(`file:${archive}`),
+        archive() {
+          if (site.closed) throw new Error('its credentials cannot be read');
+          return openArchive(`file:${archive}`);
+        },
         mark: async (sessionId, spooled) => {
           if (site.storeDown) throw new Error('the store is away');
           marks.set(sessionId, spooled);
@@ -103,6 +109,19 @@ test('what an earlier run left is drained, and what is no spool file or damaged 
   assert.equal(await site.archived('b'), 'of b');
   assert.deepEqual(site.files(), ['a.spool', 'c.spool']);
   assert.deepEqual(Object.fromEntries(site.marks), { a: false, b: false, c: false }, 'peers wait for none');
+  spool.stop();
+});
+
+test('an archive that cannot even be opened is tried again', async () => {
+  const site = startSite();
+  await site.leave('a', 'of a');
+  site.closed = true;
+  const spool = await site.open();
+  spool.start();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  site.closed = false;
+  await until('it is drained', () => (site.files().length === 0 ? true : undefined), 15_000);
+  assert.equal(await site.archived('a'), 'of a');
   spool.stop();
 });
 

@@ -7,6 +7,42 @@ import { Supervisor, type UnitEvents } from '../../../workers/supervisor.ts';
 const PORTS = { ssh: 4422, rdp: 4489 };
 const listen = { ssh: { host: '127.0.0.1', port: 4422 }, rdp: { host: '127.0.0.1', port: 4489 } };
 
+test('a unit that the system has no thread for is tried again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  const started: UnitEvents[] = [];
+  let threads = true;
+  let refused = 0;
+  const supervisor = new Supervisor({
+    kind: {
+      name: 'worker',
+      start(_number, _listen, events) {
+        if (!threads) {
+          refused += 1;
+          throw new Error('ERR_WORKER_INIT_FAILED');
+        }
+        started.push(events);
+        queueMicrotask(() => events.listening(PORTS));
+        return { send() {}, drain() {}, examine: async () => undefined, end: async () => undefined };
+      },
+    },
+    listen,
+    sealMs: 1_000,
+    line: { heard() {}, died() {} },
+    log: { warn() {}, error() {} },
+  });
+  await supervisor.start(1);
+  t.after(() => supervisor.stop());
+  threads = false;
+  started[0]?.ended({ reason: 'error' }, undefined);
+  t.mock.timers.tick(100);
+  for (let turn = 0; turn < 3; turn += 1) await settled();
+  assert.equal(refused, 1);
+  threads = true;
+  t.mock.timers.tick(200);
+  for (let turn = 0; turn < 3; turn += 1) await settled();
+  assert.deepEqual([refused, started.length], [1, 2]);
+});
+
 test('each death within a minute doubles the wait for the next start, up to ten seconds', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   const started: UnitEvents[] = [];
