@@ -6,28 +6,30 @@ export class SessionLimits {
   readonly #startedAt: number;
   #activeAt: number;
 
-  constructor(authorization: TargetAuthorization, now: number) {
+  /** @param at ms, monotonic: how long something lasts is no matter of the time of day, which may be set */
+  constructor(authorization: TargetAuthorization, at: number) {
     this.#authorization = authorization;
-    this.#startedAt = now;
-    this.#activeAt = now;
+    this.#startedAt = at;
+    this.#activeAt = at;
   }
 
   /**
+   * @param at ms, monotonic
    * @param now ms since the epoch
    * @param active whether anything happened since the last call
    * @returns the limit that is over, if any, in words for the person
    */
-  check(now: number, active: boolean): { code: EndCode; reason: string } | undefined {
-    if (active) this.#activeAt = now;
+  check(at: number, now: number, active: boolean): { code: EndCode; reason: string } | undefined {
+    if (active) this.#activeAt = at;
     const { maxDuration, idleTimeout, notAfter, policy } = this.#authorization;
-    if (maxDuration !== undefined && now - this.#startedAt >= maxDuration)
+    if (maxDuration !== undefined && at - this.#startedAt >= maxDuration)
       return {
         code: 'max-duration',
         reason: `policy ${policy} ends sessions after ${duration(maxDuration)}`,
       };
     if (notAfter !== undefined && now >= notAfter)
       return { code: 'schedule-ended', reason: `the hours that policy ${policy} allows are over` };
-    if (idleTimeout !== undefined && now - this.#activeAt >= idleTimeout)
+    if (idleTimeout !== undefined && at - this.#activeAt >= idleTimeout)
       return {
         code: 'idle-timeout',
         reason: `policy ${policy} ends sessions idle for ${duration(idleTimeout)}`,

@@ -237,7 +237,7 @@ class Session implements LiveSession {
   tick(now: number, keystrokes: KeystrokeLine[]): void {
     if (!this.#relaying) return;
     this.#legs.takeKeystrokes(keystrokes);
-    const over = this.#limits?.check(now, this.#legs.takeActive());
+    const over = this.#limits?.check(performance.now(), now, this.#legs.takeActive());
     if (over !== undefined) this.end(over.code, over.reason);
   }
 
@@ -282,7 +282,7 @@ class Session implements LiveSession {
   }
 
   #relay(recording: Recording | undefined): void {
-    this.#limits = new SessionLimits(this.#authorization, Date.now());
+    this.#limits = new SessionLimits(this.#authorization, performance.now());
     this.#relaying = true;
     if (recording?.paused === true) this.#legs.pause();
     this.#legs.relay(this.#authorization, recording, this.#lockedWith);

@@ -15,22 +15,22 @@ function limits(given: Partial<Pick<TargetAuthorization, 'maxDuration' | 'idleTi
 test('a session ends when the hours of its policy are over, however busy it is', () => {
   const notAfter = START + 30 * MINUTE;
   const subject = limits({ notAfter, idleTimeout: 15 * MINUTE });
-  for (let now = START; now < notAfter; now += MINUTE) assert.equal(subject.check(now, true), undefined);
-  assert.equal(subject.check(notAfter - 1, true), undefined);
+  for (let now = START; now < notAfter; now += MINUTE) assert.equal(subject.check(now, now, true), undefined);
+  assert.equal(subject.check(notAfter - 1, notAfter - 1, true), undefined);
   const over = { code: 'schedule-ended', reason: 'the hours that policy office allows are over' };
-  assert.deepEqual(subject.check(notAfter, true), over);
+  assert.deepEqual(subject.check(notAfter, notAfter, true), over);
   // The clock may have been set, or the machine have slept.
-  assert.deepEqual(subject.check(notAfter + 600 * MINUTE, false), over);
+  assert.deepEqual(subject.check(notAfter + 600 * MINUTE, notAfter + 600 * MINUTE, false), over);
 });
 
 test('a session that begins when the hours are over ends at the first look', () => {
-  assert.equal(limits({ notAfter: START }).check(START, true)?.code, 'schedule-ended');
+  assert.equal(limits({ notAfter: START }).check(START, START, true)?.code, 'schedule-ended');
 });
 
 test('a session has at most its duration', () => {
   const subject = limits({ maxDuration: 8 * 60 * MINUTE, notAfter: START + 9 * 60 * MINUTE });
-  assert.equal(subject.check(START + 8 * 60 * MINUTE - 1, true), undefined);
-  assert.deepEqual(subject.check(START + 8 * 60 * MINUTE, true), {
+  assert.equal(subject.check(START + 8 * 60 * MINUTE - 1, START + 8 * 60 * MINUTE - 1, true), undefined);
+  assert.deepEqual(subject.check(START + 8 * 60 * MINUTE, START + 8 * 60 * MINUTE, true), {
     code: 'max-duration',
     reason: 'policy office ends sessions after 8 h',
   });
@@ -38,16 +38,22 @@ test('a session has at most its duration', () => {
 
 test('a session is idle from the last look at which anything had happened', () => {
   const subject = limits({ idleTimeout: 15 * MINUTE });
-  assert.equal(subject.check(START + 10 * MINUTE, true), undefined);
-  assert.equal(subject.check(START + 25 * MINUTE - 1, false), undefined);
-  assert.deepEqual(subject.check(START + 25 * MINUTE, false), {
+  assert.equal(subject.check(START + 10 * MINUTE, START + 10 * MINUTE, true), undefined);
+  assert.equal(subject.check(START + 25 * MINUTE - 1, START + 25 * MINUTE - 1, false), undefined);
+  assert.deepEqual(subject.check(START + 25 * MINUTE, START + 25 * MINUTE, false), {
     code: 'idle-timeout',
     reason: 'policy office ends sessions idle for 15 min',
   });
 });
 
+test('a clock that is set neither ends a session as idle nor lets it last', () => {
+  const subject = limits({ idleTimeout: 15 * MINUTE, maxDuration: 60 * MINUTE });
+  assert.equal(subject.check(START + MINUTE, START + 600 * MINUTE, false), undefined);
+  assert.equal(subject.check(START + 16 * MINUTE, START - 600 * MINUTE, false)?.code, 'idle-timeout');
+});
+
 test('a session without limits has none', () => {
-  assert.equal(limits({}).check(START + 1e12, false), undefined);
+  assert.equal(limits({}).check(START + 1e12, START + 1e12, false), undefined);
 });
 
 test('a duration is told in the largest unit that divides it', () => {
