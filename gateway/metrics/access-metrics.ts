@@ -2,13 +2,22 @@
 import { Counter, type Registry } from 'prom-client';
 import { AUDIT_EVENTS } from '../audit/events.ts';
 import type { Fact } from '../control/audit-trail.ts';
+import { PROTOCOLS } from '../policy/capability.ts';
 
 /** Reasons come from codes of ours; whatever happens, a label has no more values than this. */
 const MAX_REASONS = 64;
 const OTHER = 'other';
 
 /** Reasons that are about what the node can bear, not about what somebody may do or did. */
-const ADMISSION = new Set(['full', 'overloaded', 'draining', 'lease-lost', 'node-draining']);
+const ADMISSION = new Set([
+  'full',
+  'overloaded',
+  'draining',
+  'lease-lost',
+  'node-full',
+  'node-overloaded',
+  'node-draining',
+]);
 
 export class AccessMetrics {
   readonly #known = new Map<string, Set<string>>();
@@ -23,18 +32,20 @@ export class AccessMetrics {
     const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
       new Counter({ name, help, labelNames, registers: [registry] });
     this.#events = counter('sallyport_audit_events_total', 'Audit events by their code', ['code']);
-    // What is counted for the first time must show as an increase.
+    // Here and below: what is counted for the first time must show as an increase, for alerts to see it.
     for (const code of Object.keys(AUDIT_EVENTS)) this.#events.inc({ code }, 0);
     this.#logOns = counter('sallyport_log_ons_total', 'Log-ons of people: accepted, refused or blocked', [
       'protocol',
       'outcome',
       'factor',
     ]);
+    for (const protocol of PROTOCOLS) this.#loggedOn('blocked', protocol, 'any', 0);
     this.#refusals = counter(
       'sallyport_refusals_total',
-      'What was refused: connections at the door, log-ons, sessions for what the node can bear (admission) or by policy, requests inside of sessions',
+      'What was refused: connections at the door, log-ons, sessions for what the node can bear (admission), for limits of `capacity` and of systems (limit) or by policy, requests inside of sessions',
       ['stage', 'reason'],
     );
+    for (const reason of ADMISSION) this.#refused('admission', reason, 0);
     this.#ends = counter('sallyport_sessions_ended_total', 'Sessions that ended, by the code of why', [
       'code',
     ]);
@@ -86,7 +97,10 @@ export class AccessMetrics {
       }
       case 'session.refused':
         // Those at the door, who are asked for no target, are counted there.
-        if (detail['account'] !== undefined) this.#refused('admission', text('code'));
+        if (detail['account'] !== undefined) {
+          const reason = text('code');
+          this.#refused(ADMISSION.has(reason) ? 'admission' : 'limit', reason);
+        }
         return;
       case 'session.request.refused':
         this.#refused('session', 'request');
@@ -96,8 +110,8 @@ export class AccessMetrics {
     }
   }
 
-  #loggedOn(outcome: string, protocol: string, factor: string): void {
-    this.#logOns.inc({ protocol, outcome, factor: this.#bounded('factor', factor) });
+  #loggedOn(outcome: string, protocol: string, factor: string, count = 1): void {
+    this.#logOns.inc({ protocol, outcome, factor: this.#bounded('factor', factor) }, count);
   }
 
   #refused(stage: string, reason: string, count = 1): void {

@@ -26,6 +26,7 @@ test('log-ons by their outcome and factor, refusals by where and why', async () 
   access.heard({ code: 'session.denied', detail: { ...ssh, code: 'no-policy' } }, 1);
   access.heard({ code: 'session.denied', detail: { ...ssh, code: 'lease-lost' } }, 1);
   access.heard({ code: 'session.refused', detail: { ...ssh, code: 'node-full', account: 'root' } }, 1);
+  access.heard({ code: 'session.refused', detail: { ...ssh, code: 'user-full', account: 'root' } }, 1);
   access.heard({ code: 'session.refused', detail: { ...ssh, code: 'source-limit' } }, 30);
   access.heard({ code: 'session.ended', detail: { code: 'idle-timeout' } }, 1);
   access.turnedAway('source-limit', 30);
@@ -34,6 +35,7 @@ test('log-ons by their outcome and factor, refusals by where and why', async () 
     'ssh accepted publickey, otp': 1,
     'ssh refused password': 2,
     'ssh blocked any': 1,
+    'rdp blocked any': 0,
   });
   assert.deepEqual(await samples('sallyport_refusals_total'), {
     'log-on password': 2,
@@ -41,12 +43,19 @@ test('log-ons by their outcome and factor, refusals by where and why', async () 
     'policy no-policy': 1,
     'admission lease-lost': 1,
     'admission node-full': 1,
+    'limit user-full': 1,
     'door source-limit': 30,
     'admission full': 2,
+    ...Object.fromEntries(
+      ['overloaded', 'draining', 'node-overloaded', 'node-draining'].map((reason) => [
+        `admission ${reason}`,
+        0,
+      ]),
+    ),
   });
   assert.deepEqual(await samples('sallyport_sessions_ended_total'), { 'idle-timeout': 1 });
   const events = await samples('sallyport_audit_events_total');
-  assert.equal(events['session.refused'], 31);
+  assert.equal(events['session.refused'], 32);
   assert.equal(
     events['recording.failed'],
     0,
@@ -59,6 +68,6 @@ test('whatever reasons there are, a label has few values', async () => {
   for (let each = 0; each < 1000; each += 1)
     access.heard({ code: 'session.denied', detail: { code: `reason-${each}` } }, 1);
   const refusals = await samples('sallyport_refusals_total');
-  assert.equal(Object.keys(refusals).length, 65);
+  assert.equal(Object.keys(refusals).filter((key) => key.startsWith('policy ')).length, 65);
   assert.equal(refusals['policy other'], 1000 - 64);
 });
