@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the CLI on the Node that the project pins, whatever Node the machine has.
+// Starts the CLI on the Node that runs this where it is new enough, otherwise on the one that the project pins.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

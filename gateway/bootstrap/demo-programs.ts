@@ -16,6 +16,8 @@ export interface Terminal {
 // gateway's keys. Otherwise they have the gateway's own user, for there is no other.
 const NOBODY = 65_534;
 const root = process.getuid?.() === 0;
+/** Whether the demonstration's person can read what the gateway can. */
+export const asGateway = !root;
 const identity = root ? { uid: NOBODY, gid: NOBODY } : {};
 const home = root ? tmpdir() : homedir();
 

@@ -27,8 +27,13 @@ export async function keyFile(path: string, make: () => Promise<string>): Promis
   return readKeyFile(path) ?? '';
 }
 
-/** The file's text, undefined when there is no such file. */
-export function readKeyFile(path: string): string | undefined {
+/**
+ * The file's text, undefined when there is no such file.
+ *
+ * @param isPublic a certificate, which others may read
+ * @throws ConfigurationError naming the file when it cannot be used or others may read it
+ */
+export function readKeyFile(path: string, isPublic = false): string | undefined {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -39,7 +44,7 @@ export function readKeyFile(path: string): string | undefined {
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile() || stat.size > MAX_BYTES) throw new ConfigurationError(path, ['is no key file']);
-    if ((stat.mode & 0o077) !== 0) {
+    if (!isPublic && (stat.mode & 0o077) !== 0) {
       const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
       throw new ConfigurationError(path, [`others may read it (mode ${mode}); run chmod 600 on it`]);
     }

@@ -233,7 +233,7 @@ export async function openCertificate(folder: string, node: string): Promise<Tls
       .toString(),
   );
   const path = join(folder, 'tls.crt');
-  const found = readKeyFile(path);
+  const found = readKeyFile(path, true);
   if (found !== undefined) return withFingerprint(path, key, found);
   const names = [...new Set([hostname(), node, 'localhost'])].map((name) => `DNS:${name}`);
   const args = ['req', '-x509', '-new', '-sha256', '-key', keyPath, '-days', '3650', '-subj', `/CN=${node}`];
@@ -246,7 +246,7 @@ export async function openCertificate(folder: string, node: string): Promise<Tls
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;
   }
-  return withFingerprint(path, key, readKeyFile(path) ?? '');
+  return withFingerprint(path, key, readKeyFile(path, true) ?? '');
 }
 
 function withFingerprint(path: string, key: string, certificate: string): TlsCertificate {

@@ -3,6 +3,7 @@ import './process-settings.ts';
 import { Command, CommanderError } from 'commander';
 import { ArchiveError, ContainerError, VideoError } from '../../recorder/index.ts';
 import { VaultError } from '../../vault-client/index.ts';
+import { documentJsonSchema } from '../apply/document.ts';
 import { ConfigurationError, configJsonSchema } from '../config/config.ts';
 import { LoginNameError } from '../policy/target-name.ts';
 import { RetentionError } from '../retention/error.ts';
@@ -39,8 +40,9 @@ addAudit(program);
 addKeys(program);
 program
   .command('schema')
-  .description('print the JSON Schema of sallyport.yaml, for editors')
-  .action(() => printJson(configJsonSchema()));
+  .description('print the JSON Schema of sallyport.yaml, for editors and as a list of all keys')
+  .option('--apply', 'the one of the file that `apply` takes')
+  .action(({ apply }: { apply?: true }) => printJson(apply ? documentJsonSchema() : configJsonSchema()));
 
 /** Who read standard output has enough, as `head` does: that is no failure. */
 let readerLeft = false;

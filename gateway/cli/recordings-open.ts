@@ -26,7 +26,7 @@ export interface CommonOptions extends FindOptions {
 
 /** What `--identity` is. */
 export const IDENTITY =
-  'age identity that opens the archive (default: SALLYPORT_IDENTITY, then the one of the data folder)';
+  'age identity that opens the archive (default: the text in SALLYPORT_IDENTITY, then the one of the data folder)';
 
 /** Adds what every command on one recording has beside the common options. */
 export function withIdentity(command: Command): Command {

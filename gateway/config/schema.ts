@@ -132,8 +132,8 @@ export const configSchema = group({
       .default(60)
       .describe(
         'How long running sessions may go on once this node is told to stop (SIGTERM) or to drain, unless ' +
-          '`node drain --for` says otherwise; the service manager must wait longer than this and ' +
-          'archive.graceSeconds together',
+          '`node drain --for` says otherwise; the service manager must wait longer than this, ' +
+          'drain.graceSeconds and archive.graceSeconds together',
       ),
     graceSeconds: count(0, 600, 'seconds')
       .default(10)

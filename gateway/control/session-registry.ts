@@ -174,11 +174,11 @@ export class SessionRegistry {
     this.#endings.set(session.id, ending);
     await this.#settle(ending);
     const { code, reason, bytesFromClient, bytesFromTarget } = end;
-    const { id, protocol, user, account, system } = session;
+    const { id, protocol, user, account, system, policy, source } = session;
     const ms = ending.endedAt - session.openedAt;
     const sums = { ms, bytesFromClient, bytesFromTarget };
     this.#log.info(
-      { session: id, worker, protocol, user, account, system, code, reason, ...sums },
+      { session: id, worker, protocol, user, account, system, policy, source, code, reason, ...sums },
       'session ended',
     );
   }
