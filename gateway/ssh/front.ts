@@ -190,16 +190,18 @@ class LogOn {
   }
 
   async #publicKey(context: PublicKeyAuthContext): Promise<AuthenticationOutcome> {
-    const blob = context.key.data;
+    // Copies: what ssh2 hands over is valid until its handler returns.
+    const blob = Buffer.from(context.key.data);
+    const signature = context.signature && Buffer.from(context.signature);
     if (isOutdated(context.key.algo, context.hashAlgo))
       return { outcome: 'rejected', methods: FIRST_METHODS };
-    const { username, signature } = context;
+    const { username } = context;
     const asked = this.#asked?.username === username && this.#asked.blob.equals(blob);
     // Signatures are checked of keys that are known: with one of their own making a stranger could have it take long.
     if (signature === undefined || !asked) {
       const outcome = await this.#present(context, { kind: 'publickey', blob, proven: false });
       if (outcome.outcome !== 'accepted') return outcome;
-      this.#asked = { username, blob: Buffer.from(blob) };
+      this.#asked = { username, blob };
       if (signature === undefined) return outcome;
     }
     const key = ssh2.utils.parseKey(blob);

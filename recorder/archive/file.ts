@@ -39,12 +39,12 @@ export class FileArchive implements Archive {
   readonly #root: string;
   readonly #writer: string;
   readonly #folders: DayFolders;
-  /** Of the calls that recordings wait for, each of which takes a thread of libuv's for as long as the folder likes. */
+  /** What recordings are written and drained with: each call takes a thread of libuv's for as long as the folder likes. */
   readonly #calls: Limit;
 
   /**
    * `root`: absolute path of an existing folder. `writer`: the run of the node that writes. `callsAtOnce`: of what
-   * recordings are begun and gone on with.
+   * recordings are written and read with.
    */
   constructor(root: string, writer: string, callsAtOnce = Number.POSITIVE_INFINITY) {
     this.#root = root;
@@ -85,7 +85,7 @@ export class FileArchive implements Archive {
   #inTurn(appender: FileAppender): ArchiveAppender {
     return {
       append: (bytes) => this.#calls.run(() => appender.append(bytes)),
-      close: () => appender.close(),
+      close: () => this.#calls.run(() => appender.close()),
     };
   }
 
@@ -117,6 +117,15 @@ export class FileArchive implements Archive {
   }
 
   async open(sessionId: string): Promise<ArchiveReader> {
+    const reader = await this.#calls.run(() => this.#open(sessionId));
+    return {
+      size: reader.size,
+      read: (offset, length) => this.#calls.run(() => reader.read(offset, length)),
+      close: () => this.#calls.run(() => reader.close()),
+    };
+  }
+
+  async #open(sessionId: string): Promise<ArchiveReader> {
     requireSessionId(sessionId);
     await this.#folders.requireRoot();
     const tried = new Set<string>();

@@ -1,6 +1,6 @@
 /** Recordings of real desktops as videos and pictures: they show what the person's own client showed. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DIRECT, ssh } from '../support/bed.ts';
 import { xfreerdp } from '../support/freerdp.ts';
@@ -180,10 +180,11 @@ gatewayTest('a desktop is not played in a terminal, and each kind of session nam
     '--config',
     gateway.configFile,
   ];
-  const terminal = openTerminal(process.execPath, [
-    join(import.meta.dirname, '../../bin/sallyport.js'),
-    ...args,
-  ]);
+  // Long enough for a bar on any machine: its first picture is taken late.
+  const late = join(bed.ssh.folder, 'late-ffmpeg');
+  writeFileSync(late, '#!/bin/sh\nsleep 1\nexec ffmpeg "$@"\n', { mode: 0o755 });
+  const script = join(import.meta.dirname, '../../bin/sallyport.js');
+  const terminal = openTerminal(process.execPath, [script, ...args], { env: { FFMPEG_PATH: late } });
   assert.equal(await terminal.ended, 0);
   assert.match(terminal.screen.toString(), /\[#*\.*\] +\d+ % {2}\d:\d\d of \d:\d\d.*\r.*in-terminal\.mp4: /s);
 

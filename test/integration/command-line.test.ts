@@ -110,6 +110,19 @@ testWith(NEEDS, 'a reader that has seen enough ends a command quietly', async ()
   }
 });
 
+testWith(NEEDS, 'the schema of either file is printed', async () => {
+  for (const [options, title, key] of [
+    ['', 'sallyport.yaml', 'archive'],
+    [' --apply', 'sallyport apply', 'policies'],
+  ] as const) {
+    const { code, text } = await inShell(`"$1" "$2" schema${options}`, ['schema']);
+    assert.equal(code, 0);
+    const schema = JSON.parse(text) as { title: string; properties: Record<string, unknown> };
+    assert.equal(schema.title, title);
+    assert.ok(key in schema.properties);
+  }
+});
+
 testWith(NEEDS, 'the audit log is asked by a short id, and says when nothing matches', async () => {
   const whole = await bed.gateway.json<{ sessionId: string }[]>(['audit', '--session', id, '--limit', '3']);
   assert.deepEqual(

@@ -61,6 +61,14 @@ try:
     result["removed"] = False
 except FileNotFoundError:
     result["removed"] = True
+# Both ask for all of it at once, which is some 6,000 requests; the second leaves while they are being answered.
+client.exec_command("truncate -s 200000000 large")[1].channel.recv_exit_status()
+with open(os.devnull, "wb") as nowhere:
+    result["large"] = sftp.getfo("large", nowhere)
+with sftp.open("large") as file:
+    file.prefetch()
+    result["beginning"] = len(file.read(1000))
+sftp.remove("large")
 sftp.close()
 
 shell = client.invoke_shell(term="vt100", width=90, height=30)

@@ -30,6 +30,8 @@ const PIECE_BYTES = 256;
 
 /** Room for what waits, shared by all files of a session. */
 export class WaitingRoom {
+  /** SFTP requests of all channels of the session whose answers are awaited. */
+  requests = 0;
   #left = WAITING_MAX;
 
   /** Whether there is room for a piece of `size` bytes; it is taken then. */

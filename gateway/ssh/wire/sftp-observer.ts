@@ -12,8 +12,11 @@ import { SftpPackets, SftpType } from './sftp-packets.ts';
 export type { Hash, ObservedOperation, OperationSink } from './file-operation.ts';
 export { SftpProtocolError } from './sftp-packets.ts';
 
-/** OpenSSH's client keeps 64 requests in flight, others a few hundred. */
-const REQUESTS_MAX = 4096;
+/**
+ * Of a session. OpenSSH's client keeps 64 requests in flight, others a few hundred; Paramiko asks for all of a file at
+ * once, of which no more than some 75,000 requests fit into a window of sshd's and what sftp-server has read.
+ */
+const REQUESTS_MAX = 131_072;
 /** Above the usual limit of open files of one server process. */
 const HANDLES_MAX = 1024;
 
@@ -69,7 +72,7 @@ type Request =
   | { readonly kind: 'open'; readonly path: string; readonly flags: number }
   | { readonly kind: 'opendir'; readonly path: string }
   | { readonly kind: 'close'; readonly file: OpenFile | undefined }
-  | { readonly kind: 'read'; readonly file: OpenFile; readonly offset: number }
+  | { readonly kind: 'read'; readonly file: OpenFile | undefined; readonly offset: number }
   | { readonly kind: 'write'; readonly file: OpenFile }
   | { readonly kind: 'change'; readonly operation: ObservedOperation }
   /** Nothing of it is recorded. */
@@ -133,6 +136,7 @@ export class SftpObserver {
       if (request.kind === 'change') this.#sink.operation({ ...request.operation, error: 'no answer' });
       else if (request.kind === 'close' && request.file !== undefined) open.push(request.file);
     }
+    this.#room.requests -= this.#requests.size;
     this.#requests.clear();
     for (const file of open) {
       file.error ??= 'not closed';
@@ -154,8 +158,9 @@ export class SftpObserver {
 
   #await(id: number, request: Request, body: SftpBody): void {
     if (this.#requests.has(id)) throw body.error('id', `${id} is still unanswered`);
-    if (this.#requests.size >= REQUESTS_MAX)
+    if (this.#room.requests >= REQUESTS_MAX)
       throw body.error('id', `more than ${REQUESTS_MAX} requests unanswered`);
+    this.#room.requests += 1;
     this.#requests.set(id, request);
   }
 
@@ -173,7 +178,8 @@ export class SftpObserver {
         return { kind: 'close', file };
       }
       case SftpType.read:
-        return { kind: 'read', file: this.#fileOf(body), offset: body.uint64('offset') };
+        // Some clients close a file while they still ask for more of it: that is refused, and shows no content.
+        return { kind: 'read', file: this.#files.get(body.handle()), offset: body.uint64('offset') };
       case SftpType.remove:
         return change('remove', body.bytes('filename'));
       case SftpType.rename:
@@ -267,6 +273,7 @@ export class SftpObserver {
   #readStart(head: SftpBody, size: number): void {
     const request = this.#answered(head);
     if (request.kind !== 'read') throw head.error('type', `data in answer to ${request.kind}`);
+    if (request.file === undefined) throw head.error('id', 'is data of a file that is not open');
     if (request.file.kind !== 'file') return;
     this.#reading = request.file.read;
     request.file.read.begin(request.offset, size);
@@ -278,6 +285,7 @@ export class SftpObserver {
     const request = this.#requests.get(id);
     if (request === undefined) throw body.error('id', `${id} answers no request`);
     this.#requests.delete(id);
+    this.#room.requests -= 1;
     return request;
   }
 
@@ -316,7 +324,7 @@ export class SftpObserver {
         this.#sink.operation(error === undefined ? request.operation : { ...request.operation, error });
         break;
       case 'read':
-        if (code !== STATUS_EOF) request.file.error ??= error;
+        if (request.file !== undefined && code !== STATUS_EOF) request.file.error ??= error;
         break;
       case 'write':
         if (error !== undefined) {

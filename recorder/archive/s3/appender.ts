@@ -150,8 +150,7 @@ export class S3Appender implements ArchiveAppender {
   ): Promise<S3Appender> {
     const { store, journal } = writer;
     const where = `${store.description} ${place.sessionId}`;
-    const late = doubtful.get(where);
-    const era = newEra(late !== undefined && (before === undefined || late > before) ? late : before);
+    const era = newEra(before, doubtful.get(where));
     const end = start + first.length;
     const key = place.names.part({ start, end, era, last: false, journal: journal.name });
     try {

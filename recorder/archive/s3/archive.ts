@@ -10,6 +10,7 @@ import {
   type ArchiveEntry,
   ArchiveError,
   type ArchiveReader,
+  SIDES,
   type Side,
 } from '../port.ts';
 import { S3Appender, Writer } from './appender.ts';
@@ -146,7 +147,8 @@ export class S3Archive implements Archive {
     // The recording last: what is beside it could not be found without.
     await this.#store.remove(beside);
     await this.#store.remove(recording);
-    await this.#store.abandonUploads(names.stem, (key) => names.owns(key));
+    const uploaded = [names.whole, ...SIDES.map((side) => names.side(side))];
+    for (const key of uploaded) await this.#store.abandonUploads(key);
   }
 
   async tidy(writer: string): Promise<void> {

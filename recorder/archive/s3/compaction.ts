@@ -26,7 +26,7 @@ export async function compact(
       await store.remove(found.left);
     }
     // Whoever made it may have got no further.
-    await store.abandonUploads(names.whole, (key) => key === names.whole);
+    await store.abandonUploads(names.whole);
     return;
   }
   try {
@@ -38,7 +38,7 @@ export async function compact(
   }
   await removeParts(store, found);
   // Those of others that did the same, and those that a crash left.
-  await store.abandonUploads(names.whole, (key) => key === names.whole);
+  await store.abandonUploads(names.whole);
 }
 
 async function makeWhole(

@@ -12,7 +12,7 @@
  * the era's small appends go to; behind a part `z` none come.
  */
 import { randomBytes } from 'node:crypto';
-import type { Side } from '../port.ts';
+import { ArchiveError, type Side } from '../port.ts';
 
 export interface Part {
   /** Of its bytes in the recording; `end` is behind them. */
@@ -114,10 +114,20 @@ export function newInstance(now = Date.now()): string {
   return now.toString(16).padStart(12, '0').slice(-12) + randomBytes(6).toString('hex');
 }
 
-/** An era behind `before`, the latest that there is. Of two that begin at once, one is the later. */
-export function newEra(before?: string): string {
+/**
+ * An era behind `before`, the latest that there is. Of two that begin at once, one is the later.
+ * @param doubtful one that may come to be yet: the next is behind it, too, if only by one, however often it is tried
+ */
+export function newEra(before?: string, doubtful?: string): string {
+  if (doubtful !== undefined && (before === undefined || doubtful > before))
+    return era(Number.parseInt(doubtful, 16) + 1);
   const number = before === undefined ? 0 : Number.parseInt(before.slice(0, 4), 16) + 1;
-  return number.toString(16).padStart(4, '0') + randomBytes(4).toString('hex');
+  return era(number * 2 ** 32 + randomBytes(4).readUInt32BE());
+}
+
+function era(number: number): string {
+  if (number >= 2 ** 48) throw new ArchiveError('archive-io', 'the recording was begun anew too often');
+  return number.toString(16).padStart(12, '0');
 }
 
 function digits(value: number, length: number): string {

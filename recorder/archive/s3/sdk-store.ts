@@ -124,13 +124,13 @@ export class SdkStore implements ObjectStore {
     }
   }
 
-  async abandonUploads(prefix: string, among: (key: string) => boolean): Promise<void> {
+  async abandonUploads(key: string): Promise<void> {
     await this.#do(0, async ({ sdk, client }, abortSignal) => {
-      const command = new sdk.ListMultipartUploadsCommand({ Bucket: this.#location.bucket, Prefix: prefix });
+      const command = new sdk.ListMultipartUploadsCommand({ Bucket: this.#location.bucket, Prefix: key });
       const { Uploads = [] } = await client.send(command, { abortSignal });
       for (const { Key, UploadId } of Uploads) {
-        if (Key === undefined || !among(Key)) continue;
-        await client.send(new sdk.AbortMultipartUploadCommand({ ...this.#at(Key), UploadId }), {
+        if (Key !== key) continue;
+        await client.send(new sdk.AbortMultipartUploadCommand({ ...this.#at(key), UploadId }), {
           abortSignal,
         });
       }

@@ -15,8 +15,8 @@ export interface ObjectStore {
   putNew(key: string, body: Uint8Array): Promise<boolean>;
   /** An object of any size, seen when it is whole; a rejection, that of `body` too, leaves nothing behind. */
   upload(key: string, body: AsyncIterable<Uint8Array>): Promise<void>;
-  /** Gives up uploads that were begun and not ended: of keys that begin so, and are among those. */
-  abandonUploads(prefix: string, among: (key: string) => boolean): Promise<void>;
+  /** Gives up uploads of that key that were begun and not ended. (MinIO lists none by the beginning of a key.) */
+  abandonUploads(key: string): Promise<void>;
   /** `length` bytes, all of which are there. Undefined: there is no such object. */
   get(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   /** Bytes. Undefined: there is no such object. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { newEra } from '../../../../recorder/archive/s3/names.ts';
 import type { ArchiveReader } from '../../../../recorder/index.ts';
 import { randomFrom } from '../../../support/random.ts';
 import { collect, text, until } from '../bed.ts';
@@ -384,4 +385,20 @@ test('an archive is checked by what recordings do', async () => {
   assert.deepEqual(store.keys(), []);
   store.fate = () => 'lost';
   await assert.rejects(archive.check(), { code: 'archive-io' });
+});
+
+test('eras sort in the order in which they are begun, however often that is tried', () => {
+  const first = newEra();
+  const second = newEra(first);
+  assert.match(first, /^0000[0-9a-f]{8}$/);
+  assert.match(second, /^0001[0-9a-f]{8}$/);
+  let doubtful = first;
+  for (let tries = 0; tries < 100_000; tries += 1) {
+    const next = newEra(undefined, doubtful);
+    assert.ok(next > doubtful && next.length === first.length);
+    doubtful = next;
+  }
+  assert.equal(newEra(undefined, '0000ffffffff'), '000100000000');
+  assert.match(newEra(second, doubtful), /^0002/, 'the latest of both counts');
+  assert.throws(() => newEra(undefined, 'ffffffffffff'), { code: 'archive-io' });
 });

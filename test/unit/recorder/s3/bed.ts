@@ -52,8 +52,8 @@ export class MemoryStore implements ObjectStore {
     await this.put(key, Buffer.concat(await collect(body)));
   }
 
-  async abandonUploads(prefix: string): Promise<void> {
-    this.abandoned.push(prefix);
+  async abandonUploads(key: string): Promise<void> {
+    this.abandoned.push(key);
   }
 
   async get(key: string, offset: number, length: number): Promise<Uint8Array | undefined> {
