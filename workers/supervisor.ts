@@ -180,7 +180,7 @@ export class Supervisor {
 
   /** Starts one unit; resolves to its ports when it listens. */
   #spawn(): Promise<Ports> {
-    const { line } = this.#options;
+    const { kind, line } = this.#options;
     const number = Supervisor.#nextNumber++;
     const { promise, resolve, reject } = Promise.withResolvers<Ports>();
     const unit = this.#start(number, {
@@ -202,7 +202,7 @@ export class Supervisor {
       },
       ended: (end, cause) => {
         this.#ended(member, end, cause);
-        reject(cause ?? new Error(`a session ${this.#options.kind.name} ended before it listened`));
+        reject(cause ?? new Error(`a session ${kind.name} ended before it listened`));
       },
     });
     const member: Member = {
@@ -287,11 +287,9 @@ export class Supervisor {
     if (!this.#replacing) return;
     const { kind, log } = this.#options;
     log.warn({ [kind.name]: number }, `a session ${kind.name} is replaced`);
-    try {
-      await this.#spawn();
-    } catch {
+    await this.#spawn().catch(() => {
       // That it ended has been seen and brings the next try.
-    }
+    });
   }
 
   #look(): void {

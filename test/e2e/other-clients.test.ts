@@ -39,8 +39,10 @@ function putty(
   return run(program, [...common, ...args], { ...options, env: { HOME: bed.folder } });
 }
 
-/** The recording proves what went up and came down, however many requests the client had on the way. */
-/** @param others how many downloads there were behind these two */
+/**
+ * The recording proves what went up and came down, however many requests the client had on the way.
+ * @param others how many downloads there were behind these two
+ */
 async function assertTransfers(file: string, others = 0): Promise<void> {
   if (DIRECT) return;
   const digest = digestFile(file);

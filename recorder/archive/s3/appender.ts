@@ -4,7 +4,6 @@
  * become a part at once, with what was kept before them; so does what is appended while another append is
  * under way, whose part may be there before that.
  */
-
 import { Limit } from '../limit.ts';
 import { type ArchiveAppender, ArchiveError } from '../port.ts';
 import type { Group, Journal } from './journal.ts';

@@ -1,5 +1,4 @@
 /** The reading end of journals: what they hold of a recording. */
-
 import { Limit } from '../limit.ts';
 import { decodeGroup, MAX_GROUP_BYTES, type Piece } from './group.ts';
 import { type JournalName, journalFolder } from './names.ts';

@@ -1,5 +1,4 @@
 /** Reads recordings and what stands beside them. */
-
 import { Limit } from '../limit.ts';
 import { ArchiveError, type ArchiveReader } from '../port.ts';
 import { type Extent, lengthOf } from './layout.ts';

@@ -1,6 +1,6 @@
 /** What a newcomer meets: `check` before anything was made, `npm start` on a port that is taken, and on a free one. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -68,8 +68,12 @@ test('npm start on a taken port keeps the passwords for the next one, which a si
   const served = start();
   await until('the gateway is ready', () => (served.output().includes('Try it') ? true : undefined));
   assert.match(served.output(), /administrator {2}admin {2}\S{23}\n {2}demo user {6}demo {3}\S{23}\n/);
-  const tls = await openCertificate(join(dataDir, 'keys'), 'n1');
+  const keys = join(dataDir, 'keys');
+  chmodSync(join(keys, 'tls.crt'), 0o644);
+  const tls = await openCertificate(keys, 'n1');
   assert.ok(served.output().includes(`certificate  ${tls?.fingerprint}\n`));
+  chmodSync(join(keys, 'tls.key'), 0o644);
+  await assert.rejects(openCertificate(keys, 'n1'), /others may read it/);
   const gateway = gatewayOf(file);
   assert.ok(gateway !== undefined);
   served.kill('SIGTERM');

@@ -7,20 +7,13 @@ import { Supervisor, type UnitEvents } from '../../../workers/supervisor.ts';
 const PORTS = { ssh: 4422, rdp: 4489 };
 const listen = { ssh: { host: '127.0.0.1', port: 4422 }, rdp: { host: '127.0.0.1', port: 4489 } };
 
-test('a unit that the system has no thread for is tried again', async (t) => {
-  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
-  const started: UnitEvents[] = [];
-  let threads = true;
-  let refused = 0;
-  const supervisor = new Supervisor({
+/** Over units that listen at once; `starts` is told of each before, and may throw. */
+function supervise(starts: (events: UnitEvents) => void): Supervisor {
+  return new Supervisor({
     kind: {
       name: 'worker',
       start(_number, _listen, events) {
-        if (!threads) {
-          refused += 1;
-          throw new Error('ERR_WORKER_INIT_FAILED');
-        }
-        started.push(events);
+        starts(events);
         queueMicrotask(() => events.listening(PORTS));
         return { send() {}, drain() {}, examine: async () => undefined, end: async () => undefined };
       },
@@ -29,6 +22,20 @@ test('a unit that the system has no thread for is tried again', async (t) => {
     sealMs: 1_000,
     line: { heard() {}, died() {} },
     log: { warn() {}, error() {} },
+  });
+}
+
+test('a unit that the system has no thread for is tried again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  const started: UnitEvents[] = [];
+  let threads = true;
+  let refused = 0;
+  const supervisor = supervise((events) => {
+    if (!threads) {
+      refused += 1;
+      throw new Error('ERR_WORKER_INIT_FAILED');
+    }
+    started.push(events);
   });
   await supervisor.start(1);
   t.after(() => supervisor.stop());
@@ -46,20 +53,7 @@ test('a unit that the system has no thread for is tried again', async (t) => {
 test('each death within a minute doubles the wait for the next start, up to ten seconds', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   const started: UnitEvents[] = [];
-  const supervisor = new Supervisor({
-    kind: {
-      name: 'worker',
-      start(_number, _listen, events) {
-        started.push(events);
-        queueMicrotask(() => events.listening(PORTS));
-        return { send() {}, drain() {}, examine: async () => undefined, end: async () => undefined };
-      },
-    },
-    listen,
-    sealMs: 1_000,
-    line: { heard() {}, died() {} },
-    log: { warn() {}, error() {} },
-  });
+  const supervisor = supervise((events) => started.push(events));
   await supervisor.start(1);
   t.after(() => supervisor.stop());
 
