@@ -220,9 +220,10 @@ export class RelayChannel {
     this.#hold();
   }
 
-  /** What is typed at a locked terminal is dropped, other input waits. */
+  /** What is typed at a locked terminal is dropped, other input waits. Where a person may press Ctrl-C nothing is lent. */
   #hold(): void {
     if (this.up !== undefined) this.up.held = this.#locked && !this.#terminal;
+    for (const flow of [this.up, this.down]) if (flow !== undefined) flow.lends = !this.#terminal;
   }
 
   #deliverUp(message: Uint8Array): void {
@@ -246,6 +247,7 @@ export class RelayChannel {
   }
 
   #grant(side: 'client' | 'target', bytes: number): void {
+    if (this.#closeSentTo[side]) return;
     const number = side === 'client' ? this.client.number : this.target.number;
     const message = encodeMessage(Message.channelWindowAdjust, number, bytes);
     if (side === 'client') this.#legs.toClient(message, number);

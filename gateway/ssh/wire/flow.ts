@@ -2,9 +2,9 @@
  * One direction of one relayed channel.
  *
  * Windows (RFC 4254 §5.2) run end to end: the receiver's own grants reach the sender, so
- * the gateway buffers nothing and adds no limit of its own to a long, fat path. Only when
- * the gateway injects text, swallows input or takes over a channel do the two ends see
- * different windows; this class keeps the difference.
+ * the gateway buffers little and adds no limit of its own to a long, fat path. The two ends see
+ * different windows only when the gateway injects text, swallows input or takes over a channel, and
+ * by what it lends the sender of a long stream; this class keeps the difference.
  */
 import { dataOffset, encodeMessage, Message, readUint32, SshWireError } from './connection.ts';
 
@@ -14,6 +14,17 @@ export interface FlowEnds {
   /** Grants the sender `bytes` more (SSH_MSG_CHANNEL_WINDOW_ADJUST). */
   grantSender(bytes: number): void;
 }
+
+/**
+ * What a sender may send beyond the receiver's window once its stream has proved to be long: on a path whose window
+ * is its limit, the gateway has that much at hand when the receiver grants more, and the way to the sender and back
+ * does not count. 16 ms at what OpenSSH's window of 2 MiB lets through in 50 ms.
+ */
+const LOAN_BYTES = 256 * 1024;
+/** A stream is long from so many bytes on: twice OpenSSH's window. */
+const LONG_BYTES = 4 * 1024 ** 2;
+/** No window is raised above this one: RFC 4254 §5.2 allows twice that, which not every sender can count. */
+const MAX_WINDOW = 2 ** 31 - 1;
 
 /** Messages that wait in one flow: some 600 bytes of each is bookkeeping, the rest its window bounds. */
 const MAX_WAITING = 16_384;
@@ -26,6 +37,12 @@ export class Flow {
   #credit: number;
   /** How much more than {@link #credit} the sender believes it may send. INVARIANT: ≥ 0. */
   #surplus = 0;
+  /** How much of the surplus no grant takes back. */
+  #loan = 0;
+  /** Bytes of data that passed, counted until it is lent to. */
+  #passed = 0;
+  /** Whether a long stream is lent to: not what a person waits for to stop. */
+  lends = true;
   #maxPacket: number;
   /** INVARIANT: holds no more data than the sender believed it may send, and few other messages. */
   #queue: Uint8Array[] = [];
@@ -61,6 +78,7 @@ export class Flow {
       if (!blocked && size <= this.#maxPacket) {
         this.#credit = Math.max(0, this.#credit - size);
         this.#ends.deliver(message);
+        if (this.#loan === 0) this.#lend(size);
         return;
       }
     }
@@ -71,7 +89,7 @@ export class Flow {
   /** The receiver granted `bytes` more. */
   grant(bytes: number): void {
     this.#credit += bytes;
-    const cut = Math.min(this.#surplus, bytes);
+    const cut = Math.min(this.#surplus - this.#loan, bytes);
     this.#surplus -= cut;
     this.#drain();
     if (bytes > cut) this.#ends.grantSender(bytes - cut);
@@ -113,6 +131,15 @@ export class Flow {
     this.#maxPacket = Math.max(1, maxPacket);
     this.#surplus = Math.max(0, believed - granted);
     if (granted > believed) this.#ends.grantSender(granted - believed);
+  }
+
+  #lend(passed: number): void {
+    this.#passed += passed;
+    if (this.#passed < LONG_BYTES || !this.lends) return;
+    if (this.#credit + this.#surplus + LOAN_BYTES > MAX_WINDOW) return;
+    this.#loan = LOAN_BYTES;
+    this.#surplus += LOAN_BYTES;
+    this.#ends.grantSender(LOAN_BYTES);
   }
 
   #wait(message: Uint8Array, size: number): void {

@@ -87,6 +87,47 @@ test('adoption: a larger target window is granted to the sender at once', () => 
   assert.deepEqual(granted, [2_097_152 - 32_768]);
 });
 
+const MIB = 1024 ** 2;
+
+test('the sender of a long stream is lent 256 KiB that no grant takes back', () => {
+  const { subject, granted, delivered } = flow(6 * MIB);
+  const piece = data('x'.repeat(32_768));
+  for (let sent = 0; sent < 4 * MIB; sent += 32_768) {
+    assert.deepEqual(granted, [], 'a stream is long from 4 MiB on');
+    subject.push(piece);
+  }
+  assert.deepEqual(granted, [256 * 1024]);
+  for (let sent = 0; sent < 2 * MIB + 256 * 1024; sent += 32_768) subject.push(piece);
+  assert.equal(delivered.length, (6 * MIB) / 32_768, 'the receiver is not overrun: the rest waits');
+  assert.throws(() => subject.push(data('x')), /overrun/);
+  subject.grant(MIB);
+  assert.deepEqual(
+    granted,
+    [256 * 1024, MIB],
+    'what waited is there at once, and the sender gets the whole grant',
+  );
+  assert.equal(delivered.length, (6 * MIB + 256 * 1024) / 32_768);
+});
+
+test('text of the gateway is paid back from grants beside a loan', () => {
+  const { subject, granted, text } = flow(5 * MIB, MIB);
+  for (let mib = 0; mib < 4; mib += 1) subject.push(data('x'.repeat(MIB)));
+  assert.equal(subject.inject(data('lock')), true);
+  subject.grant(10);
+  assert.deepEqual(granted, [256 * 1024, 6]);
+  assert.ok(text().endsWith('|lock'));
+});
+
+test('nothing is lent to a terminal, nor beyond a window that every sender can count', () => {
+  const terminal = flow(8 * MIB, MIB);
+  terminal.subject.lends = false;
+  for (let mib = 0; mib < 6; mib += 1) terminal.subject.push(data('x'.repeat(MIB)));
+  assert.deepEqual(terminal.granted, []);
+  const endless = flow(2 ** 31 - 1 + 4 * MIB, MIB);
+  for (let mib = 0; mib < 4; mib += 1) endless.subject.push(data('x'.repeat(MIB)));
+  assert.deepEqual(endless.granted, []);
+});
+
 test('the sum of what sender and receiver see is kept over random traffic', () => {
   let seed = 42;
   const random = (below: number): number => {
@@ -94,7 +135,9 @@ test('the sum of what sender and receiver see is kept over random traffic', () =
     return seed % below;
   };
   for (let round = 0; round < 200; round += 1) {
-    let believed = 1 + random(5_000);
+    // Some of the streams are long.
+    const long = round % 10 === 0;
+    let believed = 1 + random(5_000) + (long ? 4 * MIB : 0);
     let room = believed;
     let sent = '';
     let received = '';
@@ -111,8 +154,14 @@ test('the sum of what sender and receiver see is kept over random traffic', () =
         },
       },
       room,
-      1 + random(400),
+      long ? 4 * MIB : 1 + random(400),
     );
+    if (long) {
+      believed -= 4 * MIB;
+      sent = 'x'.repeat(4 * MIB);
+      subject.push(data(sent));
+      assert.ok(believed > 5_000, 'it is lent to');
+    }
     for (let step = 0; step < 100; step += 1) {
       const choice = random(10);
       if (choice < 6 && believed > 0) {
