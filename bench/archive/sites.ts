@@ -120,9 +120,10 @@ class CountedArchive implements ArchiveForWriters {
   async create(...call: Parameters<Archive['create']>): Promise<ArchiveAppender> {
     const inner = await this.#archive.create(...call);
     return {
-      append: async (bytes) => {
+      ...(inner.atOnce === undefined ? {} : { atOnce: inner.atOnce }),
+      append: async (bytes, at) => {
         this.#tally.writes += 1;
-        await inner.append(bytes);
+        await inner.append(bytes, at);
       },
       close: () => inner.close(),
     };

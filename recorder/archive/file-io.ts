@@ -13,6 +13,7 @@ export const close = promisify(fs.close);
 const read = promisify(fs.read);
 const write = promisify(fs.write);
 const truncate = promisify(fs.ftruncate);
+const flush = promisify(fs.fdatasync);
 export const sync = promisify(fs.fsync);
 export const statOf = promisify(fs.fstat);
 
@@ -44,16 +45,39 @@ export function explained(root: string, error: unknown, what = 'archive folder')
  */
 const LOST: ReadonlySet<ArchiveErrorCode> = new Set(['archive-stale', 'archive-io']);
 
-/** Appends; every write is durable when it returns. */
+/**
+ * From so many bytes on an append is written first and flushed then: the next is written meanwhile. Of fewer, one
+ * call that does both takes less of the processor.
+ */
+const LARGE_BYTES = 256 * 1024;
+
+/**
+ * Appends that are durable when they resolve. One is written after the other, so that there is never a hole in the
+ * file, however many are under way: only while one is flushed the next is written.
+ */
 export class FileAppender implements ArchiveAppender {
+  /** One is written while another is flushed. */
+  readonly atOnce = 2;
   /** Opened with O_DSYNC. */
   #fd: number;
+  /** The same file without it, for large appends; undefined: there was none yet. */
+  #unflushed: number | undefined;
   readonly #explain: (error: unknown) => ArchiveError;
   readonly #reopen: ((durable: number) => Promise<number>) | undefined;
   /** INVARIANT: so many bytes from the start of the file are durable. */
   #durable = 0;
-  /** Whether bytes behind `#durable` may be in the file. */
-  #torn = false;
+  /** What is durable behind these, where appends before it are not yet: from where, up to where. */
+  readonly #ahead = new Map<number, number>();
+  /** INVARIANT: so many bytes from the start of the file are written. */
+  #written = 0;
+  /** Bytes behind this one were never touched. */
+  #reached = 0;
+  /** Settled when the last append that was begun is written or has failed. Never rejects. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Calls under way that flush. They never reject. */
+  readonly #flushes = new Set<Promise<unknown>>();
+  /** Why the last append failed that did. */
+  #failure: ArchiveError | undefined;
   /** Whether the file is to be opened anew first. */
   #lost = false;
 
@@ -81,7 +105,7 @@ export class FileAppender implements ArchiveAppender {
     try {
       await truncate(fd, end);
       const appender = new FileAppender(fd, explain, reopen);
-      appender.#durable = end;
+      appender.#durable = appender.#written = appender.#reached = end;
       return appender;
     } catch (error) {
       await close(fd);
@@ -89,49 +113,97 @@ export class FileAppender implements ArchiveAppender {
     }
   }
 
-  async append(bytes: Uint8Array): Promise<void> {
+  async append(bytes: Uint8Array, at = this.#durable): Promise<void> {
+    const before = this.#turn;
+    const written = Promise.withResolvers<void>();
+    this.#turn = written.promise;
     try {
-      if (this.#lost) await this.#openAnew();
-      // A part that an append before left behind is written over.
-      this.#torn = true;
-      let done = 0;
-      while (done < bytes.length) {
-        const { bytesWritten } = await write(
-          this.#fd,
-          bytes,
-          done,
-          bytes.length - done,
-          this.#durable + done,
-        );
-        done += bytesWritten;
-      }
+      await before;
+      const unflushed = await this.#write(bytes, at);
+      written.resolve();
+      if (unflushed !== undefined) await this.#flush(unflushed);
+      this.#keep(at, at + bytes.length);
     } catch (error) {
+      this.#written = Math.min(this.#written, at);
       const failure = this.#explain(error);
+      this.#failure = failure;
       this.#lost ||= LOST.has(failure.code);
       throw failure;
+    } finally {
+      written.resolve();
     }
-    this.#durable += bytes.length;
-    this.#torn = false;
+  }
+
+  /** Resolves with the descriptor to flush, if any. */
+  async #write(bytes: Uint8Array, at: number): Promise<number | undefined> {
+    if (this.#lost) await this.#openAnew();
+    // The append before it failed: this one comes again, too, and leaves no hole.
+    if (at > this.#written) throw this.#failure ?? new RangeError(`append at ${at}: the file ends before`);
+    const end = at + bytes.length;
+    // A part that an append before left behind is written over.
+    this.#reached = Math.max(this.#reached, end);
+    const large = bytes.length >= LARGE_BYTES;
+    const fd = large ? await this.#openUnflushed() : this.#fd;
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await write(fd, bytes, done, bytes.length - done, at + done);
+      done += bytesWritten;
+    }
+    this.#written = Math.max(this.#written, end);
+    return large ? fd : undefined;
+  }
+
+  async #flush(fd: number): Promise<void> {
+    const flushing = flush(fd);
+    const settled = flushing.catch(() => {});
+    this.#flushes.add(settled);
+    try {
+      await flushing;
+    } finally {
+      this.#flushes.delete(settled);
+    }
+  }
+
+  #keep(from: number, to: number): void {
+    this.#ahead.set(from, to);
+    for (;;) {
+      const next = this.#ahead.get(this.#durable);
+      if (next === undefined) break;
+      this.#ahead.delete(this.#durable);
+      this.#durable = next;
+    }
+    this.#written = Math.max(this.#written, this.#durable);
+  }
+
+  /** By the descriptor, because the name may be another file's by now. Without /proc, flushing twice does no harm. */
+  async #openUnflushed(): Promise<number> {
+    this.#unflushed ??= await open(`/proc/self/fd/${this.#fd}`, fs.constants.O_WRONLY).catch(() => undefined);
+    return this.#unflushed ?? this.#fd;
   }
 
   async #openAnew(): Promise<void> {
     if (this.#reopen === undefined) return;
-    const fd = await this.#reopen(this.#durable);
-    const gone = this.#fd;
+    await Promise.all(this.#flushes);
+    const fd = await this.#reopen(Math.max(this.#durable, ...this.#ahead.values()));
+    const gone = this.#descriptors();
     this.#fd = fd;
+    this.#unflushed = undefined;
     this.#lost = false;
-    // It has said what it had to say, and may say it again.
-    void close(gone).catch(() => {});
+    // They have said what they had to say, and may say it again.
+    for (const each of gone) void close(each).catch(() => {});
+  }
+
+  #descriptors(): number[] {
+    return this.#unflushed === undefined ? [this.#fd] : [this.#unflushed, this.#fd];
   }
 
   async close(): Promise<void> {
     try {
       // One that is lost says nothing of the file that is there now; who seals that drops what is torn.
-      if (this.#torn && !this.#lost) await truncate(this.#fd, this.#durable);
+      if (this.#reached > this.#durable && !this.#lost) await truncate(this.#fd, this.#durable);
     } catch (error) {
       throw this.#explain(error);
     } finally {
-      await close(this.#fd);
+      for (const fd of this.#descriptors()) await close(fd);
     }
   }
 }

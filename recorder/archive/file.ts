@@ -84,7 +84,8 @@ export class FileArchive implements Archive {
 
   #inTurn(appender: FileAppender): ArchiveAppender {
     return {
-      append: (bytes) => this.#calls.run(() => appender.append(bytes)),
+      atOnce: appender.atOnce,
+      append: (bytes, at) => this.#calls.run(() => appender.append(bytes, at)),
       close: () => this.#calls.run(() => appender.close()),
     };
   }

@@ -3,8 +3,8 @@
  *
  *     add → framed by the scribe → append → acknowledged
  *
- * Most archives take one append at a time: what is added meanwhile goes together into the next, which is
- * framed as soon as there is enough for it. One that takes several is given more while there is much.
+ * While an append is under way, what is added goes together into the next, which is framed as soon as there is
+ * enough for it, and which an archive that takes several at a time is given at once.
  */
 import { type ArchiveAppender, ArchiveError } from '../archive/port.ts';
 import { Backoff } from './backoff.ts';

@@ -29,6 +29,11 @@ const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
  * with what the events around it take. Kept free in the window, so that the window holds all the same.
  */
 export const READ_AHEAD_BYTES = 512 * 1024;
+/**
+ * Share of what makes a session pause that may be unacknowledged when it goes on: so much that the archive has something to
+ * take while its legs begin to read again.
+ */
+const GOES_ON_SHARE = 0.85;
 /** Bytes of streams on their way to be hashed at which the session pauses. */
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024;
 
@@ -240,7 +245,7 @@ export class LiveRecording implements Recording, Sharer {
     if (this.#pausedSince === undefined) return;
     const { clock, observer, shared, window, signals } = this.#parts;
     const oldest = this.#oldest();
-    if (this.#unacknowledged * 2 > window.bytes || this.#behind * 2 > MAX_BEHIND_BYTES) return;
+    if (this.#unacknowledged > GOES_ON_SHARE * this.#fullBytes || this.#behind * 2 > MAX_BEHIND_BYTES) return;
     if (oldest !== undefined && (clock.now() - oldest) * 2 > window.ms) return;
     if (!shared.hasRoom(this)) return shared.waits(this);
     shared.leaves(this);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -60,7 +61,9 @@ int open64(const char *path, int flags, ...) {
   va_end(more);
   int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
   if (fd < 0 || fd >= 65536) return fd;
-  opened[fd] = control && below && strncmp(path, below, strlen(below)) == 0 ? control[3] + 1 : 0;
+  int same; /* A descriptor that is opened again is what it was. */
+  if (sscanf(path, "/proc/self/fd/%d", &same) == 1 && same >= 0 && same < 65536) opened[fd] = opened[same];
+  else opened[fd] = control && below && strncmp(path, below, strlen(below)) == 0 ? control[3] + 1 : 0;
   return fd;
 }
 
