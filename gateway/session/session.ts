@@ -231,7 +231,8 @@ class Session implements LiveSession {
 
   end(code: EndCode, reason: string): void {
     this.#ended.resolve({ code, reason });
-    this.#over.abort();
+    // With a reason of its own: without one Node makes an error of it, with its stack, for each session.
+    this.#over.abort(reason);
   }
 
   tick(now: number, keystrokes: KeystrokeLine[]): void {

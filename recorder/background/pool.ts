@@ -41,8 +41,8 @@ export interface RenderOptions extends RenderedPart {
   readonly signal?: AbortSignal;
 }
 
-/** Threads with nothing to do end after this, ms. */
-const IDLE_MS = 10_000;
+/** Threads with nothing to do end after this, ms: to start one takes 0.2 s of a core, for a part with the priority of sessions. */
+const IDLE_MS = 60_000;
 /** How much nicer than sessions ([nice(2)]): they get all they ask for first. */
 const NICE = 19;
 /** A job that was cancelled gets so long to end by itself; then its thread is ended. ms. */
