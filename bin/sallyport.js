@@ -7,6 +7,8 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
 const main = join(root, 'gateway/cli/main.ts');
 if (Number(process.versions.node.split('.')[0]) >= 24) {
+  const { keepCompiledCode } = await import(join(root, 'gateway/cli/compile-cache.ts'));
+  keepCompiledCode();
   await import(main);
 } else {
   const pinned = join(root, 'node_modules/.bin/node');

@@ -3,6 +3,7 @@
  * from accept to seal and writes their recordings to the archive itself.
  */
 import { createPrivateKey } from 'node:crypto';
+import { flushCompileCache } from 'node:module';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -319,4 +320,6 @@ if (parentPort !== null) {
   });
   // A rejection here is fatal for the worker, and only for it: the supervisor replaces it.
   await worker.start();
+  // Not only at its end, which may be sudden: the next one starts sooner.
+  flushCompileCache();
 }

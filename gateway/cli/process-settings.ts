@@ -1,5 +1,8 @@
 /** What libuv and the C library read of the environment. To be imported before anything uses them. */
 import { availableParallelism } from 'node:os';
+import { keepCompiledCode } from './compile-cache.ts';
+
+keepCompiledCode();
 
 /**
  * How many threads of libuv write files. Each append to an archive folder waits on one of them for the disk, and

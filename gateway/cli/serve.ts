@@ -1,4 +1,5 @@
 /** `sallyport serve`: runs the gateway until it is told to stop. */
+import { flushCompileCache } from 'node:module';
 import type { Command } from 'commander';
 import pino from 'pino';
 import { type Bootstrapped, bootstrap } from '../bootstrap/bootstrap.ts';
@@ -31,6 +32,7 @@ export function addServe(program: Command): void {
         return inUse(error);
       });
       process.stdout.write(welcome(parts, ports));
+      flushCompileCache();
       try {
         await stopped(node);
         await parts.stopDemo();

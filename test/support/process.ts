@@ -9,8 +9,8 @@ export interface RunOptions {
   readonly input?: string | Uint8Array | { readonly file: string };
   /** Where standard output goes instead of into the result. */
   readonly outputFile?: string;
-  /** Added to the environment of the test. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Added to the environment of the test; undefined takes one away. */
+  readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   /** Milliseconds after which the program and its children are killed and the run fails. Default 30,000. */
   readonly timeoutMs?: number;
