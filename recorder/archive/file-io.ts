@@ -192,8 +192,8 @@ export class FileAppender implements ArchiveAppender {
     for (const each of gone) void close(each).catch(() => {});
   }
 
-  #descriptors(): number[] {
-    return this.#unflushed === undefined ? [this.#fd] : [this.#unflushed, this.#fd];
+  #descriptors(): [number, ...number[]] {
+    return this.#unflushed === undefined ? [this.#fd] : [this.#fd, this.#unflushed];
   }
 
   async close(): Promise<void> {
@@ -203,7 +203,10 @@ export class FileAppender implements ArchiveAppender {
     } catch (error) {
       throw this.#explain(error);
     } finally {
-      for (const fd of this.#descriptors()) await close(fd);
+      const [fd, ...more] = this.#descriptors();
+      // All is flushed, or given up.
+      for (const each of more) await close(each).catch(() => {});
+      await close(fd);
     }
   }
 }
