@@ -1,7 +1,8 @@
-/** What libuv and the C library read of the environment. To be imported before anything uses them. */
+/** What Node, libuv and the C library read of the environment. To be imported before anything uses them. */
 import { availableParallelism } from 'node:os';
 import { keepCompiledCode } from './compile-cache.ts';
 
+// `serve` may be started without bin/sallyport.js, and what it becomes below has it from the environment.
 keepCompiledCode();
 
 /**

@@ -2,6 +2,7 @@
 import * as fs from 'node:fs';
 import { constants } from 'node:os';
 import { promisify } from 'node:util';
+import { Limit } from './limit.ts';
 import { type ArchiveAppender, ArchiveError, type ArchiveErrorCode, type ArchiveReader } from './port.ts';
 
 /**
@@ -52,11 +53,11 @@ const LOST: ReadonlySet<ArchiveErrorCode> = new Set(['archive-stale', 'archive-i
 const LARGE_BYTES = 256 * 1024;
 
 /**
- * Appends that are durable when they resolve. One is written after the other, so that there is never a hole in the
- * file, however many are under way: only while one is flushed the next is written.
+ * Appends that are durable when they resolve, in their order. One is written after the other, so that there is never
+ * a hole in the file; while one is flushed the next is written. Where a flush fails all that was written until then
+ * comes again: the kernel tells of a page that was lost once, and not whose it was.
  */
 export class FileAppender implements ArchiveAppender {
-  /** One is written while another is flushed. */
   readonly atOnce = 2;
   /** Opened with O_DSYNC. */
   #fd: number;
@@ -66,16 +67,15 @@ export class FileAppender implements ArchiveAppender {
   readonly #reopen: ((durable: number) => Promise<number>) | undefined;
   /** INVARIANT: so many bytes from the start of the file are durable. */
   #durable = 0;
-  /** What is durable behind these, where appends before it are not yet: from where, up to where. */
-  readonly #ahead = new Map<number, number>();
-  /** INVARIANT: so many bytes from the start of the file are written. */
+  /** INVARIANT: so many bytes from the start of the file are written, and none of them is known to be lost. */
   #written = 0;
   /** Bytes behind this one were never touched. */
   #reached = 0;
-  /** Settled when the last append that was begun is written or has failed. Never rejects. */
-  #turn: Promise<unknown> = Promise.resolve();
-  /** Calls under way that flush. They never reject. */
-  readonly #flushes = new Set<Promise<unknown>>();
+  /** One append is written at a time, and one flushed. */
+  readonly #writes = new Limit(1);
+  readonly #flushes = new Limit(1);
+  /** Flushes that failed. */
+  #losses = 0;
   /** Why the last append failed that did. */
   #failure: ArchiveError | undefined;
   /** Whether the file is to be opened anew first. */
@@ -114,31 +114,20 @@ export class FileAppender implements ArchiveAppender {
   }
 
   async append(bytes: Uint8Array, at = this.#durable): Promise<void> {
-    const before = this.#turn;
-    const written = Promise.withResolvers<void>();
-    this.#turn = written.promise;
     try {
-      await before;
-      const unflushed = await this.#write(bytes, at);
-      written.resolve();
-      if (unflushed !== undefined) await this.#flush(unflushed);
-      this.#keep(at, at + bytes.length);
+      const { flushed } = await this.#writes.run(() => this.#write(bytes, at));
+      await flushed;
     } catch (error) {
-      this.#written = Math.min(this.#written, at);
-      const failure = this.#explain(error);
-      this.#failure = failure;
-      this.#lost ||= LOST.has(failure.code);
-      throw failure;
-    } finally {
-      written.resolve();
+      throw this.#failed(error);
     }
   }
 
-  /** Resolves with the descriptor to flush, if any. */
-  async #write(bytes: Uint8Array, at: number): Promise<number | undefined> {
+  /** Its flush has its turn before anything else is written. */
+  async #write(bytes: Uint8Array, at: number): Promise<{ readonly flushed: Promise<void> }> {
     if (this.#lost) await this.#openAnew();
     // The append before it failed: this one comes again, too, and leaves no hole.
     if (at > this.#written) throw this.#failure ?? new RangeError(`append at ${at}: the file ends before`);
+    const losses = this.#losses;
     const end = at + bytes.length;
     // A part that an append before left behind is written over.
     this.#reached = Math.max(this.#reached, end);
@@ -148,30 +137,29 @@ export class FileAppender implements ArchiveAppender {
       const { bytesWritten } = await write(fd, bytes, done, bytes.length - done, at + done);
       done += bytesWritten;
     }
-    this.#written = Math.max(this.#written, end);
-    return large ? fd : undefined;
+    if (losses === this.#losses) this.#written = end;
+    return { flushed: this.#flushes.run(() => this.#flush(large ? fd : undefined, losses, end)) };
   }
 
-  async #flush(fd: number): Promise<void> {
-    const flushing = flush(fd);
-    const settled = flushing.catch(() => {});
-    this.#flushes.add(settled);
+  /** `losses`: how many flushes had failed before it was written. */
+  async #flush(fd: number | undefined, losses: number, end: number): Promise<void> {
+    if (losses !== this.#losses) throw this.#failure;
     try {
-      await flushing;
-    } finally {
-      this.#flushes.delete(settled);
+      if (fd !== undefined) await flush(fd);
+    } catch (error) {
+      this.#losses += 1;
+      // At once: what is written next must not stand behind what was lost.
+      this.#written = this.#durable;
+      throw this.#failed(error);
     }
+    this.#durable = end;
   }
 
-  #keep(from: number, to: number): void {
-    this.#ahead.set(from, to);
-    for (;;) {
-      const next = this.#ahead.get(this.#durable);
-      if (next === undefined) break;
-      this.#ahead.delete(this.#durable);
-      this.#durable = next;
-    }
-    this.#written = Math.max(this.#written, this.#durable);
+  #failed(error: unknown): ArchiveError {
+    const failure = this.#explain(error);
+    this.#failure = failure;
+    this.#lost ||= LOST.has(failure.code);
+    return failure;
   }
 
   /** By the descriptor, because the name may be another file's by now. Without /proc, flushing twice does no harm. */
@@ -182,8 +170,9 @@ export class FileAppender implements ArchiveAppender {
 
   async #openAnew(): Promise<void> {
     if (this.#reopen === undefined) return;
-    await Promise.all(this.#flushes);
-    const fd = await this.#reopen(Math.max(this.#durable, ...this.#ahead.values()));
+    // Nothing is flushed to them any more.
+    await this.#flushes.run(async () => {});
+    const fd = await this.#reopen(this.#durable);
     const gone = this.#descriptors();
     this.#fd = fd;
     this.#unflushed = undefined;

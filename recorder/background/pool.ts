@@ -41,7 +41,7 @@ export interface RenderOptions extends RenderedPart {
   readonly signal?: AbortSignal;
 }
 
-/** Threads with nothing to do end after this, ms: to start one takes 0.2 s of a core, for a part with the priority of sessions. */
+/** Threads with nothing to do end after this, ms: to start one takes 0.1 s of a core and more, begun at sessions' priority. */
 const IDLE_MS = 60_000;
 /** How much nicer than sessions ([nice(2)]): they get all they ask for first. */
 const NICE = 19;

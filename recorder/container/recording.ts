@@ -30,8 +30,8 @@ const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
  */
 export const READ_AHEAD_BYTES = 512 * 1024;
 /**
- * Share of what makes a session pause that may be unacknowledged when it goes on: so much that the archive has something to
- * take while its legs begin to read again.
+ * Share of what makes a session pause that may be unacknowledged when it goes on: so much that the archive has
+ * something to take while its legs begin to read again.
  */
 const GOES_ON_SHARE = 0.85;
 /** Bytes of streams on their way to be hashed at which the session pauses. */

@@ -1,6 +1,6 @@
 /** Compiled code that commands keep for the next one. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runOk } from '../../support/process.ts';
@@ -23,6 +23,7 @@ test('a command keeps what it compiled, for this user alone', async () => {
   const cache = temporaryFolder('cache');
   const kept = await runWith(cache);
   assert.ok(kept.length > 50, `${kept.length} files`);
+  assert.equal(statSync(join(cache, 'sallyport')).mode & 0o777, 0o700);
   assert.deepEqual(await runWith(cache), kept, 'the next one has all of it');
 });
 
