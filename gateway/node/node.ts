@@ -225,7 +225,11 @@ export class Node {
       storeDown: () => control.storeDown || this.#tenure.failing,
       leaseHeld: () => this.#tenure.lease.held,
       workerStuck: () => this.#stuck > 0,
-      admission: () => control.admission.standing(),
+      admission: () => {
+        // Whoever is sent here because this node says that it has room must not find a door shut.
+        control.tellDoors();
+        return control.admission.standing();
+      },
     };
     this.#health.started(facts, () => this.#metrics.metrics());
     this.#tenure.turn();

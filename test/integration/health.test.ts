@@ -158,6 +158,8 @@ testWith(NEEDS, 'the weight is the free capacity; a full node is drained until s
   for (const terminal of terminals) terminal.type('exit\r');
   for (const terminal of terminals) await terminal.ended;
   await becomes();
+  // Whoever a balancer sends now is let in.
+  assert.equal((await ssh(bed.door, ['target', 'echo in'])).text, 'in\n');
   await haproxy.sees(/^UP/, 100);
   await haproxy.stop();
 });
