@@ -107,7 +107,7 @@ const SETTLE_LIMIT_MS = 60_000;
 export async function settled(pid: number): Promise<void> {
   const deadline = performance.now() + SETTLE_LIMIT_MS;
   for (let before = Number.NaN; performance.now() < deadline; ) {
-    const now = cpuSeconds(pid);
+    const now = cpuWithEnded(processTree(pid));
     if (now - before < (BUSY * LOOK_MS) / 1000) return;
     before = now;
     await sleep(LOOK_MS);

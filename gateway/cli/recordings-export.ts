@@ -124,7 +124,7 @@ export function addExport(recordings: Command): void {
     });
 }
 
-/** On a thread of its own, so that the bar moves while pictures are painted. */
+/** In a process of its own, so that the bar moves while pictures are painted. */
 async function* rendered(
   source: RecordingSource,
   format: 'mp4' | 'png',

@@ -26,7 +26,7 @@ export function addIndex(recordings: Command): void {
   ).action(async (given: readonly string[], options: ManyOptions) => {
     const ids = await chosen(given, options);
     const jobs = jobsOf(options, ids.length);
-    await using pool = new BackgroundPool({ threads: jobs });
+    await using pool = new BackgroundPool({ processes: jobs });
     const rows = await workOnEach<Row>(
       ids,
       jobs,

@@ -60,10 +60,10 @@ async function verifyOne(given: string, options: ManyOptions): Promise<boolean> 
   return result.ok;
 }
 
-/** On threads of their own, below the priority of a gateway that runs here. */
+/** In processes of their own, below the priority of a gateway that runs here. */
 async function verifyAll(ids: readonly string[], options: ManyOptions): Promise<boolean> {
   const jobs = jobsOf(options, ids.length);
-  await using pool = new BackgroundPool({ threads: jobs });
+  await using pool = new BackgroundPool({ processes: jobs });
   const there: Check = (archive, id, how) => pool.verify(archive, id, how);
   const rows = await workOnEach<Row>(
     ids,

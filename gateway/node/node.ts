@@ -31,7 +31,7 @@ import { settingsOf, unitCount, unitsOf } from './workers.ts';
 export type NodePorts = Ports & HealthPorts;
 
 /** Jobs at a time, below the priority of sessions: two, and one more for what is urgent. */
-const BACKGROUND = { threads: 3, spare: 1 };
+const BACKGROUND = { processes: 3, spare: 1 };
 /** How long people have to read why their session ends where the node was taken for lost. */
 const RETIRE_MS = 3000;
 /** How long a stop waits for threads of the background to end. */

@@ -80,7 +80,7 @@ function showBackground(metrics: NodeMetrics, background: BackgroundPool): void 
   );
   metrics.counters(
     'sallyport_background_wait_seconds_total',
-    'How long jobs of the background pool waited for a thread, all together',
+    'How long jobs of the background pool waited for their turn, all together',
     ['kind'],
     () => seconds('waitedMs'),
   );

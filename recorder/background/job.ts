@@ -1,5 +1,4 @@
-/** What the background pool's owner and its threads say to each other; structured-cloned. */
-import type { MessagePort } from 'node:worker_threads';
+/** What the background pool and its processes say to each other; structured-cloned. */
 import type { ArchiveSettings } from '../archive/open.ts';
 import { ArchiveError, type ArchiveErrorCode, type Side } from '../archive/port.ts';
 import type { Opener } from '../container/reader.ts';
@@ -9,7 +8,7 @@ import { ContainerError, type ContainerErrorCode } from '../format/error.ts';
 import { VideoError } from '../video/error.ts';
 import type { JobKind } from './queue.ts';
 
-/** A recording as another thread can find it. */
+/** A recording as another process can find it. */
 export interface RecordingSource {
   readonly archive: ArchiveSettings;
   readonly sessionId: string;
@@ -24,7 +23,7 @@ export interface RenderedPart {
   readonly at?: number;
 }
 
-/** As {@link Sealing}, for another thread: the key is PKCS #8 PEM. */
+/** As {@link Sealing}, for another process: the key is PKCS #8 PEM. */
 export type SealingOrder = Omit<Sealing, 'signingKey'> & { readonly signingKey: string };
 
 export type Job =
@@ -41,23 +40,12 @@ export type Job =
       readonly archive: ArchiveSettings;
       readonly sessionId: string;
       readonly options: Omit<VerifyOptions, 'onProgress'>;
-      /** Takes {@link Verified}. */
-      readonly port: MessagePort;
     }
   | {
       readonly type: 'mp4' | 'png';
       readonly source: RecordingSource;
       readonly part: RenderedPart;
-      /** Takes {@link Rendered}, gives one {@link NEXT} for each chunk; closed: nobody reads on. */
-      readonly port: MessagePort;
     };
-
-/** A job on its way to its thread. */
-export interface JobOrder {
-  readonly job: Job;
-  /** Memory of the {@link Cancellation} of the job. */
-  readonly cancellation: SharedArrayBuffer;
-}
 
 export const kindOf = ({ type }: Job): JobKind => (type === 'mp4' || type === 'png' ? 'render' : type);
 
@@ -69,20 +57,24 @@ export interface JobEnd {
   readonly report?: VerifyReport;
 }
 
-/** How much of a recording is verified, bytes. */
-export interface Verified {
-  readonly checked: number;
-  readonly all: number;
-}
-
-export type Rendered =
-  | { readonly type: 'chunk'; readonly bytes: Uint8Array<ArrayBuffer> }
+/** What a job says before it ends. */
+export type Told =
+  /** How much of a recording is verified, bytes. */
+  | { readonly type: 'verified'; readonly checked: number; readonly all: number }
+  /** A part of what is rendered; the job goes on when it is asked for more. */
+  | { readonly type: 'chunk'; readonly bytes: Uint8Array }
   | { readonly type: 'progress'; readonly at: number; readonly duration: number }
   | { readonly type: 'cut'; readonly text: string };
 
-export const NEXT = 'next';
+/** To a process of the pool, which does one job at a time; `next` and `cancel` are about that one. */
+export type ToProcess =
+  | { readonly type: 'job'; readonly job: Job }
+  | { readonly type: 'next' }
+  | { readonly type: 'cancel' };
 
-/** What a job rejected with: errors lose their class on the way between threads. */
+export type FromProcess = Told | { readonly type: 'end'; readonly end: JobEnd };
+
+/** What a job rejected with: errors lose their class on the way between processes. */
 export interface JobError {
   readonly name: string;
   readonly code: string | undefined;

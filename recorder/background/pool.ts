@@ -1,33 +1,27 @@
 /**
- * The background pool: threads for work on recordings that may wait. They run at a lower priority than
- * the threads that sessions live on, and none of them is there while there is nothing to do. What waits for
- * them is bounded and has an order (queue.ts); every job can be cancelled, while it waits and while it runs.
+ * The background pool: processes for work on recordings that may wait. They run when nobody else wants the core,
+ * and none of them is there while there is nothing to do. What waits for them is bounded and has an order
+ * (queue.ts); every job can be cancelled, while it waits and while it runs.
  */
-import { MessageChannel, type StructuredSerializeOptions, type Transferable } from 'node:worker_threads';
-import type { Piscina } from 'piscina';
 import type { ArchiveSettings } from '../archive/open.ts';
 import type { Side } from '../archive/port.ts';
 import type { SealedRecording } from '../container/seal.ts';
 import type { VerifyOptions, VerifyReport } from '../container/verify.ts';
-import { Cancellation } from './cancellation.ts';
+import { Helper, type OnTold } from './helper.ts';
 import {
   decodeJobError,
   type Job,
   type JobEnd,
-  type JobOrder,
   kindOf,
-  NEXT,
   type RecordingSource,
-  type Rendered,
   type RenderedPart,
   type SealingOrder,
-  type Verified,
 } from './job.ts';
 import { type JobFigures, type JobKind, type JobOutcome, JobQueue, type Queued } from './queue.ts';
 
 export interface PoolOptions {
-  /** Jobs at a time; 1 by default. */
-  readonly threads?: number;
+  /** Jobs at a time, each in a process of its own; 1 by default. */
+  readonly processes?: number;
   /** Of them, those that neither renderings alone nor what may wait longest ever takes; 0 by default. */
   readonly spare?: number;
 }
@@ -41,41 +35,36 @@ export interface RenderOptions extends RenderedPart {
   readonly signal?: AbortSignal;
 }
 
-/** Threads with nothing to do end after this, ms: to start one takes 0.1 s of a core and more, begun at sessions' priority. */
+/** Processes with nothing to do end after this, ms: to start one takes 0.2 s of a core. */
 const IDLE_MS = 60_000;
-/** How much nicer than sessions ([nice(2)]): they get all they ask for first. */
-const NICE = 19;
-/** A job that was cancelled gets so long to end by itself; then its thread is ended. ms. */
+/** A job that was cancelled gets so long to end by itself; then its process is ended. ms. */
 const CANCEL_MS = 2_000;
-/** Heap of one thread; recordings are read a segment at a time. A leak ends one job, not the node. */
-const HEAP_MB = 1_024;
 
 interface Entry extends Queued {
-  readonly order: JobOrder;
-  readonly transferList: Transferable[];
+  readonly job: Job;
+  readonly onTold: OnTold;
   readonly end: PromiseWithResolvers<JobEnd>;
-  /** Ends the thread that the job is on. */
-  readonly thread: AbortController;
+  /** The process that it runs in. */
+  helper: Helper | undefined;
   /** Why nobody wants it any more. */
   cancelled: { readonly reason: unknown } | undefined;
 }
 
 export class BackgroundPool implements AsyncDisposable {
-  readonly #threads: number;
   readonly #queue: JobQueue<Entry>;
   /** Those that wait, and those that run with their end. */
   readonly #entries = new Map<Entry, Promise<void> | undefined>();
+  /** Processes that have nothing to do, the one that worked last is the last; each with what ends it. */
+  readonly #idle = new Map<Helper, NodeJS.Timeout>();
   #closed = false;
-  #pool: Promise<Piscina<JobOrder, JobEnd>> | undefined;
 
   /** Starts nothing. */
-  constructor({ threads = 1, spare = 0 }: PoolOptions = {}) {
-    this.#threads = threads;
-    this.#queue = new JobQueue(threads, spare);
+  constructor({ processes = 1, spare = 0 }: PoolOptions = {}) {
+    this.#queue = new JobQueue(processes, spare);
   }
 
   /**
-   * A recording as MP4 ({@link exportMp4}) or PNG ({@link exportPng}), as it is made; the thread waits
+   * A recording as MP4 ({@link exportMp4}) or PNG ({@link exportPng}), as it is made; its process waits
    * while nobody asks for more, and gives up when nobody will. Rejects as they do, as
    * {@link openRecording} does, and as {@link seal} does.
    */
@@ -84,25 +73,26 @@ export class BackgroundPool implements AsyncDisposable {
     type: 'mp4' | 'png',
     { onProgress, onCut, signal, ...part }: RenderOptions = {},
   ): AsyncGenerator<Uint8Array, void, void> {
-    const { port1: port, port2 } = new MessageChannel();
     const left = new AbortController();
     let next = nextChunk();
-    port.on('message', (rendered: Rendered) => {
-      if (rendered.type === 'chunk') next.resolve(rendered.bytes);
-      else if (rendered.type === 'progress') onProgress?.(rendered.at, rendered.duration);
-      else onCut?.(rendered.text);
-    });
+    let askForMore = (): void => {};
+    const onTold: OnTold = (told, ask) => {
+      if (told.type === 'chunk') {
+        askForMore = ask;
+        next.resolve(told.bytes);
+      } else if (told.type === 'progress') onProgress?.(told.at, told.duration);
+      else if (told.type === 'cut') onCut?.(told.text);
+    };
     const leave = (): void => {
       left.abort(signal?.reason);
-      port.close();
-      // Told at once, not when the thread has noticed.
+      // Told at once, not when its process has noticed.
       next.reject(left.signal.reason);
     };
     signal?.addEventListener('abort', leave, { once: true });
     try {
       signal?.throwIfAborted();
       // The job ends only after its last chunk was asked for.
-      this.#run({ type, source, part, port: port2 }, [port2], left.signal).then(
+      this.#run({ type, source, part }, left.signal, onTold).then(
         () => next.resolve(undefined),
         (error: unknown) => next.reject(error),
       );
@@ -112,7 +102,7 @@ export class BackgroundPool implements AsyncDisposable {
         yield chunk;
         signal?.throwIfAborted();
         next = nextChunk();
-        port.postMessage(NEXT);
+        askForMore();
       }
     } finally {
       signal?.removeEventListener('abort', leave);
@@ -125,7 +115,7 @@ export class BackgroundPool implements AsyncDisposable {
    * what was made ({@link putSides}). Else as {@link seal}.
    */
   async putSides(source: RecordingSource, signal?: AbortSignal): Promise<readonly Side[]> {
-    const { made = [] } = await this.#run({ type: 'sides', source }, [], signal);
+    const { made = [] } = await this.#run({ type: 'sides', source }, signal);
     return made;
   }
 
@@ -140,14 +130,14 @@ export class BackgroundPool implements AsyncDisposable {
     order: SealingOrder,
     signal?: AbortSignal,
   ): Promise<SealedRecording> {
-    const { sealed } = await this.#run({ type: 'seal', archive, sessionId, order }, [], signal);
+    const { sealed } = await this.#run({ type: 'seal', archive, sessionId, order }, signal);
     if (sealed === undefined) throw new Error(`job seal: it gave no result for ${sessionId}`);
     return sealed;
   }
 
   /** Compacts a sealed recording ({@link compactRecording}). Else as {@link seal}. */
   async compact(archive: ArchiveSettings, sessionId: string, signal?: AbortSignal): Promise<void> {
-    await this.#run({ type: 'compact', archive, sessionId }, [], signal);
+    await this.#run({ type: 'compact', archive, sessionId }, signal);
   }
 
   /** Checks a recording ({@link verifyRecording}). Else as {@link seal}. */
@@ -157,16 +147,12 @@ export class BackgroundPool implements AsyncDisposable {
     { onProgress, ...options }: VerifyOptions,
     signal?: AbortSignal,
   ): Promise<VerifyReport> {
-    const { port1, port2 } = new MessageChannel();
-    port1.on('message', ({ checked, all }: Verified) => onProgress?.(checked, all));
-    try {
-      const job: Job = { type: 'verify', archive, sessionId, options, port: port2 };
-      const { report } = await this.#run(job, [port2], signal);
-      if (report === undefined) throw new Error(`job verify: it gave no result for ${sessionId}`);
-      return report;
-    } finally {
-      port1.close();
-    }
+    const onTold: OnTold = (told) => {
+      if (told.type === 'verified') onProgress?.(told.checked, told.all);
+    };
+    const { report } = await this.#run({ type: 'verify', archive, sessionId, options }, signal, onTold);
+    if (report === undefined) throw new Error(`job verify: it gave no result for ${sessionId}`);
+    return report;
   }
 
   /** What became of all jobs so far, and what waits and runs now. */
@@ -180,21 +166,23 @@ export class BackgroundPool implements AsyncDisposable {
     const running = [...this.#entries.values()];
     for (const entry of this.#entries.keys()) this.#cancel(entry, closedError());
     await Promise.all(running);
-    await (await this.#pool)?.destroy();
+    const idle = [...this.#idle.keys()];
+    for (const helper of idle) this.#letGo(helper);
+    await Promise.all(idle.map(({ gone }) => gone));
   }
 
   /** Resolves with the end of a job that went well. */
-  async #run(job: Job, transferList: Transferable[], signal?: AbortSignal): Promise<JobEnd> {
+  async #run(job: Job, signal?: AbortSignal, onTold: OnTold = () => {}): Promise<JobEnd> {
     if (this.#closed) throw closedError();
     signal?.throwIfAborted();
     const entry: Entry = {
       kind: kindOf(job),
       since: performance.now(),
       startedAt: undefined,
-      order: { job, cancellation: new Cancellation().memory },
-      transferList,
+      job,
+      onTold,
       end: Promise.withResolvers<JobEnd>(),
-      thread: new AbortController(),
+      helper: undefined,
       cancelled: undefined,
     };
     this.#queue.push(entry);
@@ -220,8 +208,8 @@ export class BackgroundPool implements AsyncDisposable {
       entry.end.reject(reason);
       return;
     }
-    new Cancellation(entry.order.cancellation).request();
-    const timer = setTimeout(() => entry.thread.abort(), CANCEL_MS);
+    entry.helper?.cancel();
+    const timer = setTimeout(() => entry.helper?.kill(), CANCEL_MS);
     void entry.end.promise.catch(() => {}).then(() => clearTimeout(timer));
   }
 
@@ -243,42 +231,52 @@ export class BackgroundPool implements AsyncDisposable {
   async #perform(entry: Entry): Promise<void> {
     const failed = (): JobOutcome => (entry.cancelled === undefined ? 'failed' : 'cancelled');
     try {
-      this.#pool ??= startPool(this.#threads);
-      const end = await (await this.#pool).run(entry.order, {
-        // Piscina wants an array, but its type is taken from an overload that wants options.
-        transferList: entry.transferList as StructuredSerializeOptions,
-        signal: entry.thread.signal,
-      });
+      const helper = this.#takeIdle() ?? (await this.#start());
+      entry.helper = helper;
+      const running = helper.run(entry.job, entry.onTold);
+      // It was cancelled while its process was started.
+      if (entry.cancelled !== undefined) helper.cancel();
+      const end = await running;
+      this.#rest(helper);
       this.#ended(entry, end.error === undefined ? 'done' : failed());
       entry.end.resolve(end);
     } catch (error) {
-      // Its thread died, or was ended.
+      // Its process died, or was ended.
       this.#ended(entry, failed());
       entry.end.reject(error);
     }
   }
+
+  async #start(): Promise<Helper> {
+    const helper = await Helper.start();
+    void helper.gone.then(() => this.#forget(helper));
+    return helper;
+  }
+
+  #takeIdle(): Helper | undefined {
+    const helper = [...this.#idle.keys()].at(-1);
+    if (helper === undefined) return undefined;
+    clearTimeout(this.#idle.get(helper));
+    this.#idle.delete(helper);
+    return helper;
+  }
+
+  #rest(helper: Helper): void {
+    this.#idle.set(helper, setTimeout(() => this.#letGo(helper), IDLE_MS).unref());
+  }
+
+  #letGo(helper: Helper): void {
+    this.#forget(helper);
+    helper.leave();
+  }
+
+  #forget(helper: Helper): void {
+    clearTimeout(this.#idle.get(helper));
+    this.#idle.delete(helper);
+  }
 }
 
 const closedError = (): Error => new DOMException('the background pool is closed', 'AbortError');
-
-/** Loaded when it is needed: every thread that records comes by this file. */
-async function startPool(threads: number): Promise<Piscina<JobOrder, JobEnd>> {
-  const { Piscina } = await import('piscina');
-  const pool = new Piscina<JobOrder, JobEnd>({
-    filename: new URL('./thread.ts', import.meta.url).href,
-    name: 'run',
-    minThreads: 0,
-    maxThreads: threads,
-    idleTimeout: IDLE_MS,
-    niceIncrement: NICE,
-    resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
-    // Jobs wait for files and for their reader: a thread that blocks between jobs would not hear them.
-    atomics: 'disabled',
-  });
-  // Told when a thread dies, whose jobs reject.
-  pool.on('error', () => {});
-  return pool;
-}
 
 function nextChunk(): PromiseWithResolvers<Uint8Array | undefined> {
   const next = Promise.withResolvers<Uint8Array | undefined>();

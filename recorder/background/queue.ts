@@ -1,8 +1,4 @@
-/**
- * Which job runs next: bounded, by kind, and within a kind in the order in which they came. Piscina's own
- * queue cannot do this for jobs that can be cancelled: it puts those into another one, which knows neither
- * priorities nor a bound. It gets a job when a thread is free for it.
- */
+/** Which job runs next: bounded, by kind, and within a kind in the order in which they came. */
 
 /** From the most urgent down: a job of a kind runs when no other can that stands before it. */
 export const JOB_KINDS = [
@@ -30,7 +26,7 @@ const MAX_QUEUED: Readonly<Record<JobKind, number>> = {
   sides: 10_000,
 };
 
-/** Kinds of which each group leaves the spare threads to the others: one waits for its reader, one is long. */
+/** Kinds of which each group leaves the spare places to the others: one waits for its reader, one is long. */
 const GROUPS: readonly (readonly JobKind[])[] = [['render'], ['compact', 'sides', 'verify']];
 
 /** Too many jobs of the kind wait: this one was not taken. */
@@ -48,7 +44,7 @@ export interface JobFigures {
   readonly cancelled: number;
   /** The queue was full. */
   readonly refused: number;
-  /** From being asked for to having a thread. */
+  /** From being asked for to having a place. */
   readonly waitedMs: number;
   /** From then to the end. */
   readonly ranMs: number;
@@ -74,13 +70,13 @@ export interface Queued {
 }
 
 export class JobQueue<Entry extends Queued> {
-  readonly #threads: number;
+  readonly #places: number;
   readonly #spare: number;
   readonly #lines: Readonly<Record<JobKind, Line<Entry>>>;
 
-  /** `spare`: threads that no group of {@link GROUPS} takes from the other kinds; fewer than `threads`. */
-  constructor(threads: number, spare: number) {
-    this.#threads = threads;
+  /** `spare`: places that no group of {@link GROUPS} takes from the other kinds; fewer than `places`. */
+  constructor(places: number, spare: number) {
+    this.#places = places;
     this.#spare = spare;
     this.#lines = { render: line(), seal: line(), compact: line(), sides: line(), verify: line() };
   }
@@ -100,7 +96,7 @@ export class JobQueue<Entry extends Queued> {
 
   /** The entry that is to run now, if any; {@link ended} must follow. */
   next(now: number): Entry | undefined {
-    if (this.#runningOf(JOB_KINDS) >= this.#threads) return undefined;
+    if (this.#runningOf(JOB_KINDS) >= this.#places) return undefined;
     for (const kind of JOB_KINDS) {
       const line = this.#lines[kind];
       const [entry] = line.waiting;
@@ -143,7 +139,7 @@ export class JobQueue<Entry extends Queued> {
 
   #groupIsFull(kind: JobKind): boolean {
     const group = GROUPS.find((kinds) => kinds.includes(kind));
-    return group !== undefined && this.#runningOf(group) >= this.#threads - this.#spare;
+    return group !== undefined && this.#runningOf(group) >= this.#places - this.#spare;
   }
 
   #runningOf(kinds: readonly JobKind[]): number {

@@ -72,7 +72,7 @@ test('a picture of a moment made in the background is the one made here', async 
   assert.ok((await bytesOf(pool.render(source, 'png'))).equals(await bytesOf(exportPng(reader))));
 });
 
-testWith(['ffmpeg'], 'who reads no further sets the thread free', async () => {
+testWith(['ffmpeg'], 'who reads no further sets the process free', async () => {
   for (let i = 0; i < 3; i += 1) {
     for await (const chunk of pool.render(source, 'mp4')) {
       assert.ok(chunk.length > 0);
@@ -82,7 +82,7 @@ testWith(['ffmpeg'], 'who reads no further sets the thread free', async () => {
   assert.ok((await bytesOf(pool.render(source, 'png'))).length > 0);
 });
 
-test('several jobs wait for the one thread, and none takes what is of another', async () => {
+test('several jobs wait for the one process, and none takes what is of another', async () => {
   const moments = [3_000_000, 6_000_000, 9_000_000, 12_000_000];
   const made = await Promise.all(moments.map((at) => bytesOf(pool.render(source, 'png', { at }))));
   for (const [i, at] of moments.entries())
@@ -167,7 +167,7 @@ test('a pool that is closed gives up what waits', async () => {
   assert.ok(states.includes('rejected'), states.join());
 });
 
-/** A rendering that has the pool's thread until it is released: its reader does not go on. */
+/** A rendering that has the pool's process until it is released: its reader does not go on. */
 async function occupy(busy: BackgroundPool): Promise<{ release(): Promise<void> }> {
   const rendering = busy.render(source, 'png');
   await rendering.next();
@@ -226,7 +226,7 @@ test('a job that is cancelled while it waits is never run', async () => {
   assert.deepEqual([verify.cancelled, verify.queued], [1, 0]);
 });
 
-test('a rendering that is cancelled sets its thread free, though its reader sleeps', async () => {
+test('a rendering that is cancelled sets its process free, though its reader sleeps', async () => {
   await using busy = new BackgroundPool();
   const given = new AbortController();
   const rendering = busy.render(source, 'png', { signal: given.signal });
@@ -236,7 +236,7 @@ test('a rendering that is cancelled sets its thread free, though its reader slee
   await assert.rejects(rendering.next(), /they left/);
 });
 
-test('a job that hangs in its archive is ended with its thread, and the next one runs', async () => {
+test('a job that hangs in its archive is ended with its process, and the next one runs', async () => {
   await using busy = new BackgroundPool();
   const stuck = temporaryFolder('stuck');
   mkdirSync(join(stuck, '2026/11/21'), { recursive: true });

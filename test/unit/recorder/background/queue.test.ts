@@ -38,7 +38,7 @@ test('the most urgent kind runs first, and within a kind who came first', () => 
   );
 });
 
-test('no more run than there are threads, and one that ends makes room', () => {
+test('no more run than there are places, and one that ends makes room', () => {
   const queue = new JobQueue<Entry>(2, 0);
   for (const name of ['a', 'b', 'c']) queue.push(entry('sides', name));
   const first = queue.next(0);
@@ -49,7 +49,7 @@ test('no more run than there are threads, and one that ends makes room', () => {
   assert.equal(queue.next(0)?.name, 'c');
 });
 
-test('the spare thread is taken neither by renderings alone nor by what may wait longest', () => {
+test('the spare place is taken neither by renderings alone nor by what may wait longest', () => {
   const queue = new JobQueue<Entry>(3, 1);
   for (const kind of ['verify', 'sides', 'compact'] as const) queue.push(entry(kind));
   assert.equal(queue.next(0)?.name, 'compact');
@@ -62,7 +62,7 @@ test('the spare thread is taken neither by renderings alone nor by what may wait
   for (const n of [1, 2, 3]) renders.push(entry('render', `${n}`));
   assert.equal(renders.next(0)?.name, '1');
   assert.equal(renders.next(0)?.name, '2');
-  assert.equal(renders.next(0), undefined, 'renderings have all threads');
+  assert.equal(renders.next(0), undefined, 'renderings have all places');
   renders.push(entry('sides'));
   assert.equal(renders.next(0)?.name, 'sides');
 });

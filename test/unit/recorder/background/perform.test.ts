@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { Cancellation } from '../../../../recorder/background/cancellation.ts';
 import type { Job } from '../../../../recorder/background/job.ts';
-import { run } from '../../../../recorder/background/thread.ts';
+import { perform } from '../../../../recorder/background/perform.ts';
 import { openArchive } from '../../../../recorder/index.ts';
 import { temporaryFolder } from '../../../support/temp.ts';
 import { STARTED_AT } from '../bed.ts';
 import { archived, desktop, mouse } from '../video/bed.ts';
 
-const archive = { urls: [`file:${temporaryFolder('thread')}`] };
+const archive = { urls: [`file:${temporaryFolder('perform')}`] };
 let jobs: readonly Job[];
 before(async () => {
   const made = await archived([desktop(0, 320, 200), mouse(1000, 0x0800, 10, 12)]);
@@ -20,18 +19,18 @@ before(async () => {
   ];
 });
 
+const client = (signal: AbortSignal) => ({ tell: () => {}, asked: () => Promise.resolve(), signal });
+
 test('a job that nobody cancels is done', async () => {
   for (const job of jobs) {
-    const end = await run({ job, cancellation: new Cancellation().memory });
+    const end = await perform(job, client(new AbortController().signal));
     assert.equal(end.error, undefined, job.type);
   }
 });
 
 test('a job that is cancelled reads no further, whatever it is', async () => {
-  const cancellation = new Cancellation();
-  cancellation.request();
   for (const job of jobs) {
-    const end = await run({ job, cancellation: cancellation.memory });
+    const end = await perform(job, client(AbortSignal.abort()));
     assert.equal(end.error?.name, 'CancelledError', job.type);
   }
 });
