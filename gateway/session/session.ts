@@ -190,6 +190,7 @@ class Session implements LiveSession {
       setup.done('start');
       figures.started(setup);
       end = await this.#ended.promise;
+      await turnOfEnds();
       await this.#legs.finish(end);
     } catch (error) {
       // What fails once the set-up has been stopped fails because of that.
@@ -334,6 +335,18 @@ const AUDIT_CODES: Partial<Record<EndCode, string>> = {
   'target-certificate': 'target.certificate.changed',
   'archive-failed': 'recording.failed',
 };
+
+let lastEnd: Promise<unknown> = Promise.resolve();
+
+/** Sessions that end together, as those of a target do that goes down, end one in each turn of the event loop. */
+async function turnOfEnds(): Promise<void> {
+  const before = lastEnd;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  lastEnd = promise;
+  await before;
+  setImmediate(resolve);
+  await promise;
+}
 
 function endOf(error: unknown): End {
   if (error instanceof TargetError) return { code: error.code, reason: error.message };
