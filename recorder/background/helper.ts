@@ -7,10 +7,12 @@ const HEAP_MB = 1_024;
 /** What is read are buffers more than objects: without this V8 collects the whole heap for every few of them. */
 const V8_FLAGS = [`--max-old-space-size=${HEAP_MB}`, '--external-memory-accounted-in-global-limit'];
 /**
- * SCHED_IDLE of [sched(7)]: all others get the core at once, where a thread that is only nice keeps it until its slice
- * is over, 3 ms. It holds for what starts under it: V8's own threads, libuv's, ffmpeg.
+ * What a process is started by: all its threads, those of V8 and libuv and ffmpeg, too, let sessions go first. Under
+ * SCHED_IDLE ([sched(7)]) they leave the core at once, and get one only where nobody else wants it; being as nice as
+ * can be they keep it until their slice of 3 ms is over, and always get a little.
  */
-const CHRT = ['--idle', '0'];
+const STARTED_BY = { idle: ['chrt', '--idle', '0'], nice: ['nice', '-n', '39'] } as const;
+export type Scheduling = keyof typeof STARTED_BY;
 
 /** Hears what a job says; `ask` is for more than the chunk that was told. */
 export type OnTold = (told: Told, ask: () => void) => void;
@@ -27,8 +29,11 @@ export class Helper {
   /** Resolves when the process is gone. */
   readonly gone: Promise<void>;
 
-  private constructor(child: ChildProcess) {
+  readonly scheduling: Scheduling;
+
+  private constructor(child: ChildProcess, scheduling: Scheduling) {
     this.#child = child;
+    this.scheduling = scheduling;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.gone = promise;
     const ended = (why: string): void => {
@@ -43,17 +48,16 @@ export class Helper {
     this.#rest();
   }
 
-  static async start(): Promise<Helper> {
-    const node = [process.execPath, ...process.execArgv, ...V8_FLAGS];
-    const [execPath, ...execArgv] = (await hasChrt()) ? ['chrt', ...CHRT, ...node] : node;
-    return new Helper(
-      fork(new URL('./process.ts', import.meta.url), {
-        execPath,
-        execArgv,
-        serialization: 'advanced',
-        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      }),
-    );
+  static async start(scheduling: Scheduling): Promise<Helper> {
+    const by = scheduling === 'idle' && !(await mayBeIdle()) ? 'nice' : scheduling;
+    const [execPath, ...args] = STARTED_BY[by];
+    const child = fork(new URL('./process.ts', import.meta.url), {
+      execPath,
+      execArgv: [...args, process.execPath, ...process.execArgv, ...V8_FLAGS],
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    return new Helper(child, scheduling);
   }
 
   /** Does a job; none may be under way. Rejects when the process ends before it. */
@@ -73,6 +77,8 @@ export class Helper {
 
   /** Ends the process by itself; no job may be under way. */
   leave(): void {
+    // Whoever waits until it is gone stays for that.
+    this.#child.ref();
     if (this.#child.connected) this.#child.disconnect();
   }
 
@@ -107,12 +113,13 @@ export class Helper {
   }
 }
 
-let chrt: Promise<boolean> | undefined;
+let idle: Promise<boolean> | undefined;
 
 /** Whether chrt(1) is here, and may do that. */
-function hasChrt(): Promise<boolean> {
-  chrt ??= new Promise((resolve) => {
-    execFile('chrt', [...CHRT, 'true'], (error) => resolve(error === null));
+function mayBeIdle(): Promise<boolean> {
+  idle ??= new Promise((resolve) => {
+    const [chrt, ...args] = STARTED_BY.idle;
+    execFile(chrt, [...args, 'true'], (error) => resolve(error === null));
   });
-  return chrt;
+  return idle;
 }

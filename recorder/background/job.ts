@@ -26,6 +26,11 @@ export interface RenderedPart {
 /** As {@link Sealing}, for another process: the key is PKCS #8 PEM. */
 export type SealingOrder = Omit<Sealing, 'signingKey'> & { readonly signingKey: string };
 
+/** As {@link VerifyOptions}, for another process: keys are PEM, or SubjectPublicKeyInfo in DER. */
+export type VerifyOrder = Omit<VerifyOptions, 'onProgress' | 'publicKeys'> & {
+  readonly publicKeys?: ReadonlyMap<string, string | Uint8Array>;
+};
+
 export type Job =
   | { readonly type: 'sides'; readonly source: RecordingSource }
   | {
@@ -39,7 +44,7 @@ export type Job =
       readonly type: 'verify';
       readonly archive: ArchiveSettings;
       readonly sessionId: string;
-      readonly options: Omit<VerifyOptions, 'onProgress'>;
+      readonly options: VerifyOrder;
     }
   | {
       readonly type: 'mp4' | 'png';

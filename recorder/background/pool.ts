@@ -1,13 +1,14 @@
 /**
- * The background pool: processes for work on recordings that may wait. They run when nobody else wants the core,
+ * The background pool: processes for work on recordings that may wait. They let sessions go first,
  * and none of them is there while there is nothing to do. What waits for them is bounded and has an order
  * (queue.ts); every job can be cancelled, while it waits and while it runs.
  */
+import { KeyObject } from 'node:crypto';
 import type { ArchiveSettings } from '../archive/open.ts';
 import type { Side } from '../archive/port.ts';
 import type { SealedRecording } from '../container/seal.ts';
 import type { VerifyOptions, VerifyReport } from '../container/verify.ts';
-import { Helper, type OnTold } from './helper.ts';
+import { Helper, type OnTold, type Scheduling } from './helper.ts';
 import {
   decodeJobError,
   type Job,
@@ -16,6 +17,7 @@ import {
   type RecordingSource,
   type RenderedPart,
   type SealingOrder,
+  type VerifyOrder,
 } from './job.ts';
 import { type JobFigures, type JobKind, type JobOutcome, JobQueue, type Queued } from './queue.ts';
 
@@ -39,6 +41,15 @@ export interface RenderOptions extends RenderedPart {
 const IDLE_MS = 60_000;
 /** A job that was cancelled gets so long to end by itself; then its process is ended. ms. */
 const CANCEL_MS = 2_000;
+
+/** Who waits for the others, or what only this node will end, must come to an end on a node that is busy all the time, too. */
+const SCHEDULING: Readonly<Record<JobKind, Scheduling>> = {
+  render: 'nice',
+  seal: 'nice',
+  compact: 'idle',
+  sides: 'idle',
+  verify: 'nice',
+};
 
 interface Entry extends Queued {
   readonly job: Job;
@@ -144,9 +155,13 @@ export class BackgroundPool implements AsyncDisposable {
   async verify(
     archive: ArchiveSettings,
     sessionId: string,
-    { onProgress, ...options }: VerifyOptions,
+    { onProgress, publicKeys, ...rest }: VerifyOptions,
     signal?: AbortSignal,
   ): Promise<VerifyReport> {
+    const options: VerifyOrder =
+      publicKeys === undefined
+        ? rest
+        : { ...rest, publicKeys: new Map([...publicKeys].map(([id, key]) => [id, encodeKey(key)])) };
     const onTold: OnTold = (told) => {
       if (told.type === 'verified') onProgress?.(told.checked, told.all);
     };
@@ -231,7 +246,7 @@ export class BackgroundPool implements AsyncDisposable {
   async #perform(entry: Entry): Promise<void> {
     const failed = (): JobOutcome => (entry.cancelled === undefined ? 'failed' : 'cancelled');
     try {
-      const helper = this.#takeIdle() ?? (await this.#start());
+      const helper = this.#takeIdle(SCHEDULING[entry.kind]) ?? (await this.#start(SCHEDULING[entry.kind]));
       entry.helper = helper;
       const running = helper.run(entry.job, entry.onTold);
       // It was cancelled while its process was started.
@@ -247,14 +262,17 @@ export class BackgroundPool implements AsyncDisposable {
     }
   }
 
-  async #start(): Promise<Helper> {
-    const helper = await Helper.start();
+  /** INVARIANT: there are never more of them than jobs may run. */
+  async #start(scheduling: Scheduling): Promise<Helper> {
+    const [other] = this.#idle.keys();
+    if (other !== undefined) this.#letGo(other);
+    const helper = await Helper.start(scheduling);
     void helper.gone.then(() => this.#forget(helper));
     return helper;
   }
 
-  #takeIdle(): Helper | undefined {
-    const helper = [...this.#idle.keys()].at(-1);
+  #takeIdle(scheduling: Scheduling): Helper | undefined {
+    const helper = [...this.#idle.keys()].findLast((each) => each.scheduling === scheduling);
     if (helper === undefined) return undefined;
     clearTimeout(this.#idle.get(helper));
     this.#idle.delete(helper);
@@ -275,6 +293,9 @@ export class BackgroundPool implements AsyncDisposable {
     this.#idle.delete(helper);
   }
 }
+
+const encodeKey = (key: KeyObject | string | Uint8Array): string | Uint8Array =>
+  key instanceof KeyObject ? key.export({ type: 'spki', format: 'der' }) : key;
 
 const closedError = (): Error => new DOMException('the background pool is closed', 'AbortError');
 

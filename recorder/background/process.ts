@@ -3,7 +3,6 @@
  * goes on.
  */
 import { writeFileSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
 import type { FromProcess, ToProcess } from './job.ts';
 import { perform } from './perform.ts';
 
@@ -15,20 +14,14 @@ const send = (message: FromProcess): void => {
   process.send?.(message);
 };
 
-/** Before anything else is short of time or memory, this is: of the kernel's -1000 to 1000 (proc(5)). */
+/** Where memory is short this process goes before sessions do: of -1000 to 1000 (proc(5)). */
 const OOM_SCORE = '800';
 
-function giveWay(): void {
-  // Where there is no chrt(1), only the thread of JavaScript gives way.
-  setPriority(constants.priority.PRIORITY_LOW);
-  try {
-    writeFileSync('/proc/self/oom_score_adj', OOM_SCORE);
-  } catch {
-    // Forbidden here: it is treated as what started it.
-  }
+try {
+  writeFileSync('/proc/self/oom_score_adj', OOM_SCORE);
+} catch {
+  // Forbidden here: it is treated as what started it.
 }
-
-giveWay();
 process.on('disconnect', () => {
   // A job may be stuck in its archive, and would hold up any other way to end.
   if (cancellation !== undefined) process.kill(process.pid, 'SIGKILL');

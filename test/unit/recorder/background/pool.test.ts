@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { SIDES } from '../../../../recorder/archive/port.ts';
@@ -21,7 +21,7 @@ import {
   VideoError,
 } from '../../../../recorder/index.ts';
 import { testWith } from '../../../support/packages.ts';
-import { runOk } from '../../../support/process.ts';
+import { runOk, until } from '../../../support/process.ts';
 import { temporaryFolder } from '../../../support/temp.ts';
 import { collect, initOf, Signals, STARTED_AT, WINDOW } from '../bed.ts';
 import { archived, desktop, fill, mouse } from '../video/bed.ts';
@@ -251,6 +251,58 @@ test('a job that hangs in its archive is ended with its process, and the next on
   assert.deepEqual([busy.figures().verify.cancelled, busy.figures().verify.running], [1, 0]);
   // Lets go of the one who waits for a writer.
   closeSync(openSync(pipe, 'r+'));
+});
+
+/** Processes of pools that this one has started: fields of [proc(5)] for each of their threads. */
+function processes(): { pid: number; threads: { nice: number; policy: number }[] }[] {
+  const found = [];
+  for (const task of readdirSync('/proc/self/task')) {
+    const children = readFileSync(`/proc/self/task/${task}/children`, 'latin1').trim().split(' ');
+    for (const pid of children.filter(Boolean).map(Number)) {
+      if (!readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('background/process.ts')) continue;
+      const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {
+        const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        return { nice: Number(fields[16]), policy: Number(fields[38]) };
+      });
+      found.push({ pid, threads });
+    }
+  }
+  return found;
+}
+const SCHED_IDLE = 5;
+
+test('what may starve is scheduled as idle with all its threads, the rest as nice as can be', async () => {
+  const before = new Set(processes().map(({ pid }) => pid));
+  const started = () => processes().filter(({ pid }) => !before.has(pid));
+  await using busy = new BackgroundPool({ processes: 2 });
+  const first = await occupy(busy);
+  const [nice, none] = started();
+  assert(nice !== undefined && none === undefined);
+  assert.ok(nice.threads.length > 4);
+  assert.deepEqual(new Set(nice.threads.map((thread) => thread.nice)), new Set([19]));
+  await busy.putSides(source);
+  const idle = started().find(({ pid }) => pid !== nice.pid);
+  assert.deepEqual(new Set(idle?.threads.map(({ policy }) => policy)), new Set([SCHED_IDLE]));
+  // No more than two, though the idle one does not do for this.
+  await busy.verify(archiveSettings, 's1', {});
+  await until('the idle one has gone', () => started().every(({ pid }) => pid !== idle?.pid) || undefined);
+  assert.equal(started().length, 2);
+  await first.release();
+  await busy[Symbol.asyncDispose]();
+  assert.deepEqual(started(), []);
+});
+
+test('a process that dies takes its job along, and the next one gets another', async () => {
+  await using busy = new BackgroundPool();
+  const before = new Set(processes().map(({ pid }) => pid));
+  const rendering = busy.render(source, 'png');
+  await rendering.next();
+  const [running] = processes().filter(({ pid }) => !before.has(pid));
+  process.kill(running?.pid ?? 0, 'SIGKILL');
+  await assert.rejects(rendering.next(), /the process of a background job ended: SIGKILL/);
+  assert.equal(busy.figures().render.failed, 1);
+  assert.ok((await bytesOf(busy.render(source, 'png'))).length > 0);
 });
 
 test('a queue that is full says so, and the jobs in it are done all the same', async () => {
