@@ -1,6 +1,6 @@
 /** The machine that figures were measured on: ratios carry over to others, absolutes do not. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 
 export interface Machine {
@@ -47,6 +47,23 @@ function machineTicks(): { readonly stolen: number; readonly all: number } {
   // user, nice, system, idle, iowait, irq, softirq, steal; those of guests are in the first two already.
   const ticks = line.split(/ +/).slice(1, 9).map(Number);
   return { stolen: ticks[7] ?? 0, all: ticks.reduce((sum, count) => sum + count, 0) };
+}
+
+/** [sched(7)]: the processes of each terminal session get the same share together, whatever their priorities. */
+const AUTOGROUPS = '/proc/sys/kernel/sched_autogroup_enabled';
+
+/**
+ * Switches those off, where this machine has any and lets us, until the function returned is called. A service has a
+ * control group instead, and no clients and targets beside it on its machine.
+ */
+export function withoutAutogroups(): () => void {
+  try {
+    const before = readFileSync(AUTOGROUPS, 'latin1');
+    writeFileSync(AUTOGROUPS, '0');
+    return () => writeFileSync(AUTOGROUPS, before);
+  } catch {
+    return () => {};
+  }
 }
 
 let ticksPerSecond: number | undefined;

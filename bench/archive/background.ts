@@ -13,6 +13,7 @@ import { type Daemon, startDaemon, until } from '../../test/support/process.ts';
 import { type Sshd, startSshd } from '../../test/support/sshd.ts';
 import { temporaryFolder } from '../../test/support/temp.ts';
 import { median, percentile } from '../figures/statistics.ts';
+import { withoutAutogroups } from '../machine.ts';
 import type { BenchOptions } from '../report.ts';
 import { CIPHER, clientConfig, gatewayEndpoint, startBenchGateway } from '../ssh/bed.ts';
 import { startLoad } from '../ssh/jobs.ts';
@@ -55,9 +56,11 @@ export async function measureBackground(site: Site, options: BenchOptions): Prom
     config: [`Ciphers ${CIPHER}`, 'Compression no', 'MaxStartups 2000', 'LogLevel ERROR'],
   });
   const results: Background[] = [];
+  const restore = withoutAutogroups();
   try {
     for (const sink of site.sinks) results.push(...(await measureIn(site, sink, target, sizes, options)));
   } finally {
+    restore();
     await target.stop();
   }
   return results;

@@ -87,7 +87,7 @@ function typingTable(rows: readonly Typing[]): Table {
 function backgroundTable(rows: readonly Background[]): Table {
   return {
     title: 'Typing beside recordings that are sealed, compacted and indexed',
-    note: 'Echo through one gateway. Busy: half of the recordings are those of a peer that was killed, which are sealed; the other half its own, whose sessions end, and whose text is put beside them; a bucket is compacted, by a server on this machine. Quiet: just before, with all of these sessions open.',
+    note: 'Echo through one gateway. Busy: half of the recordings are those of a peer that was killed, which are sealed; the other half its own, whose sessions end, and whose text is put beside them; a bucket is compacted, by a server on this machine. Priorities hold among all processes, as in a service (no autogroups, sched(7)). Quiet: just before, with all of these sessions open.',
     columns: ['archive', 'p50 ms', 'p99 ms', 'max ms', 'keys', 'recordings', 'MiB', 'done after s'],
     rows: rows.map(({ sink, while: kind, p50Ms, p99Ms, maxMs, keys, work }) => [
       `${sink}, ${kind}`,
