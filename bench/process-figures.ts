@@ -79,20 +79,21 @@ export function memoryOfAll(pids: readonly number[]): Memory {
 /** CPU seconds that a process used for something. */
 export interface CpuUse {
   readonly seconds: number;
-  /** Of them, those of the thread that used most: what bounds a single stream where cores are free. */
+  /** Of them, those of the thread of its own that used most: what bounds a single stream where cores are free. */
   readonly busiestThread: number;
 }
 
-/** Runs `work` and returns what a process used meanwhile, when there is such a process. */
+/** Runs `work` and returns what a process used meanwhile, with what it started, when there is such a process. */
 export async function cpuOf(pid: number | undefined, work: () => Promise<void>): Promise<CpuUse | undefined> {
   if (pid === undefined) {
     await work();
     return undefined;
   }
-  const before = { all: cpuSeconds(pid), threads: threadSeconds(pid) };
+  const all = (): number => cpuWithEnded(processTree(pid));
+  const before = { all: all(), threads: threadSeconds(pid) };
   await work();
   const used = [...threadSeconds(pid)].map(([thread, all]) => all - (before.threads.get(thread) ?? 0));
-  return { seconds: cpuSeconds(pid) - before.all, busiestThread: Math.max(...used) };
+  return { seconds: all() - before.all, busiestThread: Math.max(...used) };
 }
 
 /** How long {@link settled} looks at a time, and what share of a core who works on something uses at least. */

@@ -271,6 +271,41 @@ test('a client that overruns the window of its target is stopped', () => {
   assert.match(String(errors), /11 bytes of data overrun the window of the channel/);
 });
 
+test('the target of a long stream is lent window, one of a terminal or behind a close is not', () => {
+  const MIB = 1024 ** 2;
+  const chunk = encodeMessage(Message.channelData, 3, '.'.repeat(32_000));
+  /** Sends `bytes` and more; returns what the target was told meanwhile. */
+  const stream = ({ front, back }: ReturnType<typeof relay>, bytes: number): Uint8Array[] => {
+    for (let sent = 0; sent < bytes; sent += 32_000) back.onMessage(chunk);
+    front.take();
+    return back.take();
+  };
+  const opened = (...requests: (readonly [string, ...(string | number | boolean)[]])[]) => {
+    const one = relay(undefined, [], ['shell', 'exec']);
+    one.front.onMessage(encodeMessage(Message.channelOpen, 'session', 3, 16 * MIB, 32_768));
+    one.back.onMessage(encodeMessage(Message.channelOpenConfirmation, 3, TARGET, 2_000, 400));
+    for (const request of requests) {
+      one.front.onMessage(encodeMessage(Message.channelRequest, TARGET, ...request));
+      if (request[1] === true) one.back.onMessage(encodeMessage(Message.channelSuccess, 3));
+    }
+    for (const leg of [one.front, one.back]) leg.take();
+    return one;
+  };
+  const command = opened(['exec', false, 'cat big']);
+  assert.deepEqual(stream(command, 3 * MIB), []);
+  assert.deepEqual(stream(command, 2 * MIB), [
+    encodeMessage(Message.channelWindowAdjust, TARGET, 256 * 1024),
+  ]);
+  assert.deepEqual(stream(command, 4 * MIB), [], 'once');
+  const terminal = opened(PTY, ['shell', false]);
+  assert.deepEqual(stream(terminal, 9 * MIB), []);
+  const closed = opened(['exec', false, 'cat big']);
+  assert.deepEqual(stream(closed, 3 * MIB), []);
+  closed.front.onMessage(encodeMessage(Message.channelClose, TARGET));
+  assert.deepEqual(stream(closed, 2 * MIB), [encodeMessage(Message.channelClose, TARGET)]);
+  for (const { errors } of [command, terminal, closed]) assert.deepEqual(errors, []);
+});
+
 test('SFTP and SCP on a terminal are commands like others', () => {
   for (const program of [
     ['subsystem', true, 'sftp'],
