@@ -24,12 +24,13 @@ interface Run {
 
 /** A process that does one job at a time. What it is told goes over IPC: arguments and environment can be read from outside. */
 export class Helper {
-  readonly #child: ChildProcess;
-  #run: Run | undefined;
+  readonly scheduling: Scheduling;
   /** Resolves when the process is gone. */
   readonly gone: Promise<void>;
-
-  readonly scheduling: Scheduling;
+  readonly #child: ChildProcess;
+  #run: Run | undefined;
+  /** Why the process is gone. */
+  #ended: Error | undefined;
 
   private constructor(child: ChildProcess, scheduling: Scheduling) {
     this.#child = child;
@@ -37,7 +38,8 @@ export class Helper {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.gone = promise;
     const ended = (why: string): void => {
-      this.#run?.end.reject(new Error(`the process of a background job ended: ${why}`));
+      this.#ended = new Error(`the process of a background job ended: ${why}`);
+      this.#run?.end.reject(this.#ended);
       resolve();
     };
     child.on('message', (message: FromProcess) => this.#heard(message));
@@ -62,6 +64,7 @@ export class Helper {
 
   /** Does a job; none may be under way. Rejects when the process ends before it. */
   run(job: Job, onTold: OnTold): Promise<JobEnd> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     this.#run = { onTold, end: Promise.withResolvers() };
     // Whoever wants it waits for this process.
     this.#child.ref();

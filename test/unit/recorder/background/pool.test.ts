@@ -305,6 +305,16 @@ test('a process that dies takes its job along, and the next one gets another', a
   assert.ok((await bytesOf(busy.render(source, 'png'))).length > 0);
 });
 
+test('a process that cannot be started fails its job alone', async () => {
+  await using busy = new BackgroundPool();
+  const { PATH } = process.env;
+  process.env['PATH'] = temporaryFolder('no-programs');
+  const failing = assert.rejects(bytesOf(busy.render(source, 'png')), /ended: spawn nice ENOENT/);
+  process.env['PATH'] = PATH;
+  await failing;
+  assert.ok((await bytesOf(busy.render(source, 'png'))).length > 0);
+});
+
 test('a queue that is full says so, and the jobs in it are done all the same', async () => {
   await using busy = new BackgroundPool();
   const first = await occupy(busy);
