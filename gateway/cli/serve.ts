@@ -31,10 +31,12 @@ export function addServe(program: Command): void {
         await parts.store.close();
         return inUse(error);
       });
+      // Who reads that it is ready may tell it to stop; on a first run the flush takes a while.
+      const end = stopped(node);
       process.stdout.write(welcome(parts, ports));
       flushCompileCache();
       try {
-        await stopped(node);
+        await end;
         await parts.stopDemo();
       } finally {
         setTimeout(() => {

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
 import { ssh, startBed } from '../support/bed.ts';
 import { Evidence } from '../support/evidence.ts';
 import { faultyMachine } from '../support/faulty-machine.ts';
+import { startGateway } from '../support/gateway.ts';
 import { testWith } from '../support/packages.ts';
 import { until } from '../support/process.ts';
 import { temporaryFolder } from '../support/temp.ts';
@@ -20,6 +22,13 @@ const isGone = (pid: number): true | undefined => {
     return true;
   }
 };
+
+test('a node that says that it is ready stops when it is told to', async () => {
+  // All compiled code is still to be written there, which takes a while.
+  const gateway = await startGateway({ env: { XDG_CACHE_HOME: temporaryFolder('cache') } });
+  await until('it says so', () => gateway.log().includes('is ready on node') || undefined);
+  assert.equal(await gateway.stop(), 0);
+});
 
 testWith(NEEDS, 'a node whose archive hangs stops when it is told to', async () => {
   const folder = temporaryFolder('hanging');
