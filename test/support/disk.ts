@@ -1,7 +1,7 @@
 /** A small disk of its own (tmpfs), which can be full, read-only or gone. Needs root. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statfsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, runOk, until } from './process.ts';
 import { atExit, temporaryFolder } from './temp.ts';
@@ -43,7 +43,15 @@ export async function smallDisk(mib: number): Promise<SmallDisk> {
   return {
     mountPoint: root,
     folder,
-    fill: (left) => writeFileSync(filler, Buffer.alloc(Math.max(0, free() - left))),
+    fill(left) {
+      try {
+        writeFileSync(filler, Buffer.alloc(Math.max(0, free() - left)));
+      } catch (error) {
+        // Who is to meet a full disk has written meanwhile, and has filled it.
+        if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;
+        truncateSync(filler, Math.max(0, statSync(filler).size - left));
+      }
+    },
     empty: () => rmSync(filler, { force: true }),
     free,
     async access(mode) {
