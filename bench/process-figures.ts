@@ -89,11 +89,11 @@ export async function cpuOf(pid: number | undefined, work: () => Promise<void>):
     await work();
     return undefined;
   }
-  const all = (): number => cpuWithEnded(processTree(pid));
-  const before = { all: all(), threads: threadSeconds(pid) };
+  const seconds = (): number => cpuWithEnded(processTree(pid));
+  const before = { seconds: seconds(), threads: threadSeconds(pid) };
   await work();
   const used = [...threadSeconds(pid)].map(([thread, all]) => all - (before.threads.get(thread) ?? 0));
-  return { seconds: all() - before.all, busiestThread: Math.max(...used) };
+  return { seconds: seconds() - before.seconds, busiestThread: Math.max(...used) };
 }
 
 /** How long {@link settled} looks at a time, and what share of a core who works on something uses at least. */

@@ -3,6 +3,7 @@
  * out, dial, relay, seal, check in. Both protocols live through it; what they do
  * differently is in their {@link SessionLegs}.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ArchiveError, type Recorder, type Recording, type RecordingSummary } from '../../recorder/index.ts';
 import type {
   CheckedOutCredential,
@@ -340,12 +341,8 @@ let lastEnd: Promise<unknown> = Promise.resolve();
 
 /** Sessions that end together, as those of a target do that goes down, end one in each turn of the event loop. */
 async function turnOfEnds(): Promise<void> {
-  const before = lastEnd;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  lastEnd = promise;
-  await before;
-  setImmediate(resolve);
-  await promise;
+  lastEnd = lastEnd.then(() => nextTurn());
+  await lastEnd;
 }
 
 function endOf(error: unknown): End {

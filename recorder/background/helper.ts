@@ -22,7 +22,10 @@ interface Run {
   readonly end: PromiseWithResolvers<JobEnd>;
 }
 
-/** A process that does one job at a time. What it is told goes over IPC: arguments and environment can be read from outside. */
+/**
+ * A process that does one job at a time. What it is told goes over IPC: arguments and environment can be read
+ * from outside.
+ */
 export class Helper {
   readonly scheduling: Scheduling;
   /** Resolves when the process is gone. */

@@ -42,7 +42,7 @@ const IDLE_MS = 60_000;
 /** A job that was cancelled gets so long to end by itself; then its process is ended. ms. */
 const CANCEL_MS = 2_000;
 
-/** Who waits for the others, or what only this node will end, must come to an end on a node that is busy all the time, too. */
+/** What a person or a dead node's session waits for must come to an end on a node that is busy all the time, too. */
 const SCHEDULING: Readonly<Record<JobKind, Scheduling>> = {
   render: 'nice',
   seal: 'nice',
@@ -223,8 +223,12 @@ export class BackgroundPool implements AsyncDisposable {
       entry.end.reject(reason);
       return;
     }
-    entry.helper?.cancel();
-    const timer = setTimeout(() => entry.helper?.kill(), CANCEL_MS);
+    if (entry.helper !== undefined) this.#endSoon(entry, entry.helper);
+  }
+
+  #endSoon(entry: Entry, helper: Helper): void {
+    helper.cancel();
+    const timer = setTimeout(() => helper.kill(), CANCEL_MS);
     void entry.end.promise.catch(() => {}).then(() => clearTimeout(timer));
   }
 
@@ -250,7 +254,7 @@ export class BackgroundPool implements AsyncDisposable {
       entry.helper = helper;
       const running = helper.run(entry.job, entry.onTold);
       // It was cancelled while its process was started.
-      if (entry.cancelled !== undefined) helper.cancel();
+      if (entry.cancelled !== undefined) this.#endSoon(entry, helper);
       const end = await running;
       this.#rest(helper);
       this.#ended(entry, end.error === undefined ? 'done' : failed());

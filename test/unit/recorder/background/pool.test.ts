@@ -259,13 +259,17 @@ function processes(): { pid: number; threads: { nice: number; policy: number }[]
   for (const task of readdirSync('/proc/self/task')) {
     const children = readFileSync(`/proc/self/task/${task}/children`, 'latin1').trim().split(' ');
     for (const pid of children.filter(Boolean).map(Number)) {
-      if (!readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('background/process.ts')) continue;
-      const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {
-        const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
-        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-        return { nice: Number(fields[16]), policy: Number(fields[38]) };
-      });
-      found.push({ pid, threads });
+      try {
+        if (!readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('background/process.ts')) continue;
+        const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {
+          const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+          const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+          return { nice: Number(fields[16]), policy: Number(fields[38]) };
+        });
+        found.push({ pid, threads });
+      } catch {
+        // It, or a thread of it, ended meanwhile.
+      }
     }
   }
   return found;
